@@ -1,0 +1,20 @@
+"""Controllable Semantic Inpainting: fill a hole in a face, and decide with sliders what appears in it."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .complete import complete_photo as complete_photo
+    from .methods import available_methods as available_methods
+    from .methods import list_controls as list_controls
+    from .methods import load_method as load_method
+
+__all__ = ["available_methods", "complete_photo", "list_controls", "load_method"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the public names on first use, so that ``import csi_demo`` costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(".complete" if name == "complete_photo" else ".methods", __name__), name)

@@ -1,0 +1,117 @@
+"""Mask families and user-made masks. A mask is boolean (H, W): True = observed (context), False = hole (target).
+
+Everything random takes a `numpy.random.Generator`, so a seed fixes the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+FRAME = 64
+
+# Holes (x0, y0, x1, y1) in the 64x64 CelebA frame, whose eyes lie near (22, 33) and (41.5, 33).
+BOXES: dict[str, tuple[int, int, int, int]] = {
+    "eyes": (12, 26, 52, 40),
+    "nose": (23, 32, 41, 48),
+    "mouth": (20, 44, 44, 58),
+    "left": (0, 0, 32, 64),
+    "right": (32, 0, 64, 64),
+    "top": (0, 0, 64, 32),
+    "bottom": (0, 32, 64, 64),
+    "center": (16, 16, 48, 48),
+    "full": (0, 0, 64, 64),
+}
+
+
+class MaskError(ValueError):
+    """A mask that cannot be used; the message says what was wrong and what would be right."""
+
+
+def box(x0: int, y0: int, x1: int, y1: int, size: int = FRAME) -> np.ndarray:
+    """Everything observed but the half-open box [x0, x1) x [y0, y1) in pixels of a size x size frame."""
+    if not (0 <= x0 < x1 <= size and 0 <= y0 < y1 <= size):
+        raise MaskError(f"box {x0},{y0},{x1},{y1} is not inside the {size}x{size} frame: need 0 <= x0 < x1 <= {size}")
+    mask = np.ones((size, size), dtype=bool)
+    mask[y0:y1, x0:x1] = False
+    return mask
+
+
+def random_rectangle(rng: np.random.Generator, size: int = FRAME) -> np.ndarray:
+    """Width and height uniform in 25-75 % of the side, position uniform (CSI, section 5.1)."""
+    width, height = rng.integers(size // 4, 3 * size // 4 + 1, 2)
+    x0, y0 = rng.integers(0, size - width + 1), rng.integers(0, size - height + 1)
+    return box(int(x0), int(y0), int(x0 + width), int(y0 + height), size)
+
+
+def random_strokes(rng: np.random.Generator, size: int = FRAME) -> np.ndarray:
+    """One to four brush strokes of random width, like a visitor's: holes that are no rectangles."""
+    picture = Image.new("1", (size, size), 1)
+    draw = ImageDraw.Draw(picture)
+    for _ in range(rng.integers(1, 5)):
+        radius = float(rng.uniform(size / 24, size / 8))
+        point, angle = rng.uniform(0, size, 2), rng.uniform(0, 2 * np.pi)
+        for _ in range(rng.integers(2, 10)):
+            angle += rng.normal(0, 0.7)
+            end = np.clip(point + radius * 1.5 * np.array([np.cos(angle), np.sin(angle)]), 0, size - 1)
+            draw.line([tuple(point), tuple(end)], fill=0, width=max(1, round(2 * radius)))
+            draw.ellipse([*(end - radius), *(end + radius)], fill=0)
+            point = end
+    return np.array(picture)
+
+
+def random_half(rng: np.random.Generator, size: int = FRAME) -> np.ndarray:
+    """A band from one side of the frame, 30-100 % of it deep: halves, and at the extreme no context at all."""
+    depth = int(rng.integers(round(0.3 * size), size + 1))
+    mask = np.ones((size, size), dtype=bool)
+    mask[:depth] = False
+    return np.ascontiguousarray(np.rot90(mask, int(rng.integers(4))))
+
+
+def training_mask(rng: np.random.Generator, size: int = FRAME) -> np.ndarray:
+    """The training distribution over holes: mostly rectangles, then strokes, then bands from a side."""
+    maker = rng.choice(np.array([random_rectangle, random_strokes, random_half]), p=(0.55, 0.3, 0.15))
+    return maker(rng, size)
+
+
+def family(name: str, size: int = FRAME) -> np.ndarray:
+    """A mask by name: a key of `BOXES`, ``random:SEED`` (a random rectangle) or ``x0,y0,x1,y1`` in frame pixels.
+
+    Raises MaskError for anything else.
+    """
+    if name in BOXES:
+        x0, y0, x1, y1 = (round(edge * size / FRAME) for edge in BOXES[name])
+        return box(x0, y0, x1, y1, size)
+    kind, _, rest = name.partition(":")
+    if kind == "random" and rest.isdigit():
+        return random_rectangle(np.random.default_rng(int(rest)), size)
+    edges = name.split(",")
+    if len(edges) == 4:
+        try:
+            x0, y0, x1, y1 = (int(edge) for edge in edges)
+        except ValueError:
+            raise MaskError(f"box {name!r} needs four whole numbers, as in 16,16,48,48") from None
+        return box(x0, y0, x1, y1, size)
+    raise MaskError(f"unknown mask {name!r}: use {', '.join(BOXES)}, random:SEED or x0,y0,x1,y1")
+
+
+def sampler(name: str, size: int = FRAME) -> Callable[[np.random.Generator], np.ndarray]:
+    """A family for many pictures: the mask of `family`, or for ``random`` and ``strokes`` a fresh one each time."""
+    fresh = {"random": random_rectangle, "strokes": random_strokes}
+    if name in fresh:
+        return lambda rng: fresh[name](rng, size)
+    mask = family(name, size)
+    return lambda rng: mask
+
+
+def from_image(picture: Image.Image) -> np.ndarray:
+    """A painted mask, white = keep and black = hole, at the picture's own size: boolean (height, width).
+
+    Raises MaskError when nothing is painted out.
+    """
+    mask = np.array(picture.convert("L")) >= 128
+    if mask.all():
+        raise MaskError("the mask has no hole: paint the part to fill in black, leave the rest white")
+    return mask

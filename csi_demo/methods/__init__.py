@@ -1,0 +1,46 @@
+"""Ways of filling a hole, by name. A new one is one file here, one line in `REGISTRY` and one folder in weights/."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from .base import Control, ControlError, Method, Step
+
+# name -> module:class, so that listing the methods imports none of them.
+REGISTRY = {"csi": "csi:CSIMethod"}
+
+
+class UnknownMethodError(ValueError):
+    """A method that is not in the registry; the message lists those that are."""
+
+
+def available_methods() -> tuple[str, ...]:
+    """Names that `load_method` takes."""
+    return tuple(REGISTRY)
+
+
+@cache
+def load_method(name: str) -> Method:
+    """The method of this name with its weights, loaded once and kept. Raises UnknownMethodError or WeightsError."""
+    if name not in REGISTRY:
+        raise UnknownMethodError(f"unknown method {name!r}: use one of {', '.join(REGISTRY)}")
+    module, _, attribute = REGISTRY[name].partition(":")
+    return getattr(import_module(f".{module}", __name__), attribute)()
+
+
+def list_controls(name: str) -> tuple[Control, ...]:
+    """The controls of a method, strongest first. Raises as `load_method`."""
+    return load_method(name).controls
+
+
+__all__ = [
+    "Control",
+    "ControlError",
+    "Method",
+    "Step",
+    "UnknownMethodError",
+    "available_methods",
+    "list_controls",
+    "load_method",
+]

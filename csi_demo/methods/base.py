@@ -1,0 +1,123 @@
+"""The seam: what every way of filling a hole has in common. An interface is drawn from these declarations alone."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+Number = float | int
+
+
+class ControlError(ValueError):
+    """A control or option that a method does not have, or a value outside its range; the message names both."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A number that a visitor may set. ``default=None``: left to what the method infers from the picture."""
+
+    name: str
+    label: str
+    minimum: float
+    maximum: float
+    default: float | None
+    help: str
+    step: float = 0.1
+
+    def check(self, value: Number) -> float:
+        """The value as a float; raises ControlError when it is no number or out of range."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ControlError(f"{self.name}={value!r} is not a number") from None
+        if not math.isfinite(number) or not self.minimum <= number <= self.maximum:
+            raise ControlError(f"{self.name}={number:g} is out of range: {self.minimum:g} to {self.maximum:g}")
+        return number
+
+
+@dataclass(frozen=True)
+class Step:
+    """A moment of a completion. images: (n, 3, 64, 64) in [-1, 1], observed pixels exact; progress: 0 to 1, monotone.
+
+    info is filled in on the last step: "seconds", "bits_per_dim" (one number a sample) where the method has a
+    likelihood, and what else the method reports.
+    """
+
+    images: Tensor
+    progress: float
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class Method(ABC):
+    """A way of filling a hole. `load_method` makes one and keeps it."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    description: ClassVar[str]
+    options: ClassVar[tuple[Control, ...]] = ()
+
+    @property
+    @abstractmethod
+    def controls(self) -> tuple[Control, ...]:
+        """The controls to offer, strongest first."""
+
+    @abstractmethod
+    def complete(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        seeds: Sequence[int] = (0,),
+        controls: Mapping[str, Number] | None = None,
+        options: Mapping[str, Number] | None = None,
+    ) -> Iterator[Step]:
+        """Fills the hole once for every seed.
+
+        image: (1, 3, 64, 64) in [-1, 1]; mask: (1, 1, 64, 64), 1 = observed. Sample k depends on seeds[k] alone. Raises
+        ControlError for an unknown control or option or a value out of range, ValueError for an empty hole.
+        """
+
+    def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
+        """Where this picture's controls stand before anyone moves them: name -> value."""
+        return {control.name: control.default for control in self.controls if control.default is not None}
+
+    def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float | None:
+        """-log2 p of the hole's true pixels per pixel and channel, given the context; None without a likelihood."""
+        return None
+
+    def check_options(self, options: Mapping[str, Number] | None) -> dict[str, float]:
+        """All options, the given ones checked, the others at their default."""
+        return check_all(self.options, options, f"option of {self.name}")
+
+
+def check_all(known: Sequence[Control], given: Mapping[str, Number] | None, what: str) -> dict[str, float]:
+    """Checked values of the given controls over the defaults of the known ones. Raises ControlError."""
+    by_name = {control.name: control for control in known}
+    values = {control.name: control.default for control in known if control.default is not None}
+    for name, value in (given or {}).items():
+        if name not in by_name:
+            raise ControlError(f"unknown {what}: {name!r}; it has: {', '.join(by_name) or 'none'}")
+        values[name] = by_name[name].check(value)
+    return values
+
+
+def check_inputs(image: Tensor, mask: Tensor, seeds: Sequence[int]) -> None:
+    """Raises ValueError unless image (1, 3, H, W), mask (1, 1, H, W) with a hole, and at least one seed are given."""
+    if image.dim() != 4 or image.shape[:2] != (1, 3) or mask.shape != (1, 1, *image.shape[2:]):
+        raise ValueError(f"need an image (1, 3, H, W) and a mask (1, 1, H, W), got {image.shape} and {mask.shape}")
+    if bool((mask > 0.5).all()):
+        raise ValueError("the mask has no hole: nothing to fill in")
+    if not seeds:
+        raise ValueError("no seeds: give one for every sample")
+    if any(not 0 <= seed < 2**63 for seed in seeds):
+        raise ValueError("a seed is a whole number from 0 to 2^63 - 1")
+
+
+def keep_observed(image: Tensor, mask: Tensor, fill: Tensor) -> Tensor:
+    """The fill inside the hole, the image's own pixels, bit for bit, everywhere else."""
+    return torch.where(mask > 0.5, image, fill)

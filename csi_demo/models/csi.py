@@ -1,0 +1,161 @@
+"""Controllable Semantic Inpainting (CSI): masked-image encoder, decoder to feature maps, bidirectional PixelCNN.
+
+Images are (B, 3, H, W) in [-1, 1]; masks are (B, 1, H, W), 1 = observed (context), 0 = hole (target).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import logistic_mixture
+from .pixelcnn import PixelCNNStream
+
+OBJECTIVES = ("mmd", "vae", "beta-tcvae", "info-beta-tcvae")
+
+
+@dataclass(frozen=True)
+class CSIConfig:
+    """Everything needed to rebuild the module; stored as config.json beside its weights."""
+
+    image_size: int = 64
+    latent_dim: int = 32  # 0: no encoder and no decoder, a bidirectional PixelCNN alone
+    encoder_channels: tuple[int, ...] = (64, 128, 128, 256)
+    bottleneck: int = 512
+    map_channels: int = 32
+    filters: int = 64
+    blocks: int = 5
+    mixtures: int = 10
+    reverse_stream: bool = True
+    dropout: float = 0.0
+    objective: str = "mmd"
+    regulariser_weight: float = 900.0  # against a loss in bits per dim
+    tc_beta: float = 6.0  # scales the total correlation in the two tcvae objectives
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoder_channels", tuple(self.encoder_channels))
+        side = 4 * 2 ** len(self.encoder_channels)
+        assert self.image_size == side or not self.latent_dim, f"image_size {self.image_size}, encoder ends in {side}"
+        assert self.objective in OBJECTIVES, f"objective {self.objective!r}, known: {OBJECTIVES}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"encoder_channels": list(self.encoder_channels)}
+
+
+class Encoder(nn.Module):
+    """q(z | x * m, m): from the masked picture, its hole filled with uniform noise, and the mask."""
+
+    def __init__(self, config: CSIConfig):
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 4
+        for outputs in config.encoder_channels:
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ELU()]
+            inputs = outputs
+        layers += [nn.Conv2d(inputs, config.bottleneck, 4, bias=False), nn.BatchNorm2d(config.bottleneck), nn.ELU()]
+        self.layers = nn.Sequential(*layers)
+        self.heads = nn.Linear(config.bottleneck, 2 * config.latent_dim)
+
+    def forward(self, x: Tensor, mask: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        filled = torch.where(mask > 0.5, x, noise)  # (B, 3, H, W)
+        features = self.layers(torch.cat((filled, mask * 2.0 - 1.0), 1)).flatten(1)  # (B, bottleneck)
+        mean, log_variance = self.heads(features).float().chunk(2, 1)  # 2 x (B, z)
+        return mean, log_variance.clamp(-12.0, 4.0)
+
+
+class Decoder(nn.Module):
+    """Latents to feature maps at full resolution, which carry the semantics into the PixelCNN (not an RGB picture)."""
+
+    def __init__(self, config: CSIConfig):
+        super().__init__()
+        sizes = (config.bottleneck, *reversed(config.encoder_channels))
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(config.latent_dim, config.bottleneck, 1, bias=False),
+            nn.BatchNorm2d(config.bottleneck),
+            nn.ELU(),
+            nn.ConvTranspose2d(sizes[0], sizes[1], 4, bias=False),
+            nn.BatchNorm2d(sizes[1]),
+            nn.ELU(),
+        ]
+        for inputs, outputs in pairwise(sizes[1:]):
+            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ELU()]
+        layers += [nn.ConvTranspose2d(sizes[-1], config.map_channels, 4, 2, 1), nn.ELU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z[:, :, None, None])  # (B, z) -> (B, M, H, W)
+
+
+class CSI(nn.Module):
+    """The whole model; ``latent_dim=0`` and ``reverse_stream=False`` switch its two halves off."""
+
+    def __init__(self, config: CSIConfig):
+        super().__init__()
+        self.config = config
+        biases = 2 * config.blocks * config.filters
+        self.forward_stream = PixelCNNStream(3, config.filters, config.blocks, config.dropout)
+        self.head = nn.Conv2d(config.filters, logistic_mixture.channels(config.mixtures), 1)
+        if config.latent_dim:
+            self.encoder = Encoder(config)
+            self.decoder = Decoder(config)
+            self.from_maps = nn.Conv2d(config.map_channels, biases, 1)  # V_l of equation 3, all blocks
+            self.rgb_head = nn.Conv2d(config.map_channels, 3, 1)  # auxiliary: keeps the maps' colours in stage 1
+        if config.reverse_stream:
+            self.reverse_stream = PixelCNNStream(4, config.filters, config.blocks, config.dropout)
+            self.from_context = nn.Conv2d(config.filters + 1, biases, 1)  # U_l of equation 3, all blocks
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier initialisation (appendix A.2); gates start small and U_l at zero, so stage 2 starts from stage 1."""
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("second.weight"):
+                parameter.data.mul_(0.3)
+        if self.config.reverse_stream:
+            nn.init.zeros_(self.from_context.weight)
+
+    def stage_parameters(self, stage: int) -> list[nn.Parameter]:
+        """What a stage trains: 1 = all but the reverse stream; 2 = the PixelCNNs, with encoder and decoder frozen."""
+        left_out = ("reverse_stream.", "from_context.") if stage == 1 else ("encoder.", "decoder.", "rgb_head.")
+        return [parameter for name, parameter in self.named_parameters() if not name.startswith(left_out)]
+
+    def encode(self, x: Tensor, mask: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, z) of q(z | x * m, m); noise: (B, 3, H, W), uniform in [-1, 1]."""
+        return self.encoder(x, mask, noise)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Feature maps (B, M, H, W) of latents (B, z)."""
+        return self.decoder(z)
+
+    def context_features(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Reverse stream (B, F, H, W): at a pixel, what the context strictly after it in raster order says."""
+        context = torch.cat((x * mask, mask), 1).flip(2, 3)  # (B, 4, H, W)
+        return self.reverse_stream(context).flip(2, 3)
+
+    def biases(self, maps: Tensor | None, mask: Tensor | None, context: Tensor | None) -> Tensor | None:
+        """U_l * r + V_l * s for all blocks: (B, 2 * blocks * F, H, W), or None where neither is given."""
+        terms = []
+        if maps is not None:
+            terms.append(self.from_maps(maps))
+        if context is not None and mask is not None:
+            terms.append(self.from_context(torch.cat((F.elu(context), mask), 1)))
+        return sum(terms[1:], terms[0]) if terms else None
+
+    def logits(self, x: Tensor, biases: Tensor | None) -> Tensor:
+        """Mixture parameters (B, 10 K, H, W) of every pixel given the pixels before it."""
+        return self.head(F.elu(self.forward_stream(x, biases)))
+
+    def pixel_nll(self, x: Tensor, maps: Tensor | None, mask: Tensor | None) -> Tensor:
+        """-log p of each pixel (B, H, W) in nats, teacher-forced; with a mask, given the context too (equation 4)."""
+        context = self.context_features(x, mask) if mask is not None and self.config.reverse_stream else None
+        params = self.logits(x, self.biases(maps, mask, context))
+        return -logistic_mixture.log_prob(x.permute(0, 2, 3, 1).float(), params.permute(0, 2, 3, 1).float())

@@ -1,0 +1,85 @@
+"""Face packs: Parquet files of encoded 64x64 pictures, decoded once into uint8 tensors and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torch import Tensor
+
+FRAME = 64
+
+
+class DataError(ValueError):
+    """Training or test data that is missing or not in the expected layout; the message says which file and why."""
+
+
+def cache_folder() -> Path:
+    """Where decoded packs are kept: $CSI_CACHE, or csi-demo in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "csi-demo"
+    return Path(os.environ.get("CSI_CACHE") or default)
+
+
+def _decode(file: Path) -> np.ndarray:
+    try:
+        column = pq.read_table(file, columns=["image"]).column("image")
+    except Exception as error:
+        raise DataError(f"{file} is not a Parquet pack with an `image` column: {error}") from None
+    frames = np.empty((len(column), 3, FRAME, FRAME), dtype=np.uint8)
+    for row, cell in enumerate(column):
+        picture = Image.open(io.BytesIO(cell["bytes"].as_py())).convert("RGB")
+        if picture.size != (FRAME, FRAME):
+            raise DataError(f"{file}, row {row}: a picture of {picture.size}, expected {(FRAME, FRAME)}")
+        frames[row] = np.asarray(picture).transpose(2, 0, 1)
+    return frames
+
+
+def read_pack(file: str | Path, limit: int | None = None) -> Tensor:
+    """Frames of one pack as a uint8 tensor (N, 3, 64, 64), memory-mapped from the cache after the first call.
+
+    limit: at most so many rows, from the start. Raises DataError for a missing file or another layout.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise DataError(f"no such file: {file} (expected a Parquet pack of 64x64 faces)")
+    status = file.stat()
+    key = hashlib.sha256(f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:16]
+    cached = cache_folder() / f"{file.stem}-{key}.npy"
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".part", delete=False) as part:
+            try:
+                np.save(part, _decode(file))
+                os.replace(part.name, cached)
+            except BaseException:
+                os.unlink(part.name)
+                raise
+    frames = np.load(cached, mmap_mode="c")
+    return torch.from_numpy(frames[:limit])
+
+
+def read_split(folder: str | Path, split: str) -> Tensor:
+    """All packs of a split, ``<split>.parquet`` or ``<split>-*.parquet``, as one uint8 tensor (N, 3, 64, 64)."""
+    folder = Path(folder)
+    files = sorted({*folder.glob(f"{split}.parquet"), *folder.glob(f"{split}-[0-9]*.parquet")})
+    if not files:
+        raise DataError(f"no {split}*.parquet in {folder}: expected packs of aligned 64x64 faces")
+    return torch.cat([read_pack(file) for file in files])
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 (..., 3, H, W) to float in [-1, 1], on the levels 2 k / 255 - 1."""
+    return frames.float() / 127.5 - 1.0
+
+
+def masks_to_tensor(masks: Iterable[np.ndarray]) -> Tensor:
+    """Boolean (H, W) arrays to one float tensor (B, 1, H, W), 1 = observed."""
+    return torch.from_numpy(np.stack(list(masks))).float()[:, None]

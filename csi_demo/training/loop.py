@@ -1,0 +1,331 @@
+"""The training loop: stages, optimiser, averaged weights, checkpoints, time limit, one line a minute.
+
+All randomness of a step comes from (seed, stage, step, process), so a resumed run equals an uninterrupted one.
+Distribution over processes and devices is Accelerate's: run the same command under ``accelerate launch``.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import platform
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .. import weights
+from .data import read_split
+
+CHECKPOINT = "state.pt"
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on; the message says at which step and why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained, whatever the model."""
+
+    pictures: tuple[int, ...] = (100_000,)  # how many each stage sees, crops counted
+    batch: int = 64  # over all processes
+    learning_rate: float = 1.5e-3
+    final_rate: float = 0.01  # of the learning rate, at the end of a stage's cosine
+    warmup: int = 10_000  # pictures
+    ema: float = 0.999
+    clip: float = 1.0
+    seed: int = 0
+    val_pictures: int = 128
+    bf16: bool = True
+    compile: bool = False
+    checkpoint_minutes: float = 2.0
+
+    def replace(self, **changes: Any):
+        return replace(self, **changes)
+
+
+class Recipe(Protocol):
+    """What the loop needs to know of a model."""
+
+    name: str
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def build(self) -> nn.Module: ...
+    def stages(self, model: Any) -> tuple[int, ...]: ...
+    def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module: ...
+    def batch(self, model: Any, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict: ...
+    def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]: ...
+    def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None: ...
+
+
+class AveragedWeights:
+    """Exponential moving average of parameters and float buffers; young averages follow faster."""
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.module, self.decay, self.updates = copy.deepcopy(model).eval().requires_grad_(False), decay, 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        mine, theirs = list(self.module.state_dict().values()), list(model.state_dict().values())
+        floats = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1.0 - decay)
+
+
+def rate(settings: Settings, pictures: int, total: int) -> float:
+    """Learning rate after so many pictures of a stage: linear warm-up, then a cosine."""
+    if pictures < settings.warmup:
+        return settings.learning_rate * (pictures + 1) / settings.warmup
+    done = min(1.0, (pictures - settings.warmup) / max(1, total - settings.warmup))
+    cosine = 0.5 + 0.5 * math.cos(math.pi * done)
+    return settings.learning_rate * (settings.final_rate + (1.0 - settings.final_rate) * cosine)
+
+
+def hardware(device: torch.device) -> str:
+    """The processor or accelerator that trained, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{os.cpu_count()} CPU cores, {name}"
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    minutes: float | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Trains through all stages, or for so many minutes, and leaves a checkpoint, curves and exported weights in `out`.
+
+    device: "auto", "cpu" or "cuda". Returns the metrics. Raises DataError for missing packs and TrainingError for a
+    checkpoint that cannot be resumed, or a loss that is not finite; then the last good checkpoint stays in place.
+    """
+    began = time.monotonic()
+    settings = recipe.settings
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if settings.bf16 else "no")
+    if settings.batch % accelerator.num_processes:
+        raise TrainingError(f"batch {settings.batch} does not divide among {accelerator.num_processes} processes")
+    frames, held_out = read_split(data, "train"), read_split(data, "val")[: settings.val_pictures]
+    torch.manual_seed(settings.seed)
+    model = recipe.build().to(accelerator.device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = AveragedWeights(model, settings.ema)
+    progress: dict[str, Any] = {"stage": 1, "pictures": 0, "steps": 0, "seconds": 0.0, "history": [], "optimiser": None}
+    checkpoint = out / CHECKPOINT
+    if checkpoint.is_file() and not resume:
+        raise TrainingError(f"{checkpoint} exists: pass --resume to go on with it, or another --out to start afresh")
+    if resume and checkpoint.is_file():
+        progress = _load(checkpoint, model, average)
+    earlier = progress["seconds"]
+    stopping = _Stop(minutes, began)
+    figures = _Minute()
+
+    def save() -> None:
+        progress["seconds"] = earlier + time.monotonic() - began
+        if accelerator.is_main_process:
+            _save(checkpoint, model, average, progress)
+            metrics = _metrics(recipe, progress, accelerator)
+            recipe.export(average.module, metrics, out / recipe.name)
+            _curves(out, progress["history"])
+
+    last_stage = recipe.stages(model)[-1]
+    for stage in recipe.stages(model):
+        if stage < progress["stage"]:
+            continue
+        if stage > progress["stage"]:
+            progress |= {"stage": stage, "pictures": 0, "steps": 0, "optimiser": None}
+        total = settings.pictures[stage - 1]
+        step = recipe.step(model, stage, len(frames))
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=True)
+        if progress["optimiser"] is not None:
+            optimiser.load_state_dict(progress["optimiser"])
+        step, optimiser = accelerator.prepare(step, optimiser)
+        step.train()
+        bar = tqdm(total=total, initial=progress["pictures"], desc=f"stage {stage}", unit=" pictures", disable=None)
+        while progress["pictures"] < total and not stopping(accelerator):
+            entropy = (settings.seed, stage, progress["steps"], accelerator.process_index)
+            rng = np.random.default_rng(entropy)
+            torch.manual_seed(int(rng.integers(2**62)))
+            for group in optimiser.param_groups:
+                group["lr"] = rate(settings, progress["pictures"], total)
+            batch = recipe.batch(model, stage, frames, settings.batch // accelerator.num_processes, rng)
+            terms = step(**{key: tensor.to(accelerator.device) for key, tensor in batch.items()})
+            values = {key: value.item() for key, value in terms.items()}
+            if not math.isfinite(values["loss"]):
+                said = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+                raise TrainingError(f"stage {stage}, step {progress['steps']}: the loss is not finite ({said})")
+            accelerator.backward(terms["loss"])
+            accelerator.clip_grad_norm_(parameters, settings.clip)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            average.update(model)
+            progress["steps"] += 1
+            progress["pictures"] += settings.batch
+            progress["optimiser"] = optimiser.state_dict()
+            bar.update(settings.batch)
+            figures.add(values)
+            done = progress["pictures"] >= total
+            if accelerator.is_main_process and (figures.due() or done):
+                with accelerator.autocast():
+                    val = recipe.validate(average.module, stage, held_out, len(frames), accelerator.device)
+                hours = (earlier + time.monotonic() - began) / 3600
+                row = {"stage": stage, "pictures": progress["pictures"], "hours": round(hours, 4)}
+                row |= {f"train_{key}": round(value, 5) for key, value in figures.means().items()}
+                row |= {f"val_{key}": round(value, 5) for key, value in val.items()}
+                progress["history"].append(row)
+                tqdm.write(_line(row, figures.restart(progress["pictures"])))
+            if done or stopping.checkpoint_due(settings.checkpoint_minutes):
+                save()
+        bar.close()
+        progress["optimiser"] = optimiser.state_dict()
+        if progress["pictures"] < total:
+            break
+        if stage != last_stage:
+            model.load_state_dict(average.module.state_dict())  # the next stage builds on the averaged weights
+        accelerator.free_memory()
+    save()
+    return _metrics(recipe, progress, accelerator)
+
+
+class _Stop:
+    """Says when to stop: after the time limit, or on SIGINT and SIGTERM; on all processes alike."""
+
+    def __init__(self, minutes: float | None, began: float):
+        self.end = began + 60.0 * minutes if minutes is not None else math.inf
+        self.saved, self.asked = began, False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def __call__(self, accelerator: Accelerator) -> bool:
+        now = self.asked or time.monotonic() >= self.end
+        if accelerator.num_processes > 1:
+            now = bool(accelerator.reduce(torch.tensor(float(now), device=accelerator.device), "sum") > 0)
+        return now
+
+    def checkpoint_due(self, minutes: float) -> bool:
+        due = time.monotonic() - self.saved >= 60.0 * minutes
+        if due:
+            self.saved = time.monotonic()
+        return due
+
+
+class _Minute:
+    """Running means of the training figures since the last line."""
+
+    def __init__(self) -> None:
+        self.started, self.count = time.monotonic(), 0
+        self.sums: dict[str, float] = {}
+        self.pictures: int | None = None
+
+    def add(self, values: Mapping[str, float]) -> None:
+        self.count += 1
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value
+
+    def due(self) -> bool:
+        return time.monotonic() - self.started >= 60.0
+
+    def means(self) -> dict[str, float]:
+        return {key: value / self.count for key, value in self.sums.items()}
+
+    def restart(self, pictures: int) -> float:
+        """Starts the next minute; returns pictures per second of the last."""
+        now = time.monotonic()
+        speed = (pictures - (self.pictures or 0)) / (now - self.started) if self.pictures is not None else math.nan
+        self.started, self.sums, self.count, self.pictures = now, {}, 0, pictures
+        return speed
+
+
+def _line(row: Mapping[str, Any], speed: float) -> str:
+    rest = "  ".join(f"{key} {value:.4f}" for key, value in row.items() if key.startswith(("train_", "val_")))
+    return f"stage {row['stage']}  {row['pictures']} pictures  {row['hours']:.2f} h  {speed:.0f}/s  {rest}"
+
+
+def _save(file: Path, model: nn.Module, average: AveragedWeights, progress: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    state = {"model": model.state_dict(), "average": average.module.state_dict(), "updates": average.updates}
+    torch.save(state | dict(progress), part)
+    os.replace(part, file)
+
+
+def _load(file: Path, model: nn.Module, average: AveragedWeights) -> dict[str, Any]:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        model.load_state_dict(state.pop("model"))
+        average.module.load_state_dict(state.pop("average"))
+        average.updates = state.pop("updates")
+    except Exception as error:
+        raise TrainingError(f"{file} cannot be resumed with these settings: {str(error).splitlines()[0]}") from None
+    return state
+
+
+def _metrics(recipe: Recipe, progress: Mapping[str, Any], accelerator: Accelerator) -> dict[str, Any]:
+    seen = {}
+    for row in progress["history"]:
+        seen[str(row["stage"])] = row["pictures"]
+    seen[str(progress["stage"])] = progress["pictures"]
+    return {
+        "training": {
+            "pictures_per_stage": seen,
+            "hours": round(progress["seconds"] / 3600, 3),
+            "hardware": hardware(accelerator.device),
+            "processes": accelerator.num_processes,
+            "torch": torch.__version__,
+            "settings": asdict(recipe.settings),
+            "curve": progress["history"],
+        }
+    }
+
+
+def _curves(out: Path, history: list[dict[str, Any]]) -> None:
+    """Writes curves.json and curves.png."""
+    weights.write_atomically(out / "curves.json", json.dumps(history, indent=1) + "\n")
+    if not history:
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    stages = sorted({row["stage"] for row in history})
+    figure, axes = pyplot.subplots(1, len(stages), figsize=(6 * len(stages), 4), squeeze=False)
+    for axis, stage in zip(axes[0], stages, strict=True):
+        rows = [row for row in history if row["stage"] == stage]
+        for key in ("train_loss", "val_loss", "train_bits", "val_bits"):
+            if key in rows[-1]:
+                axis.plot([row["pictures"] for row in rows], [row[key] for row in rows], label=key)
+        axis.set(title=f"stage {stage}", xlabel="pictures", ylabel="bits per dim")
+        axis.legend()
+    figure.tight_layout()
+    part = out / "curves.png.part"
+    figure.savefig(part, format="png", dpi=100)
+    pyplot.close(figure)
+    os.replace(part, out / "curves.png")

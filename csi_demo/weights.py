@@ -1,0 +1,182 @@
+"""The only module that knows where weights come from and how they are stored.
+
+A model is a folder: config.json, one or more fp16 safetensors files, metrics.json. ``weights/manifest.json`` holds the
+SHA-256 of each file. By default the folder ``weights`` of this repository is read and the network is never touched;
+``CSI_WEIGHTS_DIR`` names another folder, ``CSI_WEIGHTS_REPO=user/name[@revision]`` a Hub repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+MANIFEST = "manifest.json"
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class WeightsError(RuntimeError):
+    """Weights that are missing, damaged or do not fit; the message names the file and what to do."""
+
+
+def weights_folder() -> Path:
+    """The folder that local weights are read from."""
+    return Path(os.environ.get("CSI_WEIGHTS_DIR") or Path(__file__).resolve().parent.parent / "weights")
+
+
+def _resolve(file: str) -> Path:
+    """Local path of a file such as ``csi/config.json``; downloads it first where a Hub repository is configured."""
+    repository = os.environ.get("CSI_WEIGHTS_REPO")
+    if repository:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        name, _, revision = repository.partition("@")
+        try:
+            return Path(hf_hub_download(name, file, revision=revision or None))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise WeightsError(f"{file} could not be fetched from the Hub repository {repository}: {reason}") from None
+    path = weights_folder() / file
+    if not path.is_file():
+        raise WeightsError(
+            f"{path} is missing: restore it, or point CSI_WEIGHTS_DIR or CSI_WEIGHTS_REPO to the weights"
+        )
+    return path
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise WeightsError(f"{path} is damaged: not readable as JSON ({error})") from None
+
+
+def _checked(model: str, file: str, expected: Mapping[str, str]) -> Path:
+    path = _resolve(f"{model}/{file}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != expected[file]:
+        raise WeightsError(
+            f"{path} is damaged: its SHA-256 is {digest[:12]}…, the manifest says {expected[file][:12]}…"
+        )
+    return path
+
+
+def _entry(model: str) -> dict[str, str]:
+    path = _resolve(MANIFEST)
+    manifest = _read_json(path)
+    if model not in manifest:
+        raise WeightsError(f"{path} has no model {model!r}; it lists: {', '.join(manifest) or 'none'}")
+    return manifest[model]
+
+
+def load_json(model: str, file: str) -> Any:
+    """A JSON file of a model's folder, checked against the manifest; None where the model has no such file."""
+    entry = _entry(model)
+    return _read_json(_checked(model, file, entry)) if file in entry else None
+
+
+def load_config(model: str) -> dict[str, Any]:
+    """The model's config.json, checked against the manifest."""
+    return _read_json(_checked(model, "config.json", _entry(model)))
+
+
+def load_state(model: str) -> dict[str, Tensor]:
+    """All tensors of a model as float32, checked against the manifest. Raises WeightsError naming a broken file."""
+    entry = _entry(model)
+    state: dict[str, Tensor] = {}
+    for file in sorted(name for name in entry if name.endswith(".safetensors")):
+        path = _checked(model, file, entry)
+        try:
+            state |= load_file(path)
+        except Exception as error:
+            raise WeightsError(f"{path} is damaged: not readable as safetensors ({error})") from None
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise WeightsError(f"weights of {model}: {name} has values that are not finite")
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def load_into(model: str, module: Module) -> Module:
+    """Fills a module strictly: same names, same shapes. Returns it in eval mode, without gradients."""
+    try:
+        module.load_state_dict(load_state(model), strict=True)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"the weights of {model} do not fit its config.json: {str(error).splitlines()[-1]}"
+        ) from None
+    return module.eval().requires_grad_(False)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Writes a file so that a reader, or a crash, never meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(part, path)
+
+
+def save_model(
+    folder: Path,
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    metrics: Mapping[str, Any],
+    groups: Mapping[str, tuple[str, ...]],
+) -> None:
+    """Writes a model's folder (fp16) and its manifest entry.
+
+    groups: file name without ending -> prefixes of the tensors it holds; an empty prefix takes what is left. Several
+    files keep each below the Hub's limit for plain git files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    left = dict(state)
+    for name, prefixes in groups.items():
+        chosen = {key: left.pop(key) for key in list(left) if key.startswith(prefixes)}
+        half = {k: (t.half() if t.is_floating_point() else t).contiguous().clone() for k, t in chosen.items()}
+        part = folder / f"{name}.safetensors.part"
+        save_file(half, part)
+        os.replace(part, folder / f"{name}.safetensors")
+    assert not left, f"tensors in no group: {sorted(left)}"
+    write_atomically(folder / "config.json", json.dumps(dict(config), indent=1) + "\n")
+    save_metrics(folder, metrics)
+    update_manifest(folder.parent)
+
+
+def save_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Writes a model's metrics.json."""
+    write_atomically(folder / "metrics.json", json.dumps(dict(metrics), indent=1) + "\n")
+
+
+def record_test(model: str, mask: str, figures: Mapping[str, Any]) -> None:
+    """Puts test figures for a mask family into the local metrics.json of a model."""
+    folder = weights_folder() / model
+    metrics = _read_json(folder / "metrics.json")
+    metrics.setdefault("test", {})[mask] = dict(figures)
+    save_metrics(folder, metrics)
+
+
+def save_latents(model: str, latents: Mapping[str, Any]) -> None:
+    """Writes a local model's latents.json and its manifest entry."""
+    write_atomically(weights_folder() / model / "latents.json", json.dumps(dict(latents), indent=1) + "\n")
+    update_manifest(weights_folder())
+
+
+def update_manifest(weights: Path) -> None:
+    """Rewrites manifest.json from the model folders beside it: SHA-256 of every file a model is loaded from."""
+    manifest = {
+        folder.name: {
+            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(folder.iterdir())
+            if file.suffix == ".safetensors" or file.name in ("config.json", "latents.json")
+        }
+        for folder in sorted(weights.iterdir())
+        if (folder / "config.json").is_file()
+    }
+    write_atomically(weights / MANIFEST, json.dumps(manifest, indent=1) + "\n")
