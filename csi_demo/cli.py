@@ -143,7 +143,9 @@ def _complete(options: argparse.Namespace) -> None:
         raise UsageError(f"--seed {options.seed} is out of range: 0 to {2**31 - 1}")
     photo = open_photo(options.photo)
     if options.aligned and photo.size != (FRAME, FRAME):
-        raise PhotoError(f"--aligned needs a {FRAME}x{FRAME} frame, {options.photo} is {photo.width}x{photo.height}")
+        raise PhotoError(
+            f"--aligned needs a {FRAME}x{FRAME} frame, {options.photo.name} is {photo.width}x{photo.height}"
+        )
     placement = Placement.centred(photo.size)
     mask = _photo_mask(options.mask, photo.size, placement)
     method = load_method(options.method)
@@ -222,13 +224,15 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _discover(options: argparse.Namespace) -> None:
+    import torch
+
     from . import latents
     from .methods.csi import CSIMethod
     from .training.data import masks_to_tensor, read_pack, to_float
 
     _positive(options.limit)
     mask = masks_to_tensor([masks.family(options.mask)])
-    values = latents.strengths(CSIMethod(), to_float(read_pack(options.data, options.limit)), mask)
+    values = latents.strengths(CSIMethod(torch.float32), to_float(read_pack(options.data, options.limit)), mask)
     found = latents.report(values)
     print("\n".join(f"z{entry['index']:<3} {entry['strength']:.3f}" for entry in found))
     print(f"{sum(entry['strength'] > 0.05 for entry in found)} of {len(found)} latents change the mean pixel by > 0.05")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,12 +17,12 @@ class PhotoError(ValueError):
     """A photo that cannot be used; the message says why and what would be right."""
 
 
-def open_photo(file) -> Image.Image:
+def open_photo(file: str | Path | BinaryIO) -> Image.Image:
     """Reads a picture file (path or binary stream) as RGB: EXIF orientation applied, transparency laid on white.
 
     Raises PhotoError when it is no picture Pillow can read, or larger than 40 megapixels.
     """
-    name = getattr(file, "name", file)
+    name = Path(file).name if isinstance(file, str | Path) else "the file"
     try:
         with Image.open(file) as picture:
             if picture.width * picture.height > MAX_PIXELS:

@@ -60,15 +60,17 @@ def sample_pixels(
     `CSI.biases`; noise: (n, H, W, K + 3). Yields (pictures so far (n, 3, H, W), share of the pixels drawn) after every
     row with hole pixels; the tensor yielded is the one being filled.
 
-    One row of the vertical stack depends on finished rows only, so it is computed at once; within a row only the
-    horizontal stack's new column is computed for every pixel, with the share of the row above already added.
+    Rows start as far above the hole as a hole pixel sees. One row of the vertical stack depends on finished rows only,
+    so it is computed at once; within a row only the horizontal stack's new column is computed for every pixel, with the
+    share of the row above already added.
     """
     hole = mask[:, 0] < 0.5
     union = hole.any(0)
     total = int(union.sum())
     rows = _Rows(model, x * mask, biases)
     x, done = rows.pixels, 0
-    for row in range(int(union.any(1).nonzero().max()) + 1):
+    first, last = union.any(1).nonzero().flatten()[[0, -1]].tolist()
+    for row in range(max(0, first - model.forward_stream.reach[0]), last + 1):
         rows.begin(row)
         columns = union[row].nonzero().flatten().tolist()
         if not columns:

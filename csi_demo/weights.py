@@ -106,12 +106,12 @@ def load_state(model: str) -> dict[str, Tensor]:
 
 def load_into(model: str, module: Module) -> Module:
     """Fills a module strictly: same names, same shapes. Returns it in eval mode, without gradients."""
+    state = load_state(model)
     try:
-        module.load_state_dict(load_state(model), strict=True)
+        module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise WeightsError(
-            f"the weights of {model} do not fit its config.json: {str(error).splitlines()[-1]}"
-        ) from None
+        reason = str(error).splitlines()[-1].strip()
+        raise WeightsError(f"the weights of {model} do not fit its config.json: {reason}") from None
     return module.eval().requires_grad_(False)
 
 

@@ -41,10 +41,12 @@ class CSIMethod(Method):
         ),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, precision: torch.dtype = torch.float64):
+        """precision: of the streams. float64 keeps a sample free of the batch it is drawn in; float32 is faster."""
+        self.precision = precision
         self.config = CSIConfig(**weights.load_config("csi"))
         self.model = weights.load_into("csi", CSI(self.config))
-        to_precision(self.model, torch.float64)
+        to_precision(self.model, precision)
         measured = weights.load_json("csi", "latents.json") or {"latents": []}
         strengths = {entry["index"]: entry["strength"] for entry in measured["latents"]}
         ranked = sorted(range(self.config.latent_dim), key=lambda index: -strengths.get(index, 0.0))
@@ -113,7 +115,7 @@ class CSIMethod(Method):
         Yields pictures (n, 3, H, W), progress and, on the last step, the bits per dim (n,) of what was drawn.
         """
         x, masks, biases = self._conditions(image, mask, z)
-        noise = frozen_noise(self.model, seeds, *image.shape[2:])
+        noise = frozen_noise(self.model, seeds, *image.shape[2:]).to(self.precision)
         for drawn, progress in sample_pixels(self.model, x, masks, biases, noise):
             bits = hole_bits(self.model, drawn, masks, biases) if progress == 1.0 else None
             yield keep_observed(image, mask, drawn.to(image.dtype)), progress, bits
@@ -124,12 +126,12 @@ class CSIMethod(Method):
         return float(hole_bits(self.model, *self._conditions(image, mask, z)))
 
     def _conditions(self, image: Tensor, mask: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Image and mask once for every row of latents, and what conditions the forward stream; all float64.
+        """Image and mask once for every row of latents, and what conditions the forward stream.
 
         Every row is decoded alone, so that a sample does not depend on the batch it was drawn in.
         """
-        x, masks = logistic_mixture.quantise(image.double()), mask.double()
-        maps = torch.cat([self.model.decode(row[None]) for row in z]).double()
+        x, masks = logistic_mixture.quantise(image.to(self.precision)), mask.to(self.precision)
+        maps = torch.cat([self.model.decode(row[None]) for row in z]).to(self.precision)
         context = self.model.context_features(x, masks) if self.config.reverse_stream else None
         x, masks = (tensor.expand(len(z), -1, -1, -1) for tensor in (x, masks))
         if context is not None:

@@ -1,0 +1,88 @@
+"""Colours, fonts and the few rules of the layout. System fonts only: the page asks no other host for anything."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+THEME = gr.themes.Base(
+    primary_hue="indigo",
+    secondary_hue="indigo",
+    neutral_hue="zinc",
+    radius_size="lg",
+    font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+    font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+).set(
+    body_background_fill="*neutral_50",
+    body_background_fill_dark="*neutral_950",
+    block_background_fill="white",
+    block_background_fill_dark="*neutral_900",
+    block_border_width="1px",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_400",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_400",
+    block_label_background_fill="*neutral_100",
+    block_label_background_fill_dark="*neutral_800",
+    link_text_color="*primary_600",
+    link_text_color_dark="*primary_300",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_500",
+    button_primary_text_color="white",
+    button_primary_text_color_dark="white",
+)
+
+CSS = """
+.gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
+.html-container { padding: 0 !important; }
+#title h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .35rem; letter-spacing: -.02em; }
+#title p { font-size: 1.05rem; color: var(--body-text-color-subdued); margin: 0; max-width: 46rem; }
+#board { display: grid !important; grid-template-columns: minmax(0, 400px) minmax(0, 1fr);
+  grid-template-areas: "subject results" "steer results"; grid-template-rows: auto 1fr; gap: 20px; align-items: start; }
+#board > * { min-width: 0 !important; width: 100%; }
+#subject { grid-area: subject; } #results { grid-area: results; } #steer { grid-area: steer; }
+#pair { display: grid !important; grid-template-columns: 1fr 1fr; gap: 12px; align-items: start; }
+#pair > * { min-width: 0 !important; }
+#edges .form { display: grid !important; grid-template-columns: repeat(4, minmax(0, 1fr)); width: 100%; }
+#edges .form > * { min-width: 0 !important; }
+#photo img { width: 100%; height: 100%; object-fit: contain; }
+.csi-tile { margin: 0; min-width: 0; }
+.csi-tile img { display: block; width: 100%; height: auto; aspect-ratio: 1; margin: 0;
+  border-radius: var(--radius-lg); }
+.csi-crisp img { image-rendering: pixelated; }
+.csi-tile figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 2px 12px; margin-top: 6px;
+  font-size: .85rem; color: var(--body-text-color-subdued); }
+.csi-save { display: inline-flex; gap: 6px; white-space: nowrap; }
+.csi-save a { margin: 0; padding: 0; color: var(--link-text-color) !important; text-decoration: underline;
+  text-underline-offset: 2px; }
+.csi-tiles { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); }
+.csi-tiles .csi-tile { max-width: 400px; }
+.csi-empty { display: grid; place-content: center; gap: 4px; text-align: center; min-height: 300px; padding: 24px;
+  border: 2px dashed var(--border-color-primary); border-radius: var(--radius-lg);
+  color: var(--body-text-color-subdued); }
+.csi-empty p { margin: 0; }
+.csi-status { display: flex; justify-content: space-between; gap: 12px; font-size: .95rem; }
+.csi-bar { height: 6px; margin-top: 8px; border-radius: 3px; overflow: hidden;
+  background: var(--border-color-primary); }
+.csi-bar i { display: block; height: 100%; background: var(--color-accent); transition: width .15s linear; }
+.csi-trouble { padding: 10px 12px; border-radius: var(--radius-lg); font-size: .95rem; overflow-wrap: anywhere;
+  color: #991b1b; background: #fef2f2; border: 1px solid #fecaca; }
+.dark .csi-trouble { color: #fecaca; background: #450a0a; border-color: #7f1d1d; }
+#note .csi-status span { font-size: .9rem; color: var(--body-text-color-subdued); }
+#colophon { margin-top: 12px; }
+#colophon p { font-size: .9rem; color: var(--body-text-color-subdued); margin: 0 0 .4rem; max-width: 62rem; }
+.dark input[type="range"] { --neutral-200: var(--neutral-700); }
+input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--slider-color) !important; }
+input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color) !important; }
+@media (max-width: 860px) {
+  #board { grid-template-columns: minmax(0, 1fr); grid-template-rows: none;
+    grid-template-areas: "subject" "results" "steer"; }
+  #title h1 { font-size: 1.5rem; }
+  .csi-empty { min-height: 160px; }
+}
+@media (max-width: 560px) {
+  .csi-tiles { grid-template-columns: 1fr 1fr; gap: 10px; }
+  .csi-tiles:has(> :only-child) { grid-template-columns: 1fr; }
+}
+"""

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from csi_demo import masks
+from csi_demo.models import logistic_mixture
+from csi_demo.models.csi import CSI, CSIConfig
+from csi_demo.training.data import masks_to_tensor
+
+torch.set_num_threads(1)  # tiny tensors: threads would only wait for each other
+
+PACKS = Path(__file__).resolve().parents[2] / "shared" / "data" / "celeba64"
+
+
+@pytest.fixture(scope="session")
+def packs() -> Path:
+    """The folder of face packs; tests that train or evaluate on real faces need it."""
+    if not PACKS.is_dir():
+        pytest.skip("needs the face packs in ../shared/data/celeba64, which are not part of this repository")
+    return PACKS
+
+
+def tiny_config(**changes) -> CSIConfig:
+    """A CSI small enough to differentiate pixel by pixel: 16x16 pictures."""
+    values = {
+        "image_size": 16,
+        "latent_dim": 4,
+        "encoder_channels": (8, 8),
+        "bottleneck": 16,
+        "map_channels": 6,
+        "filters": 8,
+        "blocks": 2,
+        "mixtures": 3,
+    }
+    return CSIConfig(**(values | changes))
+
+
+def random_model(seed: int = 0, **changes) -> CSI:
+    """A tiny CSI in float64 whose every weight is random, those that start at zero too."""
+    torch.manual_seed(seed)
+    model = CSI(tiny_config(**changes)).eval().double().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter += 0.2 * torch.randn_like(parameter)
+    return model
+
+
+def random_images(count: int, size: int = 16, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return logistic_mixture.quantise(
+        torch.rand((count, 3, size, size), generator=generator, dtype=torch.float64) * 2 - 1
+    )
+
+
+def random_masks(count: int, size: int = 16, seed: int = 0) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    return masks_to_tensor(masks.training_mask(rng, size) for _ in range(count)).double()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from csi_demo import evaluation, masks
+from csi_demo.cli import main
+from csi_demo.training.data import masks_to_tensor
+
+MASK = masks_to_tensor([masks.family("center")])
+
+
+def test_figures_of_a_perfect_and_of_a_shifted_fill():
+    image = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(0)) - 0.5
+    perfect = evaluation.measure(image, MASK, image.repeat(2, 1, 1, 1))
+    assert perfect["l1"] == 0
+    assert perfect["ssim"] == pytest.approx(1)
+    assert perfect["diversity"] == 0
+    assert perfect["step"] == perfect["true_step"]
+    hole = MASK < 0.5
+    shifted = torch.where(hole, image + 0.2, image)
+    figures = evaluation.measure(image, MASK, torch.cat((shifted, torch.where(hole, image - 0.2, image))))
+    assert figures["l1"] == pytest.approx(0.2, abs=1e-5)
+    assert figures["psnr"] == pytest.approx(10 * math.log10(4 / 0.04), abs=1e-3)
+    assert figures["diversity"] == pytest.approx(0.4, abs=1e-5)
+    assert figures["ssim"] < 0.999
+
+
+def test_figures_count_the_hole_alone():
+    image = torch.zeros(1, 3, 64, 64)
+    elsewhere = torch.where(MASK < 0.5, image, torch.ones_like(image)).repeat(2, 1, 1, 1)
+    assert evaluation.measure(image, MASK, elsewhere)["l1"] == 0
+
+
+def test_edge_step_looks_at_the_lower_and_right_edges():
+    hole = MASK[0, 0] < 0.5
+    filled = torch.where(hole, torch.tensor(0.3), torch.tensor(0.0)).expand(1, 3, -1, -1)
+    assert evaluation.edge_step(MASK, filled) == pytest.approx(0.3)
+    above = torch.zeros(1, 3, 64, 64)
+    above[:, :, :16] = 1  # a step at the upper edge does not count
+    assert evaluation.edge_step(MASK, above) == 0
+    assert evaluation.edge_step(masks_to_tensor([masks.family("full")]), filled) == 0
+    lower = evaluation.edge_step(masks_to_tensor([masks.family("right")]), filled)
+    assert lower == 0  # the hole ends at the frame
+
+
+def test_evaluate_on_real_faces(packs: Path, tmp_path: Path):
+    out, sheet = tmp_path / "figures.json", tmp_path / "sheet.png"
+    words = ["evaluate", "--method", "csi", "--data", str(packs / "val.parquet"), "--mask", "mouth", "--limit", "3"]
+    assert main([*words, "--json", str(out), "--contact-sheet", str(sheet)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["n"] == 3
+    assert figures["command"].startswith("python -m csi_demo evaluate")
+    expected = {"psnr", "ssim", "l1", "bits_per_dim", "seam", "diversity", "seconds_per_image"}
+    assert expected <= set(figures)
+    assert 10 < figures["psnr"] < 40
+    assert 1 < figures["bits_per_dim"] < 5
+    assert figures["diversity"] > 0.01
+    pixels = np.asarray(Image.open(sheet))
+    assert pixels.shape == (3 * 66 * 2, 6 * 66 * 2, 3)
+
+
+def test_discover_on_real_faces(packs: Path, tmp_path: Path):
+    words = ["discover", "--data", str(packs / "val.parquet"), "--mask", "mouth", "--limit", "1"]
+    assert main([*words, "--json", str(tmp_path / "latents.json")]) == 0
+    found = json.loads((tmp_path / "latents.json").read_text())["latents"]
+    assert sorted(entry["index"] for entry in found) == list(range(32))
+    strengths = [entry["strength"] for entry in found]
+    assert strengths == sorted(strengths, reverse=True)
+    assert strengths[0] > 0.02

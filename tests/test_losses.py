@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from csi_demo.training import losses
+
+PRIOR = torch.randn((256, 32), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def normal(count: int, seed: int) -> torch.Tensor:
+    return torch.randn((count, 32), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_mmd_is_near_zero_for_prior_samples_and_large_for_collapsed_or_shifted_ones():
+    of_prior = losses.mmd(normal(256, 2), PRIOR)
+    collapsed = losses.mmd(torch.zeros(256, 32, dtype=torch.float64), PRIOR)
+    shifted = losses.mmd(normal(256, 3) + 1.0, PRIOR)
+    wide = losses.mmd(normal(256, 4) * 2.0, PRIOR)
+    assert 0 <= of_prior < 1e-3
+    for other in (shifted, wide):
+        assert other > 4 * of_prior
+    assert collapsed > 1.5 * of_prior
+    assert losses.mmd(PRIOR, PRIOR).abs() < 1e-12
+
+
+def test_mmd_equals_its_definition():
+    a, b = normal(5, 1)[:, :3], normal(7, 2)[:, :3]
+
+    def mean_kernel(p, q):
+        return sum(math.exp(-float(((x - y) ** 2).mean()) / 3) for x in p for y in q) / (len(p) * len(q))
+
+    plain = mean_kernel(a, a) + mean_kernel(b, b) - 2 * mean_kernel(a, b)
+    assert float(losses.mmd(a, b)) == pytest.approx(plain, abs=1e-12)
+
+
+def test_kl_decomposition_adds_up_to_the_kl():
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn((400, 6), generator=generator, dtype=torch.float64)
+    log_variance = torch.full_like(mean, -2.0)
+    z = mean + torch.exp(0.5 * log_variance) * torch.randn(mean.shape, generator=generator, dtype=torch.float64)
+    parts = losses.kl_decomposition(z, mean, log_variance, dataset_size=10_000)
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1).mean()
+    assert float(sum(parts.values())) == pytest.approx(float(kl), rel=0.03)
+
+
+def test_total_correlation_is_found_where_it_is():
+    generator = torch.Generator().manual_seed(0)
+    free = torch.randn((500, 2), generator=generator, dtype=torch.float64)
+    tied = free[:, :1].expand(-1, 2).contiguous()
+    log_variance = torch.full_like(free, -3.0)
+    noise = 0.2 * torch.randn(free.shape, generator=generator, dtype=torch.float64)
+    independent, dependent = (
+        losses.kl_decomposition(mean + noise, mean, log_variance, dataset_size=500)["total_correlation"]
+        for mean in (free, tied)
+    )
+    assert dependent > independent + 1.0
+
+
+def objective(name: str, **changes) -> float:
+    mean = normal(64, 1)
+    log_variance = torch.full_like(mean, -1.0)
+    z = mean + torch.exp(0.5 * log_variance) * normal(64, 2)
+    values = {"weight": 900.0, "tc_beta": 6.0, "dataset_size": 1000, "dims": 12288} | changes
+    return float(losses.regulariser(name, z, mean, log_variance, PRIOR, **values))
+
+
+def test_objectives_relate_as_equation_two_says():
+    assert objective("beta-tcvae", tc_beta=1.0) == pytest.approx(objective("vae"))
+    assert objective("mmd", weight=450.0) == pytest.approx(objective("mmd") / 2)
+    mean = normal(64, 1)
+    log_variance = torch.full_like(mean, -1.0)
+    z = mean + torch.exp(0.5 * log_variance) * normal(64, 2)
+    parts = losses.kl_decomposition(z, mean, log_variance, 1000)
+    bits = 12288 * math.log(2)
+    gap = objective("beta-tcvae") - objective("info-beta-tcvae")
+    assert gap == pytest.approx(float(parts["mutual_information"]) / bits)
+    gap = objective("beta-tcvae") - objective("vae")
+    assert gap == pytest.approx(5 * float(parts["total_correlation"]) / bits)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from csi_demo import weights
+from csi_demo.models.csi import CSI, CSIConfig
+from csi_demo.training.csi import WEIGHT_FILES
+
+from .conftest import random_model, tiny_config
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of a tiny model in a folder of their own."""
+    monkeypatch.setenv("CSI_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.delenv("CSI_WEIGHTS_REPO", raising=False)
+    weights.save_model(tmp_path / "csi", tiny_config().to_dict(), random_model().state_dict(), {}, WEIGHT_FILES)
+    return tmp_path
+
+
+def load() -> CSI:
+    return weights.load_into("csi", CSI(CSIConfig(**weights.load_config("csi"))))
+
+
+def test_round_trip_in_half_precision(stored: Path):
+    model, original = load(), random_model()
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    for (name, a), b in zip(model.state_dict().items(), original.state_dict().values(), strict=True):
+        expected = b.half().float() if b.is_floating_point() else b
+        assert torch.equal(a, expected), name
+    assert {file.name for file in (stored / "csi").iterdir()} == {
+        "config.json",
+        "metrics.json",
+        "encoder.safetensors",
+        "decoder.safetensors",
+        "pixelcnn.safetensors",
+    }
+
+
+def test_a_missing_file_names_itself(stored: Path):
+    (stored / "csi" / "decoder.safetensors").unlink()
+    with pytest.raises(weights.WeightsError, match=r"decoder\.safetensors is missing"):
+        load()
+
+
+def test_a_tampered_file_names_itself(stored: Path):
+    file = stored / "csi" / "encoder.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(weights.WeightsError, match=r"encoder\.safetensors is damaged: its SHA-256"):
+        load()
+
+
+def test_a_file_cut_short_names_itself(stored: Path):
+    file = stored / "csi" / "pixelcnn.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    weights.update_manifest(stored)  # even where the manifest agrees with it
+    with pytest.raises(weights.WeightsError, match=r"pixelcnn\.safetensors is damaged: not readable"):
+        load()
+
+
+def test_a_broken_manifest_names_itself(stored: Path):
+    (stored / "manifest.json").write_text("{")
+    with pytest.raises(weights.WeightsError, match=r"manifest\.json is damaged"):
+        load()
+    (stored / "manifest.json").write_text("{}")
+    with pytest.raises(weights.WeightsError, match="no model 'csi'"):
+        load()
+
+
+def test_another_config_does_not_load(stored: Path):
+    config = stored / "csi" / "config.json"
+    config.write_text(json.dumps(tiny_config(filters=9).to_dict()))
+    weights.update_manifest(stored)
+    with pytest.raises(weights.WeightsError, match=r"do not fit its config\.json: size mismatch"):
+        load()
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CSI_WEIGHTS_DIR", str(tmp_path))
+    model = random_model()
+    model.head.bias[0] = torch.nan
+    weights.save_model(tmp_path / "csi", tiny_config().to_dict(), model.state_dict(), {}, WEIGHT_FILES)
+    with pytest.raises(weights.WeightsError, match=r"head\.bias has values that are not finite"):
+        load()
+
+
+def test_shipped_weights_keep_to_the_size_limits():
+    folder = Path(__file__).parents[1] / "weights"
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert files, "the repository ships no weights"
+    assert max(file.stat().st_size for file in files) <= 10_000_000
+    assert sum(file.stat().st_size for file in files) <= 40_000_000
+    listed = json.loads((folder / "manifest.json").read_text())
+    for model, entries in listed.items():
+        assert {f.name for f in (folder / model).glob("*.safetensors")} == {
+            n for n in entries if n.endswith(".safetensors")
+        }
