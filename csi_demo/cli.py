@@ -87,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.line = shlex.join(["python", "-m", "csi_demo", *words])
         options.run(options)
         return 0
+    except KeyboardInterrupt:
+        print("csi_demo: stopped", file=sys.stderr)
+        return 130
     except _user_errors() as error:
         print(f"csi_demo: {error}", file=sys.stderr)
         return 2

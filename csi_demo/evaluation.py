@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from . import masks
 from .complete import to_pictures
 from .methods import load_method
 from .training.data import masks_to_tensor, read_pack, to_float
+from .weights import write_atomically
 
 SAMPLES = 4  # drawn for every picture; the figures are means over all of them
 CONTACT_SHEET = 16  # pictures on a contact sheet, at most
@@ -102,5 +104,6 @@ def write_contact_sheet(rows: Tensor, file: Path) -> None:
     """Writes pictures (rows, columns, 3, H, W) as one PNG, twice enlarged: masked, true, then the samples."""
     grid = torch.nn.functional.pad(rows, (1, 1, 1, 1), value=1.0)
     picture = to_pictures(grid.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)[None])[0]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST).save(file, format="PNG")
+    stored = io.BytesIO()
+    picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST).save(stored, format="PNG")
+    write_atomically(file, stored.getvalue())

@@ -14,16 +14,14 @@ def normal(count: int, seed: int) -> torch.Tensor:
     return torch.randn((count, 32), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_mmd_is_near_zero_for_prior_samples_and_large_for_collapsed_or_shifted_ones():
-    of_prior = losses.mmd(normal(256, 2), PRIOR)
-    collapsed = losses.mmd(torch.zeros(256, 32, dtype=torch.float64), PRIOR)
-    shifted = losses.mmd(normal(256, 3) + 1.0, PRIOR)
-    wide = losses.mmd(normal(256, 4) * 2.0, PRIOR)
-    assert 0 <= of_prior < 1e-3
-    for other in (shifted, wide):
-        assert other > 4 * of_prior
-    assert collapsed > 1.5 * of_prior
-    assert losses.mmd(PRIOR, PRIOR).abs() < 1e-12
+def test_mmd_is_near_zero_for_prior_samples_and_large_for_others():
+    prior, count = normal(1000, 1), 1000
+    of_prior = losses.mmd(normal(count, 2), prior)
+    assert 0 <= of_prior < 2e-4
+    collapsed = torch.zeros(count, 32, dtype=torch.float64)
+    for other in (collapsed, normal(count, 3) + 1.0, normal(count, 4) * 2.0):
+        assert losses.mmd(other, prior) > 5 * of_prior
+    assert losses.mmd(prior, prior).abs() < 1e-12
 
 
 def test_mmd_equals_its_definition():

@@ -91,6 +91,17 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, monkeypatch: pyt
         load()
 
 
+def test_a_hub_repository_out_of_reach_is_said_in_one_line(stored: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CSI_WEIGHTS_REPO", "somebody/faces@v1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(stored / "cache"))
+    with pytest.raises(
+        weights.WeightsError, match=r"manifest\.json could not be fetched .* somebody/faces@v1"
+    ) as caught:
+        load()
+    assert "\n" not in str(caught.value)
+
+
 def test_shipped_weights_keep_to_the_size_limits():
     folder = Path(__file__).parents[1] / "weights"
     files = [file for file in folder.rglob("*") if file.is_file()]
