@@ -24,7 +24,7 @@ train-csi: $(VENV)/.dev
 figures: $(VENV)/.dev
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet
 	$(RUN) -m csi_demo evaluate --method csi --data $(DATA)/test.parquet --mask center --limit 256 --record
-	$(RUN) -m csi_demo evaluate --method csi --data $(DATA)/test.parquet --mask bottom --limit 64 --latents --record
+	$(RUN) -m csi_demo discover --data $(DATA)/test.parquet --mask bottom --limit 64 --record
 
 $(VENV)/.runtime: requirements.txt constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     discover.add_argument("--mask", default="bottom", help=family)
     discover.add_argument("--limit", type=int, default=64)
     discover.add_argument("--json", type=Path, help="default: latents.json of the CSI weights")
+    discover.add_argument("--record", action="store_true", help="only write the count into the weights' metrics.json")
     discover.set_defaults(run=_discover)
 
     train = commands.add_parser("train", help="train a model")
@@ -237,8 +238,13 @@ def _discover(options: argparse.Namespace) -> None:
     mask = masks_to_tensor([masks.family(options.mask)])
     values = latents.strengths(CSIMethod(torch.float32), to_float(read_pack(options.data, options.limit)), mask)
     found = latents.report(values)
+    active = sum(entry["strength"] > latents.ACTIVE for entry in found)
     print("\n".join(f"z{entry['index']:<3} {entry['strength']:.3f}" for entry in found))
-    print(f"{sum(entry['strength'] > 0.05 for entry in found)} of {len(found)} latents change the mean pixel by > 0.05")
+    print(f"{active} of {len(found)} latents change the mean hole pixel by more than {latents.ACTIVE}")
+    if options.record:
+        figures = {"n": options.limit, "active": active, "of": len(found), "threshold": latents.ACTIVE}
+        weights.record_test("csi", f"latents {options.mask}", figures | {"command": options.line})
+        return
     result = {"mask": options.mask, "command": options.line, "latents": found}
     if options.json:
         _write_json(result, options.json)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from .methods.csi import CSIMethod
 
 EXTREME = 2.5  # a latent's effect is what changes from -2.5 to +2.5
+ACTIVE = 0.05  # mean change of a hole pixel, of a range of 2, above which a latent counts as used
 
 
 def traverse(method: CSIMethod, image: Tensor, mask: Tensor, latents: Sequence[int], values: Sequence[float]) -> Tensor:
