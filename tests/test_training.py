@@ -110,7 +110,7 @@ def test_stage_two_leaves_encoder_and_decoder_alone(made_up: Path, tmp_path: Pat
 
 
 def test_training_lowers_the_loss_and_writes_curves(made_up: Path, tmp_path: Path):
-    settings = CSISettings(**(TINY_TRAINING | {"pictures": (400, 200), "learning_rate": 3e-3}))
+    settings = CSISettings(**(TINY_TRAINING | {"pictures": (400, 200), "learning_rate": (3e-3, 3e-3)}))
     metrics = train(CSIRecipe(settings, TINY_MODEL | {"dropout": 0.0}), made_up, tmp_path / "out", device="cpu")
     start = train(CSIRecipe(settings.replace(pictures=(8, 8)), TINY_MODEL), made_up, tmp_path / "start", device="cpu")
     for stage in (0, 1):
@@ -118,7 +118,7 @@ def test_training_lowers_the_loss_and_writes_curves(made_up: Path, tmp_path: Pat
     assert json.loads((tmp_path / "out" / "curves.json").read_text()) == metrics["training"]["curve"]
     assert Image.open(tmp_path / "out" / "curves.png").size[0] > 100
     stored = json.loads((tmp_path / "out" / "csi" / "metrics.json").read_text())
-    assert stored["training"]["settings"]["learning_rate"] == 3e-3
+    assert stored["training"]["settings"]["learning_rate"] == [3e-3, 3e-3]
 
 
 @pytest.mark.parametrize("objective", ["vae", "beta-tcvae", "info-beta-tcvae"])
@@ -136,7 +136,7 @@ def test_ablated_models_train(made_up: Path, tmp_path: Path, switch: dict):
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_figures(made_up: Path, tmp_path: Path):
-    settings = CSISettings(**(TINY_TRAINING | {"learning_rate": 1e30, "clip": 1e30}), checkpoint_minutes=0.0)
+    settings = CSISettings(**(TINY_TRAINING | {"learning_rate": (1e30, 1e30), "clip": 1e30}), checkpoint_minutes=0.0)
     with pytest.raises(TrainingError, match=r"stage 1, step \d+: the loss is not finite \(.*bits .*mmd "):
         train(CSIRecipe(settings, TINY_MODEL), made_up, tmp_path / "out", device="cpu")
 
@@ -196,8 +196,8 @@ def test_time_limit_and_a_kill_leave_a_checkpoint_that_resumes(made_up: Path, tm
 
 
 def test_rate_warms_up_and_falls():
-    settings = CSISettings(learning_rate=1.0, warmup=100, final_rate=0.1)
-    rates = [rate(settings, pictures, 1000) for pictures in range(0, 1001, 10)]
+    settings = CSISettings(pictures=(1000, 50), learning_rate=(1.0, 0.5), warmup=100, final_rate=0.1)
+    rates = [rate(settings, 1, pictures) for pictures in range(0, 1001, 10)]
     assert rates[0] < 0.02
     assert max(rates) == pytest.approx(1.0, abs=0.01)
     assert rates[-1] == pytest.approx(0.1)

@@ -35,9 +35,11 @@ class CSIMethod(Method):
             "spread",
             "Latent spread",
             0.0,
-            1.5,
+            10.0,
             1.0,
-            "How far samples stray from the likeliest latents: 0 is the posterior mean, 1 a draw from the posterior.",
+            "How far samples stray from the likeliest latents: 0 is the posterior mean, 1 a draw from the posterior, "
+            "more gives more variety than the model believes in.",
+            step=0.5,
         ),
     )
 

@@ -31,7 +31,8 @@ WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), 
 class CSISettings(Settings):
     """How CSI is trained; see `Settings` for what every model shares."""
 
-    pictures: tuple[int, ...] = (400_000, 360_000)  # per stage
+    pictures: tuple[int, ...] = (400_000, 260_000)  # per stage
+    learning_rate: tuple[float, ...] = (1.5e-3, 6e-4)
     crop: tuple[int, ...] = (24, 32)  # side of what the PixelCNNs see, per stage
     rgb_weight: float = 1.0  # stage 1's auxiliary loss on the decoder's own RGB picture
     small: bool = False  # 4 blocks x 32 filters, the configuration for a CPU

@@ -40,7 +40,7 @@ class Settings:
 
     pictures: tuple[int, ...] = (100_000,)  # how many each stage sees, crops counted
     batch: int = 64  # over all processes
-    learning_rate: float = 1.5e-3
+    learning_rate: tuple[float, ...] = (1.5e-3,)  # per stage
     final_rate: float = 0.01  # of the learning rate, at the end of a stage's cosine
     warmup: int = 10_000  # pictures
     ema: float = 0.999
@@ -86,13 +86,14 @@ class AveragedWeights:
         torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1.0 - decay)
 
 
-def rate(settings: Settings, pictures: int, total: int) -> float:
+def rate(settings: Settings, stage: int, pictures: int) -> float:
     """Learning rate after so many pictures of a stage: linear warm-up, then a cosine."""
+    top, total = settings.learning_rate[stage - 1], settings.pictures[stage - 1]
     if pictures < settings.warmup:
-        return settings.learning_rate * (pictures + 1) / settings.warmup
+        return top * (pictures + 1) / settings.warmup
     done = min(1.0, (pictures - settings.warmup) / max(1, total - settings.warmup))
     cosine = 0.5 + 0.5 * math.cos(math.pi * done)
-    return settings.learning_rate * (settings.final_rate + (1.0 - settings.final_rate) * cosine)
+    return top * (settings.final_rate + (1.0 - settings.final_rate) * cosine)
 
 
 def hardware(device: torch.device) -> str:
@@ -160,7 +161,8 @@ def train(
         total = settings.pictures[stage - 1]
         step = recipe.step(model, stage, len(frames))
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=True)
+        optimiser = torch.optim.Adam(parameters, fused=True)
+        figures.restart(progress["pictures"])
         if progress["optimiser"] is not None:
             optimiser.load_state_dict(progress["optimiser"])
         step, optimiser = accelerator.prepare(step, optimiser)
@@ -171,7 +173,7 @@ def train(
             rng = np.random.default_rng(entropy)
             torch.manual_seed(int(rng.integers(2**62)))
             for group in optimiser.param_groups:
-                group["lr"] = rate(settings, progress["pictures"], total)
+                group["lr"] = rate(settings, stage, progress["pictures"])
             batch = recipe.batch(model, stage, frames, settings.batch // accelerator.num_processes, rng)
             terms = step(**{key: tensor.to(accelerator.device) for key, tensor in batch.items()})
             values = {key: value.item() for key, value in terms.items()}
