@@ -72,7 +72,7 @@ def random_half(rng: np.random.Generator, size: int = FRAME) -> np.ndarray:
 
 def training_mask(rng: np.random.Generator, size: int = FRAME) -> np.ndarray:
     """The training distribution over holes: mostly rectangles, then strokes, then bands from a side."""
-    maker = rng.choice(np.array([random_rectangle, random_strokes, random_half]), p=(0.55, 0.3, 0.15))
+    maker = rng.choice(np.array([random_rectangle, random_strokes, random_half]), p=(0.45, 0.4, 0.15))
     return maker(rng, size)
 
 

@@ -86,11 +86,14 @@ def test_latents_condition_every_pixel():
         assert torch.autograd.grad(logits[0, :, row, column].sum(), z, retain_graph=True)[0].abs().min() > 0
 
 
-def test_stage_two_starts_from_stage_one():
-    model = CSI(tiny_config()).eval().double()
-    x, mask = random_images(2), random_masks(2)
-    maps = model.decode(torch.randn(2, 4).double())
-    assert torch.allclose(model.pixel_nll(x, maps, None), model.pixel_nll(x, maps, mask))
+def test_reverse_stream_starts_as_the_forward_stream_turned_round():
+    model = random_model()
+    model.start_reverse_stream()
+    for weight in (model.reverse_stream.vertical_input.weight, model.reverse_stream.horizontal_input.weight):
+        weight[:, 3] = 0  # the mask's own filters
+    x, everything = random_images(2), torch.ones(2, 1, SIZE, SIZE, dtype=torch.float64)
+    forward = model.forward_stream(x.flip(2, 3)).flip(2, 3)
+    assert torch.allclose(model.context_features(x, everything), forward)
 
 
 def test_switches():

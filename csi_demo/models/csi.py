@@ -111,7 +111,7 @@ class CSI(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier initialisation (appendix A.2); gates start small and U_l at zero, so stage 2 starts from stage 1."""
+        """Xavier initialisation (appendix A.2); gates and the context's share of the biases start small."""
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                 nn.init.xavier_uniform_(module.weight)
@@ -121,7 +121,19 @@ class CSI(nn.Module):
             if name.endswith("second.weight"):
                 parameter.data.mul_(0.3)
         if self.config.reverse_stream:
-            nn.init.zeros_(self.from_context.weight)
+            self.from_context.weight.data.mul_(0.5)
+
+    @torch.no_grad()
+    def start_reverse_stream(self) -> None:
+        """Starts the reverse stream from the forward one's filters: what predicts a pixel from above, turned round,
+        predicts it from below. The mask's filters stay as they are."""
+        for (name, target), source in zip(
+            self.reverse_stream.named_parameters(), self.forward_stream.parameters(), strict=True
+        ):
+            if name.endswith("_input.weight"):  # red, green, blue, [mask,] ones
+                target[:, :3], target[:, 4:] = source[:, :3], source[:, 3:]
+            else:
+                target.copy_(source)
 
     def stage_parameters(self, stage: int) -> list[nn.Parameter]:
         """What a stage trains: 1 = all but the reverse stream; 2 = the PixelCNNs, with encoder and decoder frozen."""

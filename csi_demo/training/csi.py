@@ -31,9 +31,11 @@ WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), 
 class CSISettings(Settings):
     """How CSI is trained; see `Settings` for what every model shares."""
 
-    pictures: tuple[int, ...] = (400_000, 260_000)  # per stage
-    learning_rate: tuple[float, ...] = (1.5e-3, 6e-4)
+    pictures: tuple[int, ...] = (400_000, 340_000)  # per stage
+    learning_rate: tuple[float, ...] = (1.5e-3, 4e-4)
     crop: tuple[int, ...] = (24, 32)  # side of what the PixelCNNs see, per stage
+    context_rate: float = 5.0  # learning rate of what is new in stage 2, relative to the rest
+    edge_weight: float = 5.0  # stage 2: how much more a hole pixel counts that has context close below or right of it
     rgb_weight: float = 1.0  # stage 1's auxiliary loss on the decoder's own RGB picture
     small: bool = False  # 4 blocks x 32 filters, the configuration for a CPU
 
@@ -53,6 +55,19 @@ class CSIRecipe:
 
     def stages(self, model: CSI) -> tuple[int, ...]:
         return (1, 2) if self.config.latent_dim else (2,)
+
+    def begin(self, model: CSI, stage: int) -> None:
+        if stage == 2 and self.config.reverse_stream and self.config.latent_dim:
+            model.start_reverse_stream()
+
+    def groups(self, model: CSI, stage: int) -> list[dict[str, Any]]:
+        new, carried = [], []
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                fresh = stage == 2 and name.startswith(("reverse_stream.", "from_context."))
+                (new if fresh else carried).append(parameter)
+        groups = [{"params": carried, "scale": 1.0}, {"params": new, "scale": self.settings.context_rate}]
+        return [group for group in groups if group["params"]]
 
     def step(self, model: CSI, stage: int, dataset_size: int) -> CSIStep:
         return CSIStep(model, stage, self.settings, dataset_size)
@@ -121,14 +136,24 @@ class CSIStep(nn.Module):
             terms["loss"] = terms["bits"] + self.settings.rgb_weight * terms["rgb"] + terms["regulariser"]
         else:
             hole = 1.0 - mask_crop[:, 0]  # (B, h, w)
-            nll = self.nll(x_crop, maps_crop, mask_crop)
-            terms["bits"] = (nll * hole).sum() / (hole.sum() * 3.0 * LN2)
-            terms["loss"] = terms["bits"]
+            nll = self.nll(x_crop, maps_crop, mask_crop) / (3.0 * LN2)
+            terms["bits"] = (nll * hole).sum() / hole.sum()
+            weight = hole * (1.0 + self.settings.edge_weight * near_later_context(mask_crop))
+            terms["loss"] = (nll * weight).sum() / weight.sum()
         if config.latent_dim:
             terms["posterior_sigma"] = torch.exp(0.5 * log_variance).mean()
             terms["mean_spread"] = mean.std(0).mean()
             terms["mmd"] = losses.mmd(z.detach(), prior)
         return terms
+
+
+def near_later_context(mask: Tensor, reach: int = 2) -> Tensor:
+    """1 where an observed pixel lies in the same or the next rows, at most `reach` away: (B, 1, H, W) -> (B, H, W).
+
+    There the reverse stream has most to say; such pixels are few, so that they are lost in a plain mean.
+    """
+    padded = nn.functional.pad(mask, (0, reach, 0, reach))
+    return nn.functional.max_pool2d(padded, reach + 1, 1)[:, 0]
 
 
 def crop_each(tensor: Tensor, corners: Tensor, size: int) -> Tensor:

@@ -65,6 +65,13 @@ class Recipe(Protocol):
 
     def build(self) -> nn.Module: ...
     def stages(self, model: Any) -> tuple[int, ...]: ...
+    def begin(self, model: Any, stage: int) -> None:
+        """Prepares the model for a stage that starts, after the one before it."""
+
+    def groups(self, model: Any, stage: int) -> list[dict[str, Any]]:
+        """The optimiser's parameter groups; a group's "scale" multiplies its learning rate."""
+        ...
+
     def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module: ...
     def batch(self, model: Any, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict: ...
     def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]: ...
@@ -160,8 +167,8 @@ def train(
             progress |= {"stage": stage, "pictures": 0, "steps": 0, "optimiser": None}
         total = settings.pictures[stage - 1]
         step = recipe.step(model, stage, len(frames))
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimiser = torch.optim.Adam(parameters, fused=True)
+        optimiser = torch.optim.Adam(recipe.groups(model, stage), fused=True)
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         figures.restart(progress["pictures"])
         if progress["optimiser"] is not None:
             optimiser.load_state_dict(progress["optimiser"])
@@ -173,7 +180,7 @@ def train(
             rng = np.random.default_rng(entropy)
             torch.manual_seed(int(rng.integers(2**62)))
             for group in optimiser.param_groups:
-                group["lr"] = rate(settings, stage, progress["pictures"])
+                group["lr"] = group["scale"] * rate(settings, stage, progress["pictures"])
             batch = recipe.batch(model, stage, frames, settings.batch // accelerator.num_processes, rng)
             terms = step(**{key: tensor.to(accelerator.device) for key, tensor in batch.items()})
             values = {key: value.item() for key, value in terms.items()}
@@ -208,6 +215,9 @@ def train(
             break
         if stage != last_stage:
             model.load_state_dict(average.module.state_dict())  # the next stage builds on the averaged weights
+            recipe.begin(model, stage + 1)
+            average.module.load_state_dict(model.state_dict())
+            average.updates = 0
         accelerator.free_memory()
     save()
     return _metrics(recipe, progress, accelerator)
