@@ -97,8 +97,8 @@ def build() -> gr.Blocks:
                     render.empty_view(), js_on_load=render.RESULTS_JS, apply_default_css=False, elem_id="pictures"
                 )
                 with gr.Row():
-                    save = gr.Button("Download (PNG, full size)", interactive=False, min_width=180, elem_id="save")
-                    reuse = gr.Button("Use this result as the photo", interactive=False, min_width=180, elem_id="use")
+                    save = gr.Button("Download full size", interactive=False, min_width=140, elem_id="save")
+                    reuse = gr.Button("Use as the photo", interactive=False, min_width=140, elem_id="use")
                 file = gr.DownloadButton("Download", elem_id="file")
                 with gr.Row():
                     where = gr.Radio(
