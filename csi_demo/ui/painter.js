@@ -2,7 +2,7 @@
 const MAX_BYTES = 25 * 1024 * 1024;
 const MAX_UNDO = 40;
 const PAINT = [79, 70, 229];
-const HELP = "Paint the part to fill in. Only the square is filled, the rest of the photo stays as it is.";
+const HELP = "Paint the part to fill in. Only the square is filled; the rest stays as it is.";
 
 const find = (selector) => element.querySelector(selector);
 const canvas = find("canvas");
