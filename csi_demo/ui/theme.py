@@ -63,8 +63,8 @@ CSS = (
 .csi-frames .csi-wipe img { width: 480px; }
 .csi-wipe .csi-after { position: absolute; inset: 0; width: 100% !important; height: 100%; max-height: none;
   clip-path: inset(0 0 0 var(--cut)); }
-.csi-wipe i { position: absolute; top: 0; bottom: 0; left: clamp(18px, var(--cut), calc(100% - 18px)); width: 3px; margin-left: -1.5px;
-  background: white;
+.csi-wipe i { position: absolute; top: 0; bottom: 0; left: clamp(18px, var(--cut), calc(100% - 18px)); width: 3px;
+  margin-left: -1.5px; background: white;
   box-shadow: 0 0 0 1px rgba(9, 9, 11, .6); pointer-events: none; }
 .csi-wipe i::after { content: "\\2039\\203A"; position: absolute; top: 50%; left: 50%; width: 34px; height: 34px;
   transform: translate(-50%, -50%); border-radius: 50%; display: grid; place-items: center; font: 600 15px/1 system-ui;
