@@ -154,11 +154,11 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     write_atomically(folder / "metrics.json", json.dumps(dict(metrics), indent=1) + "\n")
 
 
-def record_test(model: str, mask: str, figures: Mapping[str, Any]) -> None:
-    """Puts test figures for a mask family into the local metrics.json of a model."""
+def record_test(model: str, test: str, figures: Mapping[str, Any]) -> None:
+    """Puts the figures of a test, such as a mask family, into the local metrics.json of a model."""
     folder = weights_folder() / model
     metrics = _read_json(folder / "metrics.json")
-    metrics.setdefault("test", {})[mask] = dict(figures)
+    metrics.setdefault("test", {})[test] = dict(figures)
     save_metrics(folder, metrics)
 
 
