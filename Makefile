@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= ../shared/data/celeba64
+WHOLE ?= ../shared/data/celeba178
 OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test train-csi figures clean
+.PHONY: demo test train-csi train-aligner figures clean
 
 demo: $(VENV)/.runtime
 	$(RUN) app.py
@@ -20,11 +21,15 @@ test: $(VENV)/.dev
 train-csi: $(VENV)/.dev
 	$(RUN) -m csi_demo train csi --data $(DATA) --out $(OUT) --resume --set small=true --set compile=true
 
-# Re-makes every figure of weights/csi/metrics.json that is not about training, and the latents' strengths.
+train-aligner: $(VENV)/.dev
+	$(RUN) -m csi_demo train aligner --data $(WHOLE) --out runs/aligner --resume
+
+# Re-makes every figure of the weights' metrics.json that is not about training, and the latents' strengths.
 figures: $(VENV)/.dev
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet
 	$(RUN) -m csi_demo evaluate --method csi --data $(DATA)/test.parquet --mask center --limit 256 --record
 	$(RUN) -m csi_demo discover --data $(DATA)/test.parquet --mask bottom --limit 64 --record
+	$(RUN) -m csi_demo evaluate-alignment --data $(WHOLE)/test.parquet --record
 
 $(VENV)/.runtime: requirements.txt constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

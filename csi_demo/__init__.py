@@ -4,17 +4,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .complete import complete_photo as complete_photo
+    from .detection import find_faces as find_faces
     from .methods import available_methods as available_methods
     from .methods import list_controls as list_controls
     from .methods import load_method as load_method
 
-__all__ = ["available_methods", "complete_photo", "list_controls", "load_method"]
+_HOMES = {
+    "available_methods": "methods",
+    "complete_photo": "complete",
+    "find_faces": "detection",
+    "list_controls": "methods",
+    "load_method": "methods",
+}
+__all__ = ["available_methods", "complete_photo", "find_faces", "list_controls", "load_method"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports the public names on first use, so that ``import csi_demo`` costs nothing."""
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(".complete" if name == "complete_photo" else ".methods", __name__), name)
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -9,16 +9,20 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from . import masks, weights
 from .faces import FRAME, PhotoError, Placement, open_photo
 from .methods import ControlError, UnknownMethodError, available_methods
 from .methods.base import Method
 
-MODELS = ("csi",)
+MODELS = {"csi": "csi:CSIRecipe", "aligner": "aligner:AlignerRecipe"}  # name -> module:class under training
 
 
 class UsageError(ValueError):
@@ -46,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     complete.add_argument("--samples", type=int, default=1)
     complete.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     complete.add_argument("--aligned", action="store_true", help=f"the photo is a {FRAME}x{FRAME} frame already")
+    complete.add_argument("--face", type=int, metavar="N", help="fill in the N-th face found, the largest being 1")
+    complete.add_argument(
+        "--place", metavar="X,Y,SIZE[,ANGLE]", help="the frame by hand: its centre and side in photo pixels, degrees"
+    )
+    complete.add_argument("--no-blend", action="store_true", help="paste the fill as it is, without fitting it")
     complete.add_argument("--out", type=Path, required=True, help="a folder for sample-0.png … and run.json")
     complete.set_defaults(run=_complete)
 
@@ -60,6 +69,14 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--record", action="store_true", help="write the figures into the weights' metrics.json")
     evaluate.set_defaults(run=_evaluate)
 
+    alignment = commands.add_parser("evaluate-alignment", help="how exactly faces are found in turned, scaled pictures")
+    alignment.add_argument("--data", type=Path, required=True, help="a Parquet pack of whole 178x218 CelebA pictures")
+    alignment.add_argument("--limit", type=int)
+    alignment.add_argument("--seed", type=int, default=0)
+    alignment.add_argument("--json", type=Path)
+    alignment.add_argument("--record", action="store_true", help="write the figures into the weights' metrics.json")
+    alignment.set_defaults(run=_evaluate_alignment)
+
     discover = commands.add_parser("discover", help="measure what each latent of CSI changes")
     discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
     discover.add_argument("--mask", default="bottom", help=family)
@@ -69,8 +86,8 @@ def parser() -> argparse.ArgumentParser:
     discover.set_defaults(run=_discover)
 
     train = commands.add_parser("train", help="train a model")
-    train.add_argument("model", choices=MODELS)
-    train.add_argument("--data", type=Path, required=True, help="a folder with train-*.parquet and val.parquet")
+    train.add_argument("model", choices=tuple(MODELS))
+    train.add_argument("--data", type=Path, required=True, help="a folder with train*.parquet and val.parquet")
     train.add_argument("--out", type=Path, required=True, help="a folder for checkpoint, curves and weights")
     train.add_argument("--resume", action="store_true")
     train.add_argument("--minutes", type=float)
@@ -138,7 +155,7 @@ def _split_settings(method: Method, words: Sequence[str]) -> tuple[dict[str, flo
 
 
 def _complete(options: argparse.Namespace) -> None:
-    from .complete import complete_frame
+    from .complete import complete_frame, fit_mask
     from .methods import load_method
 
     if not 1 <= options.samples <= 64:
@@ -150,13 +167,13 @@ def _complete(options: argparse.Namespace) -> None:
         raise PhotoError(
             f"--aligned needs a {FRAME}x{FRAME} frame, {options.photo.name} is {photo.width}x{photo.height}"
         )
-    placement = Placement.centred(photo.size)
-    mask = _photo_mask(options.mask, photo.size, placement)
+    given = _read_mask(options.mask, photo.size)
     method = load_method(options.method)
+    placement = _place(options, photo)
+    mask, frame_mask = fit_mask(given, placement, photo.size)
     controls, tuning = _split_settings(method, options.settings)
     seeds = range(options.seed, options.seed + options.samples)
-    frame, frame_mask = placement.frame(photo), placement.frame_mask(mask)
-    *_, last = complete_frame(frame, frame_mask, options.method, seeds, controls, tuning)
+    *_, last = complete_frame(placement.frame(photo), frame_mask, options.method, seeds, controls, tuning)
     run = {
         "command": options.line,
         "method": options.method,
@@ -164,21 +181,36 @@ def _complete(options: argparse.Namespace) -> None:
         "seeds": list(seeds),
         "controls": controls,
         "options": tuning,
-        "frame": placement.box,
+        "placement": asdict(placement) | {"corners": placement.corners},
+        "blend": not options.no_blend and not placement.exact,
         "info": last.info,
     }
     with tempfile.TemporaryDirectory(prefix="csi-") as scratch:
         for index, picture in enumerate(last.pictures):
-            placement.paste(photo, mask, picture).save(Path(scratch) / f"sample-{index}.png")
+            placement.paste(photo, mask, picture, not options.no_blend).save(Path(scratch) / f"sample-{index}.png")
         (Path(scratch) / "run.json").write_text(json.dumps(run, indent=1) + "\n")
         _move_files(Path(scratch), options.out)
 
 
-def _photo_mask(name: str, size: tuple[int, int], placement: Placement):
+def _place(options: argparse.Namespace, photo: Image.Image) -> Placement:
+    from .complete import place_frame
+
+    ways = {"--aligned": options.aligned, "--face": options.face is not None, "--place": options.place is not None}
+    given = [name for name, used in ways.items() if used]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other: each says where the frame is")
+    if options.place is not None:
+        return Placement.from_numbers(options.place)
+    return Placement.centred(photo.size) if options.aligned else place_frame(photo, options.face)
+
+
+def _read_mask(name: str, size: tuple[int, int]) -> np.ndarray | str:
+    """The mask in a file, or the name of a family."""
     if not Path(name).is_file():
         if Path(name).suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
             raise masks.MaskError(f"no such mask file: {name}")
-        return placement.photo_mask(masks.family(name), size)
+        masks.family(name)  # raises before anything long starts
+        return name
     picture = open_photo(name)
     if picture.size != size:
         raise masks.MaskError(
@@ -227,6 +259,18 @@ def _evaluate(options: argparse.Namespace) -> None:
         weights.record_test(options.method, options.mask, figures | {"command": options.line})
 
 
+def _evaluate_alignment(options: argparse.Namespace) -> None:
+    from .alignment import evaluate_alignment
+
+    _positive(options.limit)
+    figures = evaluate_alignment(options.data, limit=options.limit, seed=options.seed)
+    print(json.dumps(figures, indent=1))
+    if options.json:
+        _write_json(figures | {"command": options.line}, options.json)
+    if options.record:
+        weights.record_test("aligner", "alignment", figures | {"command": options.line})
+
+
 def _discover(options: argparse.Namespace) -> None:
     import torch
 
@@ -262,19 +306,19 @@ def _literal(name: str, text: str) -> Any:
 def _train(options: argparse.Namespace) -> None:
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
-    from .models.csi import CSIConfig
-    from .training.csi import CSIRecipe, CSISettings
     from .training.loop import train
 
+    module, _, attribute = MODELS[options.model].partition(":")
+    kind = getattr(import_module(f".training.{module}", __package__), attribute)
     values = {name: _literal(name, text) for name, text in _pairs(options.settings).items()}
-    known = {field.name for field in fields(CSISettings)}
-    model_fields = {field.name for field in fields(CSIConfig)}
+    known = {field.name for field in fields(kind.settings_type)}
+    model_fields = {field.name for field in fields(kind.config_type)}
     for name in values:
         if name not in known | model_fields:
             raise UsageError(f"unknown setting {name!r}: use one of {', '.join(sorted(known | model_fields))}")
     try:
-        settings = CSISettings(**{name: value for name, value in values.items() if name in known})
-        recipe = CSIRecipe(settings, {name: value for name, value in values.items() if name in model_fields})
+        settings = kind.settings_type(**{name: value for name, value in values.items() if name in known})
+        recipe = kind(settings, {name: value for name, value in values.items() if name in model_fields})
     except (TypeError, ValueError, AssertionError) as error:
         raise UsageError(f"these settings do not make a model: {error}") from None
     train(recipe, options.data, options.out, resume=options.resume, minutes=options.minutes, device=options.device)

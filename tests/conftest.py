@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
+from PIL import Image
 
 from csi_demo import masks
 from csi_demo.models import logistic_mixture
@@ -12,8 +15,11 @@ from csi_demo.models.csi import CSI, CSIConfig
 from csi_demo.training.data import masks_to_tensor
 
 torch.set_num_threads(1)  # tiny tensors: threads would only wait for each other
+cv2.setNumThreads(1)
 
-PACKS = Path(__file__).resolve().parents[2] / "shared" / "data" / "celeba64"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+PACKS = DATA / "celeba64"
+WHOLE = DATA / "celeba178" / "test.parquet"
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +28,20 @@ def packs() -> Path:
     if not PACKS.is_dir():
         pytest.skip("needs the face packs in ../shared/data/celeba64, which are not part of this repository")
     return PACKS
+
+
+@pytest.fixture(scope="session")
+def whole_pictures() -> Path:
+    """A pack of whole 178x218 pictures, for how exactly faces are found."""
+    if not WHOLE.is_file():
+        pytest.skip("needs the whole pictures in ../shared/data/celeba178, which are not part of this repository")
+    return WHOLE
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Image.Image:
+    """NASA's portrait of Eileen Collins, 512x512, from scikit-image."""
+    return Image.fromarray(skimage.data.astronaut())
 
 
 def tiny_config(**changes) -> CSIConfig:

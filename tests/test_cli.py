@@ -63,12 +63,18 @@ def test_a_photo_of_any_size_with_a_painted_mask(tmp_path: Path):
     painted = Image.new("L", (300, 200), 255)
     painted.paste(0, (120, 130, 180, 160))
     painted.save(tmp_path / "mask.png")
-    words = ("--mask", str(tmp_path / "mask.png"))
+    words = ("--mask", str(tmp_path / "mask.png"), "--place", "150,100,200,3")
     (filled,) = complete(tmp_path / "out", *words, photo=str(tmp_path / "photo.jpg"))
     before, keep = np.asarray(Image.open(tmp_path / "photo.jpg")), np.asarray(painted) > 0
     assert filled.shape == (200, 300, 3)
     assert np.array_equal(filled[keep], before[keep])
     assert not np.array_equal(filled, before)
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert [run["placement"][name] for name in ("x", "y", "size", "angle")] == [150, 100, 200, 3]
+    assert len(run["placement"]["corners"]) == 4
+    (raw,) = complete(tmp_path / "raw", *words, "--no-blend", photo=str(tmp_path / "photo.jpg"))
+    assert np.array_equal(raw[keep], before[keep])
+    assert not np.array_equal(raw, filled)
 
 
 @pytest.fixture
@@ -76,9 +82,13 @@ def files(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (10, 10), 0).save(tmp_path / "small.png")
     Image.new("L", (64, 64), 255).save(tmp_path / "white.png")
+    dot = Image.new("L", (64, 64), 255)
+    dot.paste(0, (40, 40, 50, 50))
+    dot.save(tmp_path / "dot.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    return {name: str(tmp_path / name) for name in ("text.png", "small.png", "white.png", "empty", "file", "none.png")}
+    names = ("text.png", "small.png", "white.png", "dot.png", "empty", "file", "none.png")
+    return {name: str(tmp_path / name) for name in names}
 
 
 BAD = [
@@ -100,6 +110,15 @@ BAD = [
     ("complete FRAME --mask mouth --out {file}", "cannot write to"),
     ("complete {small.png} --aligned --mask mouth --out OUT", "--aligned needs a 64x64 frame, small.png is 10x10"),
     ("complete FRAME --out OUT", "required: --mask"),
+    ("complete FRAME --mask mouth --face 3 --out OUT", "there is no face 3: "),
+    ("complete FRAME --mask mouth --face 0 --out OUT", "there is no face 0: "),
+    ("complete FRAME --mask mouth --place 1,2 --out OUT", "'1,2' is no place in a photo: need X,Y,SIZE"),
+    ("complete FRAME --mask mouth --place 32,32,1 --out OUT", "a frame of 1 photo pixels is out of range"),
+    ("complete FRAME --mask mouth --place 90,32,64 --out OUT", "has its centre outside the photo, which is 64x64"),
+    ("complete FRAME --mask {dot.png} --place 10,10,16 --out OUT", "the hole reaches outside the square"),
+    ("complete FRAME --mask mouth --aligned --face 1 --out OUT", "--aligned and --face exclude each other"),
+    ("evaluate-alignment --data {none.png} --json OUT", "no such file"),
+    ("evaluate-alignment --data {text.png} --limit 0 --json OUT", "--limit 0 is out of range"),
     ("evaluate --data {none.png} --mask mouth --json OUT", "no such file"),
     ("evaluate --data {text.png} --mask mouth --json OUT", "is not a Parquet pack"),
     ("evaluate --data {text.png} --mask mouth --limit 0 --json OUT", "--limit 0 is out of range"),

@@ -53,7 +53,7 @@ def test_paste_changes_the_hole_alone(size):
     picture = photo(*size)
     placement = faces.Placement.centred(size)
     mask = placement.photo_mask(masks.family("mouth"), size)
-    filled = placement.paste(picture, mask, Image.new("RGB", (64, 64), (1, 2, 3)))
+    filled = placement.paste(picture, mask, Image.new("RGB", (64, 64), (1, 2, 3)), blend=False)
     before, after = np.asarray(picture), np.asarray(filled)
     assert filled.size == size
     assert np.array_equal(before[mask], after[mask])
@@ -78,3 +78,87 @@ def test_a_hole_outside_the_frame_is_refused():
     mask[10:20, 5:15] = False
     with pytest.raises(faces.PhotoError, match="outside the square"):
         faces.Placement.centred((200, 100)).frame_mask(mask)
+
+
+TURNED = [(150.0, 110.0, 130.0, 25.0), (40.5, 30.0, 90.0, -40.0), (100.0, 75.0, 64.0, 0.5), (60.0, 60.0, 40.0, 10.0)]
+
+
+@pytest.mark.parametrize("numbers", TURNED)
+def test_points_go_to_the_photo_and_back(numbers):
+    placement = faces.Placement(*numbers)
+    points = np.random.default_rng(0).uniform(0, 64, (20, 2))
+    assert np.allclose(placement.to_frame(placement.to_photo(points)), points)
+    assert np.allclose(placement.to_photo(np.array([32.0, 32.0])), numbers[:2])
+
+
+def test_corners_turn_clockwise():
+    corners = faces.Placement(10.0, 20.0, 8.0, 90.0).corners
+    assert np.allclose(corners, [(14, 16), (14, 24), (6, 24), (6, 16)])
+
+
+def test_an_aligned_frame_in_a_larger_photo_is_cut_out_unchanged_and_its_edge_goes_on_outside():
+    pixels = np.asarray(photo(100, 90))
+    frame = faces.Placement(42.0, 37.0, 64.0).frame(Image.fromarray(pixels))
+    assert np.array_equal(np.asarray(frame), pixels[5:69, 10:74])
+    outside = faces.Placement(20.0, 80.0, 64.0).frame(Image.fromarray(pixels))
+    padded = np.pad(pixels, ((64, 64), (64, 64), (0, 0)), mode="edge")
+    assert np.array_equal(np.asarray(outside), padded[64 + 48 : 64 + 112, 64 - 12 : 64 + 52])
+
+
+def test_a_turned_frame_shows_the_photo_upright():
+    pixels = np.asarray(photo(64, 64))
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(pixels, -1)))  # clockwise
+    frame = np.asarray(faces.Placement(32.0, 32.0, 64.0, 90.0).frame(turned)).astype(int)
+    assert np.abs(frame - pixels).max() <= 1
+
+
+def test_a_large_frame_is_the_mean_of_what_is_below_it():
+    picture = photo(256, 256)
+    frame = np.asarray(faces.Placement.centred((256, 256)).frame(picture)).astype(int)
+    assert np.abs(frame - np.asarray(picture.resize((64, 64), Image.Resampling.BOX))).max() <= 1
+
+
+@pytest.mark.parametrize("numbers", TURNED[:2])
+def test_masks_of_a_turned_frame_go_there_and_back(numbers):
+    placement, mask = faces.Placement(*numbers), masks.family("center")
+    there = placement.photo_mask(mask, (300, 200))
+    assert 0.9 < (~there).sum() / (numbers[2] / 2) ** 2 < 1.1
+    assert np.array_equal(placement.frame_mask(there), mask)
+
+
+@pytest.mark.parametrize("blend", [True, False])
+@pytest.mark.parametrize("numbers", TURNED)
+@pytest.mark.parametrize("name", ["mouth", "left", "full"])
+def test_paste_leaves_the_photo_alone_outside_the_hole(numbers, name, blend):
+    picture, placement = photo(300, 200), faces.Placement(*numbers)
+    mask = placement.photo_mask(masks.family(name), picture.size)
+    filled = np.asarray(placement.paste(picture, mask, photo(64, 64, seed=1), blend))
+    assert np.array_equal(filled[mask], np.asarray(picture)[mask])
+    assert (filled[~mask] != np.asarray(picture)[~mask]).any(1).mean() > 0.9
+
+
+def test_an_exact_frame_is_pasted_as_it_is():
+    picture, fill, placement = photo(100, 90), photo(64, 64, seed=1), faces.Placement(42.0, 37.0, 64.0)
+    mask = placement.photo_mask(masks.family("mouth"), picture.size)
+    filled = np.asarray(placement.paste(picture, mask, fill))
+    assert np.array_equal(filled[5:69, 10:74][~masks.family("mouth")], np.asarray(fill)[~masks.family("mouth")])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1,2", "is no place in a photo: need X,Y,SIZE"),
+        ("a,b,c", "is no place in a photo"),
+        ("1,2,nan", "needs numbers"),
+        ("1,2,0", "out of range: 8 to 20000"),
+    ],
+)
+def test_a_bad_place_is_refused(text, said):
+    with pytest.raises(faces.PhotoError, match=said):
+        faces.Placement.from_numbers(text)
+
+
+def test_a_place_by_hand():
+    assert faces.Placement.from_numbers("10,20.5,64,-15") == faces.Placement(10.0, 20.5, 64.0, -15.0)
+    with pytest.raises(faces.PhotoError, match="centre outside the photo, which is 30x40"):
+        faces.Placement.from_numbers("50,20,64").frame(photo(30, 40))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
@@ -9,13 +10,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+PORTRAIT = ROOT / "examples" / "astronaut.jpg"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox",
@@ -26,7 +30,7 @@ FLAGS = [
     "--disable-sync",
     "--disable-quic",
 ]
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 90_000  # milliseconds
 # A fill disables the button, perhaps only for a moment.
 WATCH_FILL = """() => {
   const button = document.querySelector("#fill");
@@ -41,6 +45,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where ``python app.py`` answers."""
     folder = tmp_path_factory.mktemp("page")
+    (folder / "cache").mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -53,13 +58,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         wait_until_up(address, server, folder / "log")
         yield address
         assert "Traceback" not in (folder / "log").read_text()
+        uploads = [file for file in (folder / "cache").rglob("photo-*") if file.is_file()]
+        assert uploads == []
     finally:
         server.terminate()
         server.wait(20)
 
 
 def wait_until_up(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE / 1000
     while time.monotonic() < deadline:
         assert server.poll() is None, log.read_text()
         try:
@@ -83,6 +90,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     """A fresh page with its sliders drawn; afterwards nothing may have failed or gone to another host."""
     faults: list[str] = []
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on(
@@ -97,86 +105,176 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     assert faults == []
 
 
-def choose_hole(page: Page, label: str) -> None:
-    page.click("#hole input")
-    page.get_by_role("option", name=label, exact=True).click()
-
-
 def set_number(page: Page, control: str, value: float) -> None:
     field = page.locator(f"#{control} input[type=number]")
     field.fill(str(value))
     field.press("Tab")
 
 
+def masked(page: Page) -> str:
+    return page.locator("#masked img").get_attribute("src") or ""
+
+
+def after(page: Page, action: Callable[[], object]) -> str:
+    """Does something that changes what the model sees, and returns that."""
+    before = masked(page)
+    action()
+    expect(page.locator("#masked img")).not_to_have_attribute("src", before, timeout=PATIENCE)
+    return masked(page)
+
+
+def preset(page: Page, label: str) -> str:
+    return after(page, lambda: page.get_by_role("button", name=label, exact=True).click())
+
+
+def upload(page: Page, file: Path) -> str:
+    return after(page, lambda: page.set_input_files("#painter [data-pick=open]", file))
+
+
+def paint(page: Page, points: list[tuple[float, float]]) -> None:
+    """A stroke through points of the canvas, from 0 to 1."""
+    canvas = page.locator("#painter canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*spots[0])
+    page.mouse.down()
+    for spot in spots[1:]:
+        page.mouse.move(*spot, steps=4)
+    page.mouse.up()
+
+
 def filled(page: Page) -> str:
-    """Fills the hole and returns the address of the first sample, a data URL."""
+    """Fills the hole and returns the first sample in the photo, a data URL."""
     page.evaluate(WATCH_FILL)
     page.click("#fill")
     page.wait_for_function("window.began", timeout=PATIENCE)
     expect(page.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
     expect(page.locator("#fill")).to_be_enabled(timeout=PATIENCE)
-    return page.locator("#pictures img").first.get_attribute("src") or ""
+    return page.locator("#pictures .csi-after").get_attribute("src") or ""
 
 
-def test_fill_follows_seed_sliders_and_reset(page: Page) -> None:
-    expect(page.locator("#pictures")).to_contain_text("Your fills appear here")
-    set_number(page, "samples", 1)
+def downloaded(page: Page) -> np.ndarray:
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.click("#save")
+    assert download.value.suggested_filename.startswith("csi-seed-")
+    return np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())))
+
+
+def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path: Path) -> None:
+    picture = Image.open(PORTRAIT).resize((1800, 1800))  # larger than what is painted on
+    picture.save(tmp_path / "holiday.png")
+    upload(page, tmp_path / "holiday.png")
+    expect(page.locator("#painter .csi-say")).to_contain_text("Paint the part")
+    expect(page.locator("#painter [data-act=undo]")).to_be_disabled()
+    # The portrait's face lies around (0.44, 0.2) of the photo.
+    whole = after(page, lambda: paint(page, [(0.40, 0.22), (0.46, 0.24)]))
+    assert after(page, lambda: page.click("#painter [data-act=clear]")) != whole
+    assert after(page, lambda: page.click("#painter [data-act=undo]")) == whole
+
+    set_number(page, "samples", 2)
+    page.wait_for_timeout(500)  # the sliders follow the hole
     slider = page.locator("#slider-0 input[type=number]")
-    first, at_start = filled(page), slider.input_value()
-    assert first.startswith("data:image/png;base64,")
-    with page.expect_download() as download:
-        page.click("#pictures a >> nth=1")
-    assert download.value.suggested_filename == "csi-seed-0-large.png"
-
-    set_number(page, "slider-0", -3 if float(at_start) > 0 else 3)
+    first, start = filled(page), slider.input_value()
+    set_number(page, "slider-0", -3 if float(start) > 0 else 3)
     steered = filled(page)
     assert steered != first
+    assert masked(page) == whole
 
-    page.click("#reset")
-    expect(slider).to_have_value(at_start)
-    assert filled(page) == first
+    page.click("#pictures [data-sample='1']")
+    expect(page.locator("#pictures .csi-seed")).to_have_text("Seed 1")
+    original, result = np.asarray(picture), downloaded(page)
+    assert result.shape == original.shape
+    rows, columns = np.nonzero((result != original).any(-1))
+    assert 0.34 < columns.min() / 1800 < columns.max() / 1800 < 0.52  # the stroke and the brush's width around it
+    assert 0.16 < rows.min() / 1800 < rows.max() / 1800 < 0.30
 
-    set_number(page, "seed", 5)
-    assert filled(page) not in (first, steered)
+    after(page, lambda: page.click("#use"))
+    expect(page.locator("#status")).to_contain_text("The result is the photo now")
+    page.get_by_role("button", name="Eyes", exact=True).click()
+    filled(page)
+    chained = downloaded(page)
+    kept = (chained == result).all(-1)
+    assert kept[rows, columns].mean() > 0.9  # the first hole, below the eyes, stays as it was filled
+    assert not kept.all()
 
 
-def test_enlargement_changes_the_result_in_place(page: Page) -> None:
-    choose_hole(page, "Nose")
+def test_seed_sliders_and_reset_on_an_aligned_frame(page: Page) -> None:
+    after(page, lambda: page.click("#examples [data-example='2']"))
+    expect(page.locator("#seed input")).to_have_value("0")
+    preset(page, "Nose")
     set_number(page, "samples", 1)
-    smooth = filled(page)
+    page.wait_for_timeout(500)
+    slider = page.locator("#slider-0 input[type=number]")
+    first, start = filled(page), slider.input_value()
+    set_number(page, "slider-0", -3 if float(start) > 0 else 3)
+    assert filled(page) != first
+    page.click("#reset")
+    expect(slider).to_have_value(start)
+    assert filled(page) == first
+    page.click("#where label:has-text('64x64')")
+    expect(page.locator("#pictures .csi-frames")).to_be_visible()
+    smooth = page.locator("#pictures .csi-after").get_attribute("src") or ""
     page.click("#look label:has-text('Crisp')")
-    expect(page.locator("#pictures img")).not_to_have_attribute("src", smooth)
-    expect(page.locator("#status")).to_contain_text("Filled 1 sample")
+    expect(page.locator("#pictures .csi-after")).not_to_have_attribute("src", smooth)
+
+
+def test_keys_paint_and_escape_cancels(page: Page) -> None:
+    empty = after(page, lambda: page.click("#painter [data-act=clear]"))
+    page.locator("#painter canvas").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.down(" ")
+    page.keyboard.press("Escape")
+    page.keyboard.up(" ")
+    assert masked(page) == empty
+    painted = after(page, lambda: page.keyboard.press(" "))
+    assert after(page, lambda: page.keyboard.press("Control+z")) == empty
+    assert after(page, lambda: page.keyboard.press(" ")) == painted
+    page.click("#painter [data-act=clear]")
+    page.click("#fill")
+    expect(page.locator("#status")).to_contain_text("There is no hole yet")
+    expect(page.locator("#fill")).to_be_enabled()
+
+
+def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Path) -> None:
+    broken, tiny = tmp_path / "holiday.png", tmp_path / "tiny.png"
+    broken.write_bytes(b"no picture")
+    Image.new("RGB", (1, 1)).save(tiny)
+    said = page.locator("#painter .csi-say")
+    for file, message in ((broken, "not a picture that can be read"), (tiny, "at least 16x16")):
+        page.set_input_files("#painter [data-pick=open]", file)
+        expect(said).to_contain_text(message)
+    (tmp_path / "large.png").write_bytes(bytes(26 * 2**20))
+    page.set_input_files("#painter [data-pick=open]", tmp_path / "large.png")
+    expect(said).to_contain_text("larger than 25 MB")
+    preset(page, "Nose")
+
+    Image.new("RGB", (300, 200), (90, 120, 200)).save(tmp_path / "sky.png")
+    upload(page, tmp_path / "sky.png")
+    expect(said).to_contain_text("No face was found")
+    page.click("#place button")
+    after(page, lambda: set_number(page, "place-size", 80))
+    preset(page, "Mouth")
 
 
 def test_stop_ends_a_fill_and_keeps_what_is_drawn(page: Page) -> None:
-    choose_hole(page, "Whole picture")
+    preset(page, "All")
     set_number(page, "samples", 8)
     page.click("#fill")
-    expect(page.locator("#pictures img")).to_have_count(8, timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-tiles img")).to_have_count(8, timeout=PATIENCE)
     page.click("#stop")
     expect(page.locator("#status")).to_contain_text("Stopped at", timeout=PATIENCE)
     expect(page.locator("#fill")).to_be_enabled()
-    expect(page.locator("#pictures a")).to_have_count(16)
+    expect(page.locator("#save")).to_be_disabled()
     kept = page.locator("#pictures").inner_html()
     page.wait_for_timeout(1500)
     assert page.locator("#pictures").inner_html() == kept
     expect(page.locator("#status")).to_contain_text("Stopped at")
 
 
-def test_an_unreadable_file_is_explained(page: Page, tmp_path: Path) -> None:
-    broken = tmp_path / "holiday.png"
-    broken.write_bytes(b"no picture")
-    page.set_input_files("#photo input[type=file]", broken)
-    message = "holiday.png is not a picture that can be read"
-    expect(page.locator("#masked")).to_contain_text(message)
-    expect(page.locator("[data-testid=toast-body]")).to_contain_text(message)
-    page.click("#fill")
-    expect(page.locator("#status")).to_contain_text(message)
-    expect(page.locator("#fill")).to_be_enabled()
-
-
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelector('#painter canvas').getBoundingClientRect().right") <= width

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from csi_demo.training import data
+from csi_demo.training import aligner, data
 from csi_demo.training.csi import CSIRecipe, CSISettings, make_batch
 from csi_demo.training.loop import CHECKPOINT, TrainingError, rate, train
 
@@ -34,13 +34,13 @@ TINY_MODEL = {
 TINY_TRAINING = {"pictures": (24, 16), "batch": 8, "warmup": 8, "crop": (16, 16), "bf16": False, "val_pictures": 4}
 
 
-def write_pack(file: Path, count: int, seed: int, size: int = 64) -> None:
+def write_pack(file: Path, count: int, seed: int, size: tuple[int, int] = (64, 64)) -> None:
     """A pack of made-up pictures in the layout of the real ones."""
     rng, cells = np.random.default_rng(seed), []
     for index in range(count):
         small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         stored = io.BytesIO()
-        small.resize((size, size), Image.Resampling.BICUBIC).save(stored, format="PNG")
+        small.resize(size, Image.Resampling.BICUBIC).save(stored, format="PNG")
         cells.append({"bytes": stored.getvalue(), "path": f"{index}.png"})
     pq.write_table(pa.table({"image": cells}), file)
 
@@ -195,6 +195,32 @@ def test_time_limit_and_a_kill_leave_a_checkpoint_that_resumes(made_up: Path, tm
     assert process.returncode == 0, said
 
 
+def test_the_aligner_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CSI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(aligner, "HELD_OUT", 2)
+    write_pack(tmp_path / "train.parquet", 6, 0, size=aligner.PICTURE)
+    settings = aligner.AlignerSettings(pictures=(64,), batch=16, warmup=16, bf16=False)
+    metrics = train(aligner.AlignerRecipe(settings, {"channels": (4,) * 6}), tmp_path, tmp_path / "out", device="cpu")
+    assert np.isfinite(metrics["training"]["curve"][-1]["val_points"])
+    assert (tmp_path / "out" / "aligner" / "aligner.safetensors").is_file()
+    monkeypatch.setattr(aligner, "HELD_OUT", 256)
+    with pytest.raises(data.DataError, match="6 training pictures: more than 256 are needed"):
+        aligner.AlignerRecipe(settings, {}).read(tmp_path)
+
+
+def test_a_crop_and_its_correction_belong_together():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        dx, dy, scale, angle = rng.uniform(-0.3, 0.3, 4)
+        crop = aligner.crop_before(dx, dy, scale, angle)
+        found = crop.moved(64 * dx, 64 * dy, np.exp(scale), np.degrees(angle))
+        wanted = aligner.FACE
+        assert np.allclose((found.x, found.y, found.size, found.angle), (wanted.x, wanted.y, wanted.size, 0.0))
+        moved = crop.to_frame(wanted.to_photo(np.array(aligner.POINTS)))
+        placed = aligner.place(torch.tensor([[dx, dy, scale, angle]], dtype=torch.float32))[0].numpy() + 32.0
+        assert np.allclose(moved, placed, atol=1e-3)
+
+
 def test_rate_warms_up_and_falls():
     settings = CSISettings(pictures=(1000, 50), learning_rate=(1.0, 0.5), warmup=100, final_rate=0.1)
     rates = [rate(settings, 1, pictures) for pictures in range(0, 1001, 10)]
@@ -227,7 +253,7 @@ def test_folders_without_packs_and_files_that_are_none(tmp_path: Path, made_up: 
     (tmp_path / "x.parquet").write_text("no")
     with pytest.raises(data.DataError, match=r"x\.parquet is not a Parquet pack"):
         data.read_pack(tmp_path / "x.parquet")
-    write_pack(tmp_path / "small.parquet", 1, 0, size=32)
+    write_pack(tmp_path / "small.parquet", 1, 0, size=(32, 32))
     with pytest.raises(data.DataError, match=r"\(32, 32\), expected \(64, 64\)"):
         data.read_pack(tmp_path / "small.parquet")
     assert not list((tmp_path / "cache").glob("*.part"))

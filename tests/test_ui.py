@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
+import time
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +18,16 @@ from gradio.components.base import FormComponent
 from PIL import Image
 
 from csi_demo import masks
+from csi_demo.faces import Placement
 from csi_demo.methods import Control, ControlError, Method, Step
 from csi_demo.methods.base import keep_observed
-from csi_demo.ui import engine, handlers, render
-from csi_demo.ui.blocks import EXAMPLE, build, hole_choices, launch_options
-from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS, PageError
+from csi_demo.ui import engine, handlers, painter, photo, render
+from csi_demo.ui.blocks import build, launch_options
+from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
+from csi_demo.ui.examples import FOLDER, all_examples
+from csi_demo.ui.keep import Keep
+from csi_demo.ui.photo import Photo
 
-EDGES = (16, 16, 48, 48)
 SMILE = Control("smile", "Smile", -3.0, 3.0, None, "How much of a smile.")
 GLASSES = Control("glasses", "Glasses", 0.0, 1.0, 0.5, "With glasses or without.", 0.25)
 SPREAD = Control("spread", "Spread", 0.0, 1.5, 1.0, "How far samples stray.")
@@ -65,75 +73,272 @@ def method(monkeypatch: pytest.MonkeyPatch) -> PlainMethod:
     return plain
 
 
-def photo(path: Path = EXAMPLE) -> dict[str, str]:
-    return {"path": str(path)}
+FRAME_FILE = FOLDER / "astronaut.png"
 
 
-def run_fill(start: Any = None, sliders: tuple[float, ...] = (), seed: object = 0, samples: object = 2) -> list[Any]:
-    return list(handlers.fill("plain", photo(), "Crisp", start, seed, samples, "mouth", 0, *EDGES, *sliders))
+@pytest.fixture(autouse=True)
+def faces(monkeypatch: pytest.MonkeyPatch) -> list[Placement]:
+    """The faces that are found in every photo: none, until a test puts some in."""
+    found: list[Placement] = []
+    monkeypatch.setattr("csi_demo.ui.photo._faces", lambda picture: found)
+    return found
 
 
-def test_example_is_a_frame() -> None:
-    with Image.open(EXAMPLE) as picture:
+def file_of(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def a_photo(data: bytes | None = None) -> Photo:
+    return photo.from_bytes(data or FRAME_FILE.read_bytes())
+
+
+def painting(shown: Photo, mask: np.ndarray | None = None, **changes: Any) -> str:
+    """What the browser sends for a mask of the view; the mouth by default."""
+    runs = painter.to_runs(shown.preset("mouth") if mask is None else mask)
+    return json.dumps({"photo": shown.key, "size": shown.view.size, "runs": runs} | changes)
+
+
+def run_fill(
+    start: Any = None, sliders: tuple[float, ...] = (), seed: object = 0, samples: object = 2, what: str | None = None
+) -> list[Any]:
+    what = what or painting(a_photo())
+    return list(handlers.fill("plain", what, "Crisp", handlers.IN_PHOTO, start, seed, samples, *sliders))
+
+
+def sent_to_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> Path:
+    """An upload as it lies in gradio's folder."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    file = tmp_path / "abc" / "photo-1-2-3"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(data)
+    return file
+
+
+def take(file: Path) -> dict[str, Any]:
+    """What the painter is told about an upload."""
+    return json.loads(handlers.take_upload(json.dumps({"upload": str(file)}))[0])
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says it is this large and has no pixels."""
+    data = bytearray(file_of(Image.new("1", (1, 1))))
+    data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    return bytes(data)
+
+
+def test_examples_name_files_holes_and_sliders() -> None:
+    for example in all_examples():
+        assert (FOLDER / example.photo).is_file()
+        assert not masks.family(example.hole).all()
+        assert example.thumbnail().size == (96, 96)
+        assert example.title
+    with Image.open(FRAME_FILE) as picture:
         assert (picture.size, picture.mode) == ((64, 64), "RGB")
+    assert (FOLDER / "astronaut.jpg").stat().st_size < 60_000
 
 
-def test_unreadable_upload_is_named_without_its_folder(tmp_path: Path) -> None:
-    broken = tmp_path / "holiday.png"
-    broken.write_bytes(b"no picture")
-    with pytest.raises(PageError, match=r"^holiday\.png is not a picture that can be read"):
-        handlers.read_frame(str(broken))
-    with pytest.warns(UserWarning, match="holiday.png is not a picture"):
-        html = handlers.show_masked(photo(broken), "Smooth", "mouth", 0, *EDGES)
-    assert "holiday.png is not a picture" in html
-    assert str(tmp_path) not in html
+def test_an_example_opens_with_its_hole_and_settings() -> None:
+    scene, _, _, _, _, _, seed, samples, _ = handlers.first_example()
+    content, example = json.loads(scene), all_examples()[0]
+    shown = photo.kept(content["photo"])
+    mask = painter.to_mask(content, shown.view.size)
+    assert np.array_equal(mask, shown.preset(example.hole))
+    assert (seed, samples) == (example.seed, example.samples)
+    assert json.loads(handlers.first_example()[0])["photo"] != content["photo"]
 
 
-def test_file_names_are_escaped(tmp_path: Path) -> None:
-    broken = tmp_path / "<b>.png"
-    broken.write_bytes(b"no picture")
-    with pytest.warns(UserWarning, match="&lt;b&gt;.png"):
-        html = handlers.show_masked(photo(broken), "Smooth", "mouth", 0, *EDGES)
-    assert "<b>" not in html
-
-
-def test_no_picture() -> None:
-    assert "Choose a picture first" in handlers.show_masked(None, "Smooth", "mouth", 0, *EDGES)
-
-
-def test_a_photo_of_any_size_gives_a_frame(tmp_path: Path) -> None:
-    Image.new("RGB", (300, 200), (9, 90, 200)).save(tmp_path / "wide.png")
-    frame = handlers.read_frame(str(tmp_path / "wide.png"))
-    assert frame.size == (64, 64)
-    assert frame.getpixel((5, 5)) == (9, 90, 200)
-
-
-@pytest.mark.parametrize("name", [name for _, name in hole_choices()])
-def test_every_hole_gives_a_mask(name: str) -> None:
-    mask = handlers.hole_mask(handlers.hole_name(name, 3, EDGES))
-    assert mask.shape == (64, 64)
-    assert not mask.all()
+def test_runs_and_masks_are_inverse() -> None:
+    rng = np.random.default_rng(0)
+    for mask in (rng.random((7, 5)) < 0.5, np.ones((7, 5), bool), np.zeros((7, 5), bool)):
+        runs = painter.to_runs(mask)
+        assert np.array_equal(painter.to_mask({"size": [5, 7], "runs": runs}, (5, 7)), mask)
 
 
 @pytest.mark.parametrize(
-    ("edges", "message"),
+    ("changes", "message"),
     [
-        ((16, 16, 65, 48), "Right edge of the box is a whole number from 0 to 64"),
-        ((-1, 16, 48, 48), "Left edge of the box is a whole number from 0 to 64"),
-        ((16, None, 48, 48), "Top edge of the box is a whole number"),
-        ((16, 16, 48, 20.5), "Bottom edge of the box is a whole number"),
-        ((48, 16, 48, 48), "left must be smaller than right"),
+        ({"size": [63, 64]}, "another size"),
+        ({"size": None}, "another size"),
+        ({"runs": None}, "cannot be read"),
+        ({"runs": [4095]}, "cannot be read"),
+        ({"runs": [4097, -1]}, "cannot be read"),
+        ({"runs": [4096.0]}, "cannot be read"),
+        ({"runs": [True] * 4096}, "cannot be read"),
+        ({"runs": ["4096"]}, "cannot be read"),
+        ({"runs": [4096]}, "no hole yet"),
+        ({"photo": "another"}, "no longer here"),
+        ({"photo": None}, "no longer here"),
+        ({"photo": ["x"]}, "no longer here"),
     ],
 )
-def test_a_wrong_box_says_what_is_wrong(edges: tuple[Any, ...], message: str) -> None:
-    with pytest.raises(PageError, match=message):
-        handlers.hole_mask(handlers.hole_name("box", 0, edges))
-    assert 'role="alert"' in handlers.show_masked(photo(), "Smooth", "box", 0, *edges)
+def test_what_the_painter_sends_is_checked(method: PlainMethod, changes: dict[str, Any], message: str) -> None:
+    assert message in run_fill(what=painting(a_photo(), **changes))[-1][1]
+    assert method.calls == []
 
 
-def test_unknown_hole() -> None:
-    with pytest.raises(PageError, match="unknown mask"):
-        handlers.hole_mask(handlers.hole_name("../etc", 0, EDGES))
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        (7, "cannot be read"),
+        ({"photo": 1}, "cannot be read"),
+        (None, "Choose a photo first"),
+        (" " * (painter.MAX_LENGTH + 1), "too many small parts"),
+    ],
+)
+def test_malformed_and_long_json_is_refused(method: PlainMethod, value: Any, message: str) -> None:
+    updates = list(handlers.fill("plain", value, "Crisp", handlers.IN_PHOTO, None, 0, 1))
+    assert message in updates[-1][1]
+    assert message in handlers.show_masked(value, "Smooth")
+    assert handlers.draw_sliders("plain", value)[0] == handlers.gr.skip()
+
+
+def test_a_hole_is_cut_to_the_frame(method: PlainMethod) -> None:
+    shown = a_photo(file_of(noise(300, 200)))  # the frame: the middle 200x200
+    hole = np.ones((200, 300), dtype=bool)
+    hole[50:90, :100] = False
+    status = run_fill(what=painting(shown, hole))[-1][1]
+    assert "outside the square is left" in status
+    cut, much = shown.cut(hole)
+    assert much
+    assert cut[:, :50].all()
+    assert not cut[50:90, 50:100].any()
+    outside = np.ones((200, 300), dtype=bool)
+    outside[:, :50] = False
+    assert "outside the square" in run_fill(what=painting(shown, outside))[-1][1]
+
+
+def test_a_stroke_over_everything_is_a_hole_like_any_other(method: PlainMethod) -> None:
+    assert "Filled 2" in run_fill(what=painting(a_photo(), np.zeros((64, 64), dtype=bool)))[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"no picture", "not a picture that can be read"),
+        (b"", "not a picture that can be read"),
+        (file_of(noise(200, 200), "JPEG")[:4000], "not a picture that can be read"),
+        (file_of(noise(1, 1)), "1x1 pixels: at least 16x16"),
+        (png_header(20_000, 20_000), "40 megapixels at most"),
+        (bytes(50 * 2**20), "larger than 25 MB"),
+    ],
+    ids=["text", "empty", "truncated", "1x1", "20000x20000", "50 MB"],
+)
+def test_bad_uploads_are_explained_and_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, message: str
+) -> None:
+    told = take(sent_to_cache(tmp_path, monkeypatch, data))
+    assert message in told["trouble"]
+    assert str(tmp_path) not in told["trouble"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("picture", "kind", "options"),
+    [
+        (noise(40, 30).convert("CMYK"), "JPEG", {}),
+        (noise(40, 30).convert("P"), "PNG", {}),
+        (Image.fromarray(np.full((30, 40), 30_000, dtype=np.uint16)), "PNG", {}),
+        (noise(40, 30), "GIF", {"save_all": True, "append_images": [noise(40, 30)]}),
+        (noise(40, 30).convert("RGBA"), "WEBP", {}),
+    ],
+    ids=["CMYK", "palette", "16-bit", "animated", "alpha"],
+)
+def test_unusual_pictures_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Image.Image, kind: str, options: dict[str, Any]
+) -> None:
+    told = take(sent_to_cache(tmp_path, monkeypatch, file_of(picture, kind, **options)))
+    assert told["size"] == [40, 30]
+    assert told["view"].startswith("data:image/")
+    assert "No face was found" in told["note"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "abc/../../x", "", None, 7, "a\0b"])
+def test_only_uploads_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Any) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    told = json.loads(handlers.take_upload(json.dumps({"upload": path}))[0])
+    assert "did not arrive" in told["trouble"]
+
+
+def test_orientation_is_applied_and_a_result_has_no_metadata(method: PlainMethod) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "at home"
+    shown = a_photo(file_of(noise(40, 30), "PNG", exif=exif))
+    assert shown.size == (30, 40)
+    key = run_fill(what=painting(shown))[-1][2]
+    assert not Image.open(io.BytesIO(render.png(handlers.finished_result(key).full()))).getexif()
+
+
+def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainMethod, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    picture = noise(2400, 1500)
+    shown = a_photo(file_of(picture))
+    assert shown.view.size == (1600, 1000)
+    key = run_fill(what=painting(shown))[-1][2]
+    _, path = handlers.save(key)
+    with Image.open(path) as saved:
+        before, after = np.asarray(picture), np.asarray(saved)
+    changed = (before != after).any(-1)
+    hole = ~shown.full_mask(shown.preset("mouth"))
+    assert before.shape == after.shape
+    assert not (changed & ~hole).any()
+    assert changed.sum() > 0.9 * hole.sum()
+
+
+def test_a_result_becomes_the_photo(method: PlainMethod) -> None:
+    shown = a_photo(file_of(noise(300, 200)))
+    key = run_fill(what=painting(shown))[-1][2]
+    handlers.choose_sample(key, handlers.gr.EventData(None, {"index": 1}))
+    result = handlers.finished_result(key)
+    assert result.chosen == 1
+    status, scene, *_ = handlers.use_result(key)
+    chained = photo.kept(json.loads(scene)["photo"])
+    assert "the photo now" in status
+    assert chained.place == shown.place
+    assert np.array_equal(np.asarray(chained.full()), np.asarray(result.full()))
+    assert "no longer here" in handlers.use_result("gone")[0]
+    assert "no longer here" in handlers.save(None)[0]
+
+
+def test_faces_are_offered_and_the_frame_moves(faces: list[Placement]) -> None:
+    faces += [Placement(60, 60, 50, 5), Placement(200, 80, 40)]
+    shown = a_photo(file_of(noise(300, 200)))
+    content = painting(shown)
+    scene, choice, x, y, *_ = handlers.choose_face(content, "2")
+    assert (json.loads(scene)["chosen"], choice["value"], x, y) == (1, "2", 200, 80)
+    assert "view" not in json.loads(scene)
+    scene, choice = handlers.place_by_hand(content, 150, 100, 64, 0)
+    assert choice["value"] is None
+    assert len(json.loads(scene)["frames"]) == 3
+    assert photo.kept(shown.key).place == Placement(150, 100, 64)
+    for face in ("3", "0", "x", None, 1):
+        assert "Choose one of the faces" in handlers.choose_face(content, face)[0]
+    for numbers in ((None, 0, 64, 0), (0, 0, 2, 0), (-1, 0, 64, 0), (0, 0, 64, 400), ("1", 0, 64, 0), (0, 0, 1e9, 0)):
+        assert "of the square is a number" in handlers.place_by_hand(content, *numbers)[0]
+
+
+def test_what_is_kept_is_dropped_in_time() -> None:
+    kept = Keep(seconds=0.2, limit=100)
+    first, second = kept.put("first", 60), kept.put("second", 60)
+    assert kept.get(first) is None  # too much together
+    assert kept.get(second) == "second"
+    time.sleep(0.3)
+    assert kept.get(second) is None
+
+
+def test_photos_are_not_shared() -> None:
+    assert a_photo().key != a_photo().key
+    assert len(a_photo().key) > 20
 
 
 def test_slider_positions_lie_on_the_grid() -> None:
@@ -169,7 +374,8 @@ def test_masked_picture_stripes_the_hole_only() -> None:
 
 
 def test_sliders_are_drawn_from_the_declaration(method: PlainMethod) -> None:
-    start, _, *slots = handlers.draw_sliders("plain", photo(), "mouth", 0, *EDGES)
+    what = painting(a_photo())
+    start, _, *slots = handlers.draw_sliders("plain", what)
     assert start.values == {"smile": 0.7, "glasses": 0.5, "spread": 1.0}
     assert len(slots) == MAX_CONTROLS + MAX_OPTIONS
     shown = [slot for slot in slots if slot["visible"]]
@@ -179,28 +385,31 @@ def test_sliders_are_drawn_from_the_declaration(method: PlainMethod) -> None:
 
 
 def test_reset_returns_to_the_start(method: PlainMethod) -> None:
-    start, *_ = handlers.draw_sliders("plain", photo(), "mouth", 0, *EDGES)
+    what = painting(a_photo())
+    start, *_ = handlers.draw_sliders("plain", what)
     slots = handlers.reset_sliders(start)
     assert [slots[index]["value"] for index in (0, 1, MAX_CONTROLS)] == [0.7, 0.5, 1.0]
 
 
 def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMethod) -> None:
-    start, *_ = handlers.draw_sliders("plain", photo(), "mouth", 0, *EDGES)
+    what = painting(a_photo())
+    start, *_ = handlers.draw_sliders("plain", what)
     sliders = (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0, *[0.0] * (MAX_OPTIONS - 1))
-    updates = run_fill(start, sliders)
+    updates = run_fill(start, sliders, what=what)
     assert method.calls == [({"smile": 2.0}, {})]
-    pictures, status, result, go, halt = updates[-1]
+    pictures, status, key, go, halt, save, use = updates[-1]
+    result = handlers.finished_result(key)
     assert "Filled 2 samples in 1.2 s. Bits per dim: 3.50, 3.50." in status
-    assert pictures.count("<img") == 2
+    assert pictures.count("data-sample") == 2
     assert result.seeds == (0, 1)
     assert result.progress == 1.0
-    assert go["interactive"]
+    assert all(button["interactive"] for button in (go, save, use))
     assert not halt["interactive"]
     assert len(updates) < 20  # 51 steps, at most ten updates a second
 
 
 def test_sliders_of_another_picture_are_ignored(method: PlainMethod) -> None:
-    start = handlers.Start(("plain", "/another.png", "mouth"), {"smile": 0.0, "glasses": 0.5, "spread": 1.0})
+    start = handlers.Start(("plain", "another", "1,2,3", "mouth"), {"smile": 0.0, "glasses": 0.5, "spread": 1.0})
     run_fill(start, (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0))
     assert method.calls == [({}, {})]
 
@@ -210,7 +419,7 @@ def test_sliders_of_another_picture_are_ignored(method: PlainMethod) -> None:
     [({"seed": -1}, "The seed is a whole"), ({"seed": None}, "The seed is a whole"), ({"samples": 9}, "from 1 to 8")],
 )
 def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], message: str) -> None:
-    _, status, _, go, halt = run_fill(**fault)[-1]
+    _, status, _, go, halt, *_ = run_fill(**fault)[-1]
     assert message in status
     assert go["interactive"]
     assert not halt["interactive"]
@@ -218,20 +427,33 @@ def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], mes
 
 
 def test_closing_a_fill_ends_the_work(method: PlainMethod) -> None:
-    updates = handlers.fill("plain", photo(), "Smooth", None, 0, 1, "mouth", 0, *EDGES)
+    updates = handlers.fill("plain", painting(a_photo()), "Smooth", handlers.IN_PHOTO, None, 0, 1)
     assert "Getting ready" in next(updates)[1]
-    _, _, result, _, _ = next(updates)
+    _, _, key, *_ = next(updates)
     assert not method.closed
     updates.close()
     assert method.closed
-    assert "Stopped at 0 %." in handlers.stop(result)[0]
+    assert "Stopped at 0 %." in handlers.stop(key)[0]
 
 
 def test_look_changes_without_filling_again(method: PlainMethod) -> None:
-    result = run_fill()[-1][2]
-    assert handlers.show_result(result, "Crisp") != handlers.show_result(result, "Smooth")
+    key = run_fill()[-1][2]
+    crisp, smooth, in_photo = (
+        handlers.show_result(key, look, where)
+        for look, where in (("Crisp", handlers.IN_FRAME), ("Smooth", handlers.IN_FRAME), ("Smooth", handlers.IN_PHOTO))
+    )
+    assert len({crisp, smooth, in_photo}) == 3
     assert len(method.calls) == 1
-    assert "Your fills appear here" in handlers.show_result(None, "Crisp")
+    assert "Your fills appear here" in handlers.show_result(None, "Crisp", handlers.IN_PHOTO)
+
+
+def test_an_example_suggests_sliders_for_its_own_hole(method: PlainMethod) -> None:
+    shown = replace(a_photo(), suggestion=("mouth", {"smile": 2.0, "spread": 0.5, "unknown": 1.0}))
+    photo.keep(shown)
+    start, _, *slots = handlers.draw_sliders("plain", painting(shown))
+    assert (start.values["smile"], slots[0]["value"], slots[MAX_CONTROLS]["value"]) == (0.7, 2.0, 0.5)
+    _, _, *slots = handlers.draw_sliders("plain", painting(shown, shown.preset("eyes")))
+    assert slots[0]["value"] == 0.7
 
 
 def test_missing_weights_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +461,7 @@ def test_missing_weights_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
         raise RuntimeError("/secret/weights/csi is missing")
 
     monkeypatch.setattr("csi_demo.methods.load_method", fail)
-    _, note, *_ = handlers.draw_sliders(None, photo(), "mouth", 0, *EDGES)
+    _, note, *_ = handlers.draw_sliders(None, painting(a_photo()))
     assert "The model could not be loaded" in note
     assert "secret" not in note
     engine.warm_up().join()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .. import masks, weights
 from ..models.csi import CSI, CSIConfig
 from . import losses
-from .data import masks_to_tensor, to_float
+from .data import masks_to_tensor, read_split, to_float
 from .loop import Settings
 
 LN2 = math.log(2.0)
@@ -44,11 +44,16 @@ class CSIRecipe:
     """CSI as the training loop sees it; `overrides` are fields of CSIConfig."""
 
     name = "csi"
+    unit = "bits per dim"
+    settings_type, config_type = CSISettings, CSIConfig
 
     def __init__(self, settings: CSISettings, overrides: Mapping[str, Any]):
         self.settings = settings
         small = {"filters": 32, "blocks": 4} if settings.small else {}
         self.config = CSIConfig(**(small | dict(overrides)))
+
+    def read(self, data: Path) -> tuple[Tensor, Tensor]:
+        return read_split(data, "train"), read_split(data, "val")
 
     def build(self) -> CSI:
         return CSI(self.config)

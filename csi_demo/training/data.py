@@ -1,4 +1,4 @@
-"""Face packs: Parquet files of encoded 64x64 pictures, decoded once into uint8 tensors and cached."""
+"""Face packs: Parquet files of encoded pictures of one size, decoded once into uint8 tensors and cached."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-FRAME = 64
+FRAME = (64, 64)  # width and height
 
 
 class DataError(ValueError):
@@ -28,28 +28,29 @@ def cache_folder() -> Path:
     return Path(os.environ.get("CSI_CACHE") or default)
 
 
-def _decode(file: Path) -> np.ndarray:
+def _decode(file: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         column = pq.read_table(file, columns=["image"]).column("image")
     except Exception as error:
         raise DataError(f"{file} is not a Parquet pack with an `image` column: {error}") from None
-    frames = np.empty((len(column), 3, FRAME, FRAME), dtype=np.uint8)
+    frames = np.empty((len(column), 3, size[1], size[0]), dtype=np.uint8)
     for row, cell in enumerate(column):
         picture = Image.open(io.BytesIO(cell["bytes"].as_py())).convert("RGB")
-        if picture.size != (FRAME, FRAME):
-            raise DataError(f"{file}, row {row}: a picture of {picture.size}, expected {(FRAME, FRAME)}")
+        if picture.size != size:
+            raise DataError(f"{file}, row {row}: a picture of {picture.size}, expected {size}")
         frames[row] = np.asarray(picture).transpose(2, 0, 1)
     return frames
 
 
-def read_pack(file: str | Path, limit: int | None = None) -> Tensor:
-    """Frames of one pack as a uint8 tensor (N, 3, 64, 64), memory-mapped from the cache after the first call.
+def read_pack(file: str | Path, limit: int | None = None, size: tuple[int, int] = FRAME) -> Tensor:
+    """Pictures of one pack as a uint8 tensor (N, 3, height, width), memory-mapped from the cache after the first call.
 
-    limit: at most so many rows, from the start. Raises DataError for a missing file or another layout.
+    limit: at most so many rows, from the start. size: the (width, height) that all have. Raises
+    DataError for a missing file or another layout.
     """
     file = Path(file)
     if not file.is_file():
-        raise DataError(f"no such file: {file} (expected a Parquet pack of 64x64 faces)")
+        raise DataError(f"no such file: {file} (expected a Parquet pack of aligned faces)")
     status = file.stat()
     key = hashlib.sha256(f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:16]
     cached = cache_folder() / f"{file.stem}-{key}.npy"
@@ -57,22 +58,25 @@ def read_pack(file: str | Path, limit: int | None = None) -> Tensor:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".part", delete=False) as part:
             try:
-                np.save(part, _decode(file))
+                np.save(part, _decode(file, size))
                 os.replace(part.name, cached)
             except BaseException:
                 os.unlink(part.name)
                 raise
     frames = np.load(cached, mmap_mode="c")
+    if frames.shape[2:] != size[::-1]:
+        raise DataError(f"{file}: pictures of {frames.shape[:1:-1]}, expected {size}")
     return torch.from_numpy(frames[:limit])
 
 
-def read_split(folder: str | Path, split: str) -> Tensor:
-    """All packs of a split, ``<split>.parquet`` or ``<split>-*.parquet``, as one uint8 tensor (N, 3, 64, 64)."""
+def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) -> Tensor:
+    """All packs of a split, ``<split>.parquet`` or ``<split>-*.parquet``, as one tensor; see `read_pack`."""
     folder = Path(folder)
     files = sorted({*folder.glob(f"{split}.parquet"), *folder.glob(f"{split}-[0-9]*.parquet")})
     if not files:
-        raise DataError(f"no {split}*.parquet in {folder}: expected packs of aligned 64x64 faces")
-    return torch.cat([read_pack(file) for file in files])
+        raise DataError(f"no {split}*.parquet in {folder}: expected packs of aligned faces")
+    packs = [read_pack(file, size=size) for file in files]
+    return packs[0] if len(packs) == 1 else torch.cat(packs)
 
 
 def to_float(frames: Tensor) -> Tensor:

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import weights
-from .data import read_split
 
 CHECKPOINT = "state.pt"
 
@@ -59,10 +58,12 @@ class Recipe(Protocol):
     """What the loop needs to know of a model."""
 
     name: str
+    unit: str  # of the loss
 
     @property
     def settings(self) -> Settings: ...
 
+    def read(self, data: Path) -> tuple[Tensor, Tensor]: ...  # training and validation pictures
     def build(self) -> nn.Module: ...
     def stages(self, model: Any) -> tuple[int, ...]: ...
     def begin(self, model: Any, stage: int) -> None:
@@ -136,7 +137,8 @@ def train(
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if settings.bf16 else "no")
     if settings.batch % accelerator.num_processes:
         raise TrainingError(f"batch {settings.batch} does not divide among {accelerator.num_processes} processes")
-    frames, held_out = read_split(data, "train"), read_split(data, "val")[: settings.val_pictures]
+    frames, held_out = recipe.read(data)
+    held_out = held_out[: settings.val_pictures]
     torch.manual_seed(settings.seed)
     model = recipe.build().to(accelerator.device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -157,7 +159,7 @@ def train(
             _save(checkpoint, model, average, progress)
             metrics = _metrics(recipe, progress, accelerator)
             recipe.export(average.module, metrics, out / recipe.name)
-            _curves(out, progress["history"])
+            _curves(out, progress["history"], recipe.unit)
 
     last_stage = recipe.stages(model)[-1]
     for stage in recipe.stages(model):
@@ -317,7 +319,7 @@ def _metrics(recipe: Recipe, progress: Mapping[str, Any], accelerator: Accelerat
     }
 
 
-def _curves(out: Path, history: list[dict[str, Any]]) -> None:
+def _curves(out: Path, history: list[dict[str, Any]], unit: str) -> None:
     """Writes curves.json and curves.png."""
     weights.write_atomically(out / "curves.json", json.dumps(history, indent=1) + "\n")
     if not history:
@@ -334,7 +336,7 @@ def _curves(out: Path, history: list[dict[str, Any]]) -> None:
         for key in ("train_loss", "val_loss", "train_bits", "val_bits"):
             if key in rows[-1]:
                 axis.plot([row["pictures"] for row in rows], [row[key] for row in rows], label=key)
-        axis.set(title=f"stage {stage}", xlabel="pictures", ylabel="bits per dim")
+        axis.set(title=f"stage {stage}", xlabel="pictures", ylabel=unit)
         axis.legend()
     figure.tight_layout()
     part = out / "curves.png.part"

@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from .. import masks
-from . import handlers, render
+from . import handlers, painter, render
 from .engine import MAX_CONTROLS, MAX_OPTIONS
-from .handlers import BOX, CRISP, MAX_SAMPLES, MAX_SEED, RANDOM, SMOOTH
+from .examples import all_examples
+from .handlers import CRISP, IN_FRAME, IN_PHOTO, MAX_SAMPLES, MAX_SEED, SMOOTH
 from .theme import CSS, THEME
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "astronaut.png"
 SECONDS_KEPT = 600
 COMPUTE: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": 2}
 
+# The hidden download link appears a moment after the file's address has arrived.
+CLICK_FILE = """() => {
+  setTimeout(() => document.querySelector("#file")?.closest("a, button")?.click(), 100);
+}"""
+
 TITLE = """<h1>Fill a face, your way</h1>
-<p>Cut a hole into a face and let a model paint it in again: sliders say what appears,
+<p>Paint a hole into the photo of a face and let a model paint it in again: sliders say what appears,
 the pixels around the hole say how it fits.</p>"""
 
 COLOPHON = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another
 (Controllable Semantic Inpainting). Every visible pixel stays exactly as it was.</p>
 <p>The weights are trained on CelebA: non-commercial research use only.
-Uploads are not kept: they are deleted within 20 minutes and never logged.</p>"""
-
-HOLE_LABELS = {
-    "left": "Left half",
-    "right": "Right half",
-    "top": "Upper half",
-    "bottom": "Lower half",
-    "center": "Centre",
-    "full": "Whole picture",
-}
-
-
-def hole_choices() -> list[tuple[str, str]]:
-    """(label, name) of every hole a visitor can choose."""
-    families = [(HOLE_LABELS.get(name, name.capitalize()), name) for name in masks.BOXES]
-    return [*families, ("Random rectangle", RANDOM), ("Box of your own", BOX)]
+Photos are not kept: they live in memory alone, for at most 20 minutes after their last use, and are never logged;
+files made for a download are deleted within 20 minutes.</p>"""
 
 
 def build() -> gr.Blocks:
@@ -51,68 +40,74 @@ def build() -> gr.Blocks:
         gr.HTML(TITLE, elem_id="title")
         with gr.Row(elem_id="board"):
             with gr.Column(elem_id="subject"):
-                with gr.Row(elem_id="pair"):
-                    photo = gr.Image(
-                        str(EXAMPLE),
-                        label="Your picture",
-                        type="filepath",
-                        image_mode=None,
-                        sources=["upload", "webcam", "clipboard"],
-                        buttons=[],
-                        height=208,
-                        elem_id="photo",
-                    )
-                    masked = gr.HTML(elem_id="masked")
-                hole = gr.Dropdown(
-                    hole_choices(),
-                    value="mouth",
-                    label="Hole",
-                    info="The part to fill in. Best with a frontal face, eyes a little above the middle.",
-                    filterable=False,
-                    elem_id="hole",
-                )
-                random_seed = gr.Number(
-                    0,
-                    label="Seed of the rectangle",
-                    info="Another number, another rectangle.",
-                    precision=0,
-                    minimum=0,
-                    maximum=MAX_SEED,
+                canvas = painter.painter()
+                face = gr.Radio(
+                    [],
+                    label="Face",
+                    info="Which of the numbered faces is filled in.",
                     visible=False,
-                    elem_id="random-seed",
+                    elem_id="face",
                 )
-                with gr.Row(visible=False, elem_id="edges") as box:
-                    edges = [
-                        gr.Number(value, label=label, info=info, precision=0, minimum=0, maximum=64, min_width=60)
+                with gr.Accordion("Place the square", open=False, elem_id="place"), gr.Row():
+                    place = [
+                        gr.Number(value, label=label, info=info, min_width=60, elem_id=f"place-{label.lower()}")
                         for label, info, value in (
-                            ("Left", "0 to 63", 16),
-                            ("Top", "0 to 63", 16),
-                            ("Right", "1 to 64", 48),
-                            ("Bottom", "1 to 64", 48),
+                            ("X", "of its centre", 0),
+                            ("Y", "of its centre", 0),
+                            ("Size", "photo pixels", 64),
+                            ("Turn", "degrees", 0),
                         )
                     ]
+                examples = gr.HTML(
+                    render.example_strip((one.thumbnail(), one.title) for one in all_examples()),
+                    js_on_load=render.EXAMPLES_JS,
+                    apply_default_css=False,
+                    elem_id="examples",
+                )
             with gr.Column(elem_id="results"):
+                with gr.Row(elem_id="pair"):
+                    masked = gr.HTML(elem_id="masked")
+                    with gr.Column():
+                        seed = gr.Number(
+                            0,
+                            label="Seed",
+                            info="The same seed draws the same picture.",
+                            precision=0,
+                            minimum=0,
+                            maximum=MAX_SEED,
+                            min_width=120,
+                            elem_id="seed",
+                        )
+                        samples = gr.Slider(
+                            1,
+                            MAX_SAMPLES,
+                            2,
+                            step=1,
+                            label="Samples",
+                            info="How many different fills.",
+                            buttons=[],
+                            min_width=120,
+                            elem_id="samples",
+                        )
                 with gr.Row():
-                    seed = gr.Number(
-                        0,
-                        label="Seed",
-                        info="The same seed draws the same picture.",
-                        precision=0,
-                        minimum=0,
-                        maximum=MAX_SEED,
-                        min_width=140,
-                        elem_id="seed",
-                    )
-                    samples = gr.Slider(
-                        1,
-                        MAX_SAMPLES,
-                        2,
-                        step=1,
-                        label="Samples",
-                        info="How many different fills.",
-                        buttons=[],
+                    go = gr.Button("Fill the hole", variant="primary", min_width=160, scale=3, elem_id="fill")
+                    halt = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1, elem_id="stop")
+                status = gr.HTML(elem_id="status")
+                pictures = gr.HTML(
+                    render.empty_view(), js_on_load=render.RESULTS_JS, apply_default_css=False, elem_id="pictures"
+                )
+                with gr.Row():
+                    save = gr.Button("Download full size", interactive=False, min_width=140, elem_id="save")
+                    reuse = gr.Button("Use as the photo", interactive=False, min_width=140, elem_id="use")
+                file = gr.DownloadButton("Download", elem_id="file")
+                with gr.Row():
+                    where = gr.Radio(
+                        [IN_PHOTO, IN_FRAME],
+                        value=IN_PHOTO,
+                        label="Show",
+                        info="The photo, or what the model drew.",
                         min_width=180,
-                        elem_id="samples",
+                        elem_id="where",
                     )
                     look = gr.Radio(
                         [SMOOTH, CRISP],
@@ -122,11 +117,6 @@ def build() -> gr.Blocks:
                         min_width=180,
                         elem_id="look",
                     )
-                with gr.Row():
-                    go = gr.Button("Fill the hole", variant="primary", min_width=160, scale=3, elem_id="fill")
-                    halt = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1, elem_id="stop")
-                status = gr.HTML(elem_id="status")
-                pictures = gr.HTML(render.empty_view(), elem_id="pictures")
             with gr.Column(elem_id="steer"):
                 method = gr.Dropdown(
                     [], label="Method", info="The way of filling the hole.", visible=False, elem_id="method"
@@ -139,38 +129,45 @@ def build() -> gr.Blocks:
                 reset = gr.Button("Reset sliders", size="sm", elem_id="reset")
         gr.HTML(COLOPHON, elem_id="colophon")
 
-        subject: list[Any] = [hole, random_seed, *edges]
         quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
-        masked_inputs = [photo, look, *subject]
-        slider_inputs, slider_outputs = [method, photo, *subject], [start, note, *sliders]
+        placed = [canvas, face, *place]
+        example_outputs = [*placed, seed, samples, method]
+        slider_inputs, slider_outputs = [method, canvas], [start, note, *sliders]
 
-        demo.load(handlers.show_masked, masked_inputs, masked, **quick)
         demo.load(handlers.choose_methods, None, method, **quick).then(
-            handlers.draw_sliders, slider_inputs, slider_outputs, **quick, **COMPUTE
+            handlers.first_example, None, example_outputs, **quick
         )
-        hole.change(handlers.choose_hole, hole, [random_seed, box], queue=False, **quick)
+        examples.select(handlers.choose_example, None, example_outputs, **quick)
+        canvas.upload(handlers.take_upload, canvas, placed, **quick)
+        face.input(handlers.choose_face, [canvas, face], placed, **quick)
         gr.on(
-            [photo.input, *(component.change for component in subject)],
-            handlers.show_masked,
-            masked_inputs,
-            masked,
+            [number.input for number in place],
+            handlers.place_by_hand,
+            [canvas, *place],
+            [canvas, face],
             trigger_mode="always_last",
             **quick,
-        ).then(handlers.draw_sliders, slider_inputs, slider_outputs, **quick, **COMPUTE)
+        )
+        canvas.input(handlers.show_masked, [canvas, look], masked, trigger_mode="always_last", **quick).then(
+            handlers.draw_sliders, slider_inputs, slider_outputs, **quick, **COMPUTE
+        )
         method.input(handlers.draw_sliders, slider_inputs, slider_outputs, **quick, **COMPUTE)
-        look.change(handlers.show_masked, masked_inputs, masked, **quick)
-        look.change(handlers.show_result, [result, look], pictures, **quick)
+        look.change(handlers.show_masked, [canvas, look], masked, **quick)
+        gr.on([look.change, where.change], handlers.show_result, [result, look, where], pictures, **quick)
+        pictures.select(handlers.choose_sample, result, None, **quick)
         reset.click(handlers.reset_sliders, start, sliders, queue=False, **quick)
         filling = go.click(handlers.begin, None, [status, go, halt], queue=False, **quick).then(
             handlers.fill,
-            [method, photo, look, start, seed, samples, *subject, *sliders],
-            [pictures, status, result, go, halt],
+            [method, canvas, look, where, start, seed, samples, *sliders],
+            [pictures, status, result, go, halt, save, reuse],
             **quick,
             **COMPUTE,
         )
         halt.click(handlers.stop, result, [status, go, halt], cancels=filling, **quick).then(
-            handlers.show_result, [result, look], pictures, **quick
+            handlers.show_result, [result, look, where], pictures, **quick
         )
+        save.click(handlers.save, result, [status, file], **quick).success(None, None, None, js=CLICK_FILE)
+        reuse.click(handlers.use_result, result, [status, *placed], **quick)
     return demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
+from . import painter
+
 THEME = gr.themes.Base(
     primary_hue="indigo",
     secondary_hue="indigo",
@@ -33,29 +35,60 @@ THEME = gr.themes.Base(
     button_primary_text_color_dark="white",
 )
 
-CSS = """
+CSS = (
+    """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
 .html-container { padding: 0 !important; }
 #title h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .35rem; letter-spacing: -.02em; }
 #title p { font-size: 1.05rem; color: var(--body-text-color-subdued); margin: 0; max-width: 46rem; }
-#board { display: grid !important; grid-template-columns: minmax(0, 400px) minmax(0, 1fr);
-  grid-template-areas: "subject results" "steer results"; grid-template-rows: auto 1fr; gap: 20px; align-items: start; }
+#board { display: grid !important; grid-template-columns: repeat(2, minmax(0, 1fr));
+  grid-template-areas: "subject results" "steer results"; grid-template-rows: auto 1fr; gap: 24px; align-items: start; }
 #board > * { min-width: 0 !important; width: 100%; }
 #subject { grid-area: subject; } #results { grid-area: results; } #steer { grid-area: steer; }
-#pair { display: grid !important; grid-template-columns: 1fr 1fr; gap: 12px; align-items: start; }
+#pair { display: grid !important; grid-template-columns: 210px minmax(0, 1fr); gap: 16px; align-items: start; }
 #pair > * { min-width: 0 !important; }
-#edges .form { display: grid !important; grid-template-columns: repeat(4, minmax(0, 1fr)); width: 100%; }
-#edges .form > * { min-width: 0 !important; }
-#photo img { width: 100%; height: 100%; object-fit: contain; }
+#place .form { display: grid !important; grid-template-columns: repeat(4, minmax(0, 1fr)); width: 100%; }
+#place .form > * { min-width: 0 !important; }
+#file { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .csi-tile { margin: 0; min-width: 0; }
 .csi-tile img { display: block; width: 100%; height: auto; aspect-ratio: 1; margin: 0;
   border-radius: var(--radius-lg); }
-.csi-crisp img { image-rendering: pixelated; }
+.csi-crisp.csi-tiles img, .csi-crisp.csi-frames img { image-rendering: pixelated; }
+.csi-result { display: grid; gap: 12px; }
+.csi-big { margin: 0; min-width: 0; }
+.csi-wipe { position: relative; width: fit-content; max-width: 100%; margin: 0 auto; overflow: hidden;
+  border-radius: var(--radius-lg); }
+.csi-wipe img { display: block; margin: 0; max-width: 100%; width: auto; height: auto; max-height: 600px;
+  min-width: min(384px, 100%); object-fit: contain; border-radius: 0; }
+.csi-frames .csi-wipe img { width: 480px; }
+.csi-wipe .csi-after { position: absolute; inset: 0; width: 100% !important; height: 100%; max-height: none;
+  clip-path: inset(0 0 0 var(--cut)); }
+.csi-wipe i { position: absolute; top: 0; bottom: 0; left: clamp(18px, var(--cut), calc(100% - 18px)); width: 3px;
+  margin-left: -1.5px; background: white;
+  box-shadow: 0 0 0 1px rgba(9, 9, 11, .6); pointer-events: none; }
+.csi-wipe i::after { content: "\\2039\\203A"; position: absolute; top: 50%; left: 50%; width: 34px; height: 34px;
+  transform: translate(-50%, -50%); border-radius: 50%; display: grid; place-items: center; font: 600 15px/1 system-ui;
+  color: #18181b; background: white; box-shadow: 0 0 0 1px rgba(9, 9, 11, .6); }
+.csi-wipe input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize;
+  touch-action: pan-y; }
+.csi-wipe:has(input:focus-visible) { outline: 3px solid var(--color-accent); outline-offset: 2px; }
+.csi-big figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 2px 12px; margin-top: 6px;
+  font-size: .85rem; color: var(--body-text-color-subdued); }
+.csi-strip { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
+.csi-strip button { padding: 4px; border: 2px solid var(--border-color-primary); border-radius: var(--radius-lg);
+  background: var(--block-background-fill); color: var(--body-text-color-subdued); font-size: .78rem; cursor: pointer; }
+.csi-strip button[aria-pressed="true"] { border-color: var(--color-accent); color: var(--body-text-color); }
+.csi-strip img { display: block; width: 100%; aspect-ratio: 1; margin: 0 0 3px; object-fit: contain; }
+.csi-strip button:focus-visible, .csi-examples button:focus-visible { outline: 3px solid var(--color-accent);
+  outline-offset: 2px; }
+.csi-examples { display: flex; flex-wrap: wrap; gap: 8px; }
+.csi-examples button { display: flex; align-items: center; gap: 10px; padding: 4px 12px 4px 4px; font-size: .85rem;
+  text-align: left; color: var(--body-text-color); background: var(--block-background-fill); cursor: pointer;
+  border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }
+.csi-examples button:hover { border-color: var(--color-accent); }
+.csi-examples img { width: 48px; height: 48px; margin: 0; border-radius: var(--radius-md); }
 .csi-tile figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 2px 12px; margin-top: 6px;
   font-size: .85rem; color: var(--body-text-color-subdued); }
-.csi-save { display: inline-flex; gap: 6px; white-space: nowrap; }
-.csi-save a { margin: 0; padding: 0; color: var(--link-text-color) !important; text-decoration: underline;
-  text-underline-offset: 2px; }
 .csi-tiles { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); }
 .csi-tiles .csi-tile { max-width: 400px; }
 .csi-empty { display: grid; place-content: center; gap: 4px; text-align: center; min-height: 300px; padding: 24px;
@@ -84,5 +117,9 @@ input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color) !i
 @media (max-width: 560px) {
   .csi-tiles { grid-template-columns: 1fr 1fr; gap: 10px; }
   .csi-tiles:has(> :only-child) { grid-template-columns: 1fr; }
+  #pair { grid-template-columns: 130px minmax(0, 1fr); gap: 12px; }
+  #place .form { grid-template-columns: 1fr 1fr; }
 }
 """
+    + painter.CSS
+)

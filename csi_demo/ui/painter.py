@@ -1,0 +1,117 @@
+"""The mask painter: a canvas over the visitor's photo, and the JSON text that it and the server exchange.
+
+From the browser (`props.value` of the component), at most MAX_LENGTH characters, one of
+
+    {"upload": PATH}                                        a file was chosen and sent; event "upload"
+    {"photo": KEY, "size": [WIDTH, HEIGHT], "runs": [...]}  the hole as it is painted now; event "input"
+
+and to the browser, one of
+
+    {"trouble": TEXT}   what was wrong; photo and hole stay as they are
+    {"photo": KEY, "size": [WIDTH, HEIGHT], "view": DATA_URL, "frames": [[[x, y] x 4] ...], "chosen": INDEX,
+     "presets": [{"label": TEXT, "runs": [...]} ...], "runs": [...], "note": TEXT}
+
+A photo's own bytes go to the server once, through the component's upload; what is painted on is the server's view of
+it, the whole photo at most VIEW_SIDE pixels long, so that browser and server agree on its orientation and colours.
+Points are in pixels of the view. runs: lengths of the runs of kept and hole pixels, in turn, row after row, the first
+kept (perhaps 0). Without "view" the photo on the canvas stays, without "runs" the hole on it. KEY is a secret of the
+visitor who sent the photo.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from .engine import PageError
+
+VIEW_SIDE = 1600
+MAX_LENGTH = 2_000_000
+FOLDER = Path(__file__).parent
+CSS = (FOLDER / "painter.css").read_text(encoding="utf-8")
+BROKEN = "The page sent something that cannot be read. Reload the page and choose the photo again."
+
+
+def painter() -> gr.HTML:
+    """The component."""
+    return gr.HTML(
+        None,
+        html_template=(FOLDER / "painter.html").read_text(encoding="utf-8"),
+        js_on_load=(FOLDER / "painter.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id="painter",
+    )
+
+
+def read(value: object) -> dict[str, Any]:
+    """The object that the browser sent. Raises PageError when it is none, or too long."""
+    if not value:
+        raise PageError("Choose a photo first.")
+    if not isinstance(value, str):
+        raise PageError(BROKEN)
+    if len(value) > MAX_LENGTH:
+        raise PageError("This hole has too many small parts. Clear it and paint with a larger brush.")
+    try:
+        content = json.loads(value)
+    except (ValueError, RecursionError):
+        raise PageError(BROKEN) from None
+    if not isinstance(content, dict):
+        raise PageError(BROKEN)
+    return content
+
+
+def to_mask(content: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    """The painted mask of a view of this (width, height): boolean (height, width), True = keep. Raises PageError."""
+    runs, area = content.get("runs"), size[0] * size[1]
+    if content.get("size") != list(size):
+        raise PageError("The hole is painted on a photo of another size. Reload the page and choose the photo again.")
+    if not isinstance(runs, list) or not all(type(run) is int and 0 <= run <= area for run in runs):
+        raise PageError(BROKEN)
+    if sum(runs) != area:
+        raise PageError(BROKEN)
+    return np.repeat(np.arange(len(runs)) % 2 == 0, runs).reshape(size[1], size[0])
+
+
+def to_runs(mask: np.ndarray) -> list[int]:
+    """The inverse of `to_mask`."""
+    flat = mask.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    runs = np.diff(np.concatenate(([0], edges, [flat.size]))).tolist()
+    return runs if flat[0] else [0, *runs]
+
+
+def scene(
+    key: str,
+    size: tuple[int, int],
+    frames: Sequence[Sequence[tuple[float, float]]],
+    chosen: int,
+    presets: Mapping[str, np.ndarray],
+    *,
+    view: str | None = None,
+    mask: np.ndarray | None = None,
+    note: str = "",
+) -> str:
+    """What the painter is to show. presets and mask: label -> mask, mask, both of the view's size; view: a data URL."""
+    content: dict[str, Any] = {
+        "photo": key,
+        "size": size,
+        "frames": frames,
+        "chosen": chosen,
+        "presets": [{"label": label, "runs": to_runs(preset)} for label, preset in presets.items()],
+        "note": note,
+    }
+    if view is not None:
+        content["view"] = view
+    if mask is not None:
+        content["runs"] = to_runs(mask)
+    return json.dumps(content, separators=(",", ":"))
+
+
+def trouble(message: str) -> str:
+    """Tells the painter what was wrong."""
+    return json.dumps({"trouble": message})

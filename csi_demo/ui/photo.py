@@ -1,0 +1,200 @@
+"""A visitor's photo on the server: its bytes, a view to paint on, and the square of it that is filled."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from .. import masks
+from ..faces import FRAME, PhotoError, Placement, open_photo
+from .engine import PageError
+from .keep import Keep
+from .painter import VIEW_SIDE
+
+MAX_BYTES = 25 * 2**20
+SMALLEST_SIDE = 16
+MAX_FACES = 8
+NO_FACE = (
+    "No face was found. Place the square by hand: open “Place the square”, and let the eyes "
+    "lie just below its middle, about a third of its width apart."
+)
+GONE = "This photo is no longer here: it is dropped 20 minutes after its last use. Choose it again."
+
+_log = logging.getLogger(__name__)
+
+KEPT = Keep(seconds=20 * 60, limit=2**30)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo and the places of its frame: those of its faces, and which one is chosen or put by hand."""
+
+    key: str
+    data: bytes
+    size: tuple[int, int]
+    view: Image.Image
+    faces: tuple[Placement, ...]
+    place: Placement
+    suggestion: tuple[str, Mapping[str, float]] | None = None  # of an example: a hole, and where sliders stand for it
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the view for a pixel of the photo."""
+        return self.view.width / self.size[0]
+
+    @property
+    def chosen(self) -> int | None:
+        """Which face the frame lies on; None when it was placed by hand."""
+        return self.faces.index(self.place) if self.place in self.faces else None
+
+    @property
+    def places(self) -> tuple[Placement, ...]:
+        """All frames to show: the faces', and the one placed by hand if there is one."""
+        return self.faces if self.chosen is not None else (*self.faces, self.place)
+
+    def full(self) -> Image.Image:
+        """The photo at its own size."""
+        return self.view if self.view.size == self.size else open_photo(BytesIO(self.data))
+
+    @cached_property
+    def frame(self) -> Image.Image:
+        """The 64x64 picture that the model sees."""
+        return self.place.frame(self.full())
+
+    @property
+    def view_place(self) -> Placement:
+        """Where the frame lies in the view."""
+        return self.on_view(self.place)
+
+    def on_view(self, place: Placement) -> Placement:
+        """A place in the photo as a place in the view."""
+        return Placement(place.x * self.scale, place.y * self.scale, place.size * self.scale, place.angle)
+
+    def preset(self, name: str) -> np.ndarray:
+        """A family's hole (see `masks.family`) on the view: boolean (height, width), True = keep."""
+        return self.view_place.photo_mask(masks.family(name), self.view.size)
+
+    def suggested(self, mask: np.ndarray) -> Mapping[str, float]:
+        """Where an example wants the sliders for this mask of the view: name -> value."""
+        if self.suggestion is None or not np.array_equal(mask, self.preset(self.suggestion[0])):
+            return {}
+        return self.suggestion[1]
+
+    def cut(self, mask: np.ndarray) -> tuple[np.ndarray, bool]:
+        """A mask of the view with its hole cut to the frame, and whether that took more than its rim. Raises PageError.
+
+        A brush that follows the frame's edge may cover pixels whose centres lie outside.
+        """
+        outside = self.preset("full")
+        within = mask | outside
+        if mask.all():
+            raise PageError("There is no hole yet: paint over the part to fill in.")
+        if within.all():
+            raise PageError("The hole lies outside the square. Only the square is filled: paint inside it.")
+        lost = int((~mask & outside).sum())
+        return within, lost > 4 * self.view_place.size
+
+    def full_mask(self, mask: np.ndarray) -> np.ndarray:
+        """A cut mask of the view at the photo's size."""
+        if self.view.size == self.size:
+            return mask
+        large = np.asarray(Image.fromarray(mask).resize(self.size, Image.Resampling.NEAREST))
+        return large | self.place.photo_mask(np.zeros((FRAME, FRAME), dtype=bool), self.size)
+
+    def placed(self, place: Placement) -> Photo:
+        """The same photo with its frame elsewhere, kept in the place of this one."""
+        moved = replace(self, place=place)
+        try:
+            _ = moved.frame, moved.preset("full")
+        except PhotoError:
+            raise PageError("The square lies outside the photo, or is too small. Change its numbers.") from None
+        return keep(moved)
+
+
+def keep(photo: Photo) -> Photo:
+    """Keeps the photo in memory."""
+    KEPT.put(photo, len(photo.data) + 3 * photo.view.width * photo.view.height, photo.key)
+    return photo
+
+
+def kept(key: object) -> Photo:
+    """The photo of this key. Raises PageError."""
+    photo = KEPT.get(key)
+    if not isinstance(photo, Photo):
+        raise PageError(GONE)
+    return photo
+
+
+def receive(path: object) -> bytes:
+    """The content of an upload, which is deleted. Raises PageError."""
+    folder = Path(get_upload_folder()).resolve()
+    file = Path(path).resolve() if isinstance(path, str) and "\0" not in path else folder
+    if not file.is_relative_to(folder) or not file.is_file():
+        raise PageError("The photo did not arrive. Choose it again.")
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise PageError("This file is larger than 25 MB. Choose a smaller photo.")
+        return file.read_bytes()
+    finally:
+        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.parent.rmdir()
+
+
+def from_bytes(data: bytes, like: Photo | None = None) -> Photo:
+    """Opens a picture file's content and keeps it. Its faces are those of `like`, or looked for. Raises PageError."""
+    try:
+        picture = open_photo(BytesIO(data))
+    except PhotoError as error:
+        raise PageError(f"{str(error).replace('the file', 'This file')}.") from None
+    if min(picture.size) < SMALLEST_SIDE:
+        raise PageError(f"This photo has {picture.width}x{picture.height} pixels: at least 16x16 are needed.")
+    faces = like.faces if like else tuple(_faces(picture))
+    view = picture.copy()
+    view.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return keep(
+        Photo(
+            key=secrets.token_urlsafe(16),
+            data=data,
+            size=picture.size,
+            view=view,
+            faces=faces,
+            place=like.place if like else faces[0] if faces else Placement.centred(picture.size),
+        )
+    )
+
+
+def _faces(picture: Image.Image) -> list[Placement]:
+    """The faces' places; a picture of the frame's own size is a frame."""
+    if picture.size == (FRAME, FRAME):
+        return [Placement.centred(picture.size)]
+    from ..detection import find_faces
+
+    try:
+        return find_faces(picture)[:MAX_FACES]
+    except (RuntimeError, OSError) as error:
+        _log.error("finding faces: %s", error)
+        raise PageError("Faces cannot be looked for at the moment. Please come back later.") from None
+
+
+def by_hand(photo: Photo, x: object, y: object, size: object, angle: object) -> Placement:
+    """The place that four numbers say. Raises PageError."""
+    numbers = []
+    names = ("X", "Y", "Size", "Turn")
+    largest = 2 * max(photo.size)
+    limits = ((0, photo.size[0]), (0, photo.size[1]), (SMALLEST_SIDE, largest), (-180, 180))
+    for name, value, (low, high) in zip(names, (x, y, size, angle), limits, strict=True):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise PageError(f"{name} of the square is a number from {low} to {high}.")
+        numbers.append(float(value))
+    return Placement(*numbers)
