@@ -20,7 +20,7 @@ from .. import weights
 from ..faces import FRAME, Placement, pixel_matrix
 from ..models.aligner import Aligner, AlignerConfig
 from .data import DataError, read_split, to_float
-from .loop import Settings
+from .loop import Recipe, Settings
 
 PICTURE = (178, 218)  # width and height of CelebA's aligned pictures
 FACE = Placement(89.0, 109.0, 128.0)  # the frame in them
@@ -34,7 +34,7 @@ class AlignerSettings(Settings):
     """How the aligner is trained. A crop is off by up to shift * width, in crop sides, and so on for each width."""
 
     pictures: tuple[int, ...] = (300_000,)
-    learning_rate: float = 3e-3
+    learning_rate: tuple[float, ...] = (3e-3,)
     ema: float = 0.998
     val_pictures: int = HELD_OUT
     shift: float = 0.28
@@ -44,7 +44,7 @@ class AlignerSettings(Settings):
     faceless: float = 0.2  # share of crops with no face within reach
 
 
-class AlignerRecipe:
+class AlignerRecipe(Recipe):
     """The aligner as the training loop sees it; `overrides` are fields of AlignerConfig."""
 
     name = "aligner"
@@ -52,7 +52,7 @@ class AlignerRecipe:
     settings_type, config_type = AlignerSettings, AlignerConfig
 
     def __init__(self, settings: AlignerSettings, overrides: Mapping[str, Any]):
-        self.settings = settings
+        self.settings: AlignerSettings = settings
         self.config = AlignerConfig(**overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
@@ -63,9 +63,6 @@ class AlignerRecipe:
 
     def build(self) -> Aligner:
         return Aligner(self.config)
-
-    def stages(self, model: Aligner) -> tuple[int, ...]:
-        return (1,)
 
     def step(self, model: Aligner, stage: int, dataset_size: int) -> AlignerStep:
         return AlignerStep(model)

@@ -21,7 +21,7 @@ from .. import masks, weights
 from ..models.csi import CSI, CSIConfig
 from . import losses
 from .data import masks_to_tensor, read_split, to_float
-from .loop import Settings
+from .loop import Recipe, Settings
 
 LN2 = math.log(2.0)
 WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), "pixelcnn": ("",)}
@@ -31,7 +31,7 @@ WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), 
 class CSISettings(Settings):
     """How CSI is trained; see `Settings` for what every model shares."""
 
-    pictures: tuple[int, ...] = (400_000, 340_000)  # per stage
+    pictures: tuple[int, ...] = (400_000, 300_000)  # per stage
     learning_rate: tuple[float, ...] = (1.5e-3, 4e-4)
     crop: tuple[int, ...] = (24, 32)  # side of what the PixelCNNs see, per stage
     context_rate: float = 5.0  # learning rate of what is new in stage 2, relative to the rest
@@ -40,7 +40,7 @@ class CSISettings(Settings):
     small: bool = False  # 4 blocks x 32 filters, the configuration for a CPU
 
 
-class CSIRecipe:
+class CSIRecipe(Recipe):
     """CSI as the training loop sees it; `overrides` are fields of CSIConfig."""
 
     name = "csi"
@@ -48,7 +48,7 @@ class CSIRecipe:
     settings_type, config_type = CSISettings, CSIConfig
 
     def __init__(self, settings: CSISettings, overrides: Mapping[str, Any]):
-        self.settings = settings
+        self.settings: CSISettings = settings
         small = {"filters": 32, "blocks": 4} if settings.small else {}
         self.config = CSIConfig(**(small | dict(overrides)))
 
@@ -58,7 +58,7 @@ class CSIRecipe:
     def build(self) -> CSI:
         return CSI(self.config)
 
-    def stages(self, model: CSI) -> tuple[int, ...]:
+    def stages(self) -> tuple[int, ...]:
         return (1, 2) if self.config.latent_dim else (2,)
 
     def begin(self, model: CSI, stage: int) -> None:
@@ -66,7 +66,8 @@ class CSIRecipe:
             model.start_reverse_stream()
 
     def groups(self, model: CSI, stage: int) -> list[dict[str, Any]]:
-        new, carried = [], []
+        new: list[nn.Parameter] = []
+        carried: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 fresh = stage == 2 and name.startswith(("reverse_stream.", "from_context."))

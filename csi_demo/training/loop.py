@@ -13,10 +13,11 @@ import os
 import platform
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,29 +55,47 @@ class Settings:
         return replace(self, **changes)
 
 
-class Recipe(Protocol):
+class Recipe(ABC):
     """What the loop needs to know of a model."""
 
     name: str
     unit: str  # of the loss
+    settings: Settings
 
-    @property
-    def settings(self) -> Settings: ...
+    def stages(self) -> tuple[int, ...]:
+        """The stages to go through, counted from 1."""
+        return (1,)
 
-    def read(self, data: Path) -> tuple[Tensor, Tensor]: ...  # training and validation pictures
-    def build(self) -> nn.Module: ...
-    def stages(self, model: Any) -> tuple[int, ...]: ...
-    def begin(self, model: Any, stage: int) -> None:
-        """Prepares the model for a stage that starts, after the one before it."""
+    @abstractmethod
+    def read(self, data: Path) -> tuple[Tensor, Tensor]:
+        """Training and validation pictures of a data folder. Raises DataError."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """A fresh model."""
+
+    def begin(self, model: Any, stage: int) -> None:  # noqa: B027
+        """Prepares the model for a stage after the first."""
 
     def groups(self, model: Any, stage: int) -> list[dict[str, Any]]:
         """The optimiser's parameter groups; a group's "scale" multiplies its learning rate."""
-        ...
+        return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad], "scale": 1.0}]
 
-    def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module: ...
-    def batch(self, model: Any, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict: ...
-    def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]: ...
-    def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None: ...
+    @abstractmethod
+    def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module:
+        """The module that takes a batch to a dict of scalars, "loss" among them."""
+
+    @abstractmethod
+    def batch(self, model: Any, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Draws a batch; everything random comes from `rng`."""
+
+    @abstractmethod
+    def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
+        """Mean figures on the validation pictures."""
+
+    @abstractmethod
+    def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
+        """Writes the model's folder of weights."""
 
 
 class AveragedWeights:
@@ -161,8 +180,8 @@ def train(
             recipe.export(average.module, metrics, out / recipe.name)
             _curves(out, progress["history"], recipe.unit)
 
-    last_stage = recipe.stages(model)[-1]
-    for stage in recipe.stages(model):
+    last_stage = recipe.stages()[-1]
+    for stage in recipe.stages():
         if stage < progress["stage"]:
             continue
         if stage > progress["stage"]:
