@@ -118,7 +118,7 @@ def test_a_large_frame_is_the_mean_of_what_is_below_it():
     assert np.abs(frame - np.asarray(picture.resize((64, 64), Image.Resampling.BOX))).max() <= 1
 
 
-@pytest.mark.parametrize("numbers", TURNED[:2])
+@pytest.mark.parametrize("numbers", [TURNED[0], (150.0, 100.0, 170.0, -40.0)])
 def test_masks_of_a_turned_frame_go_there_and_back(numbers):
     placement, mask = faces.Placement(*numbers), masks.family("center")
     there = placement.photo_mask(mask, (300, 200))
