@@ -169,7 +169,7 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
     expect(page.locator("#painter .csi-say")).to_contain_text("Paint the part")
     expect(page.locator("#painter [data-act=undo]")).to_be_disabled()
     # The portrait's face lies around (0.44, 0.2) of the photo.
-    whole = after(page, lambda: paint(page, [(0.40, 0.22), (0.46, 0.24)]))
+    whole = after(page, lambda: paint(page, [(0.40, 0.26), (0.46, 0.27)]))
     assert after(page, lambda: page.click("#painter [data-act=clear]")) != whole
     assert after(page, lambda: page.click("#painter [data-act=undo]")) == whole
 
@@ -188,7 +188,7 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
     assert result.shape == original.shape
     rows, columns = np.nonzero((result != original).any(-1))
     assert 0.34 < columns.min() / 1800 < columns.max() / 1800 < 0.52  # the stroke and the brush's width around it
-    assert 0.16 < rows.min() / 1800 < rows.max() / 1800 < 0.30
+    assert 0.22 < rows.min() / 1800 < rows.max() / 1800 < 0.31
 
     after(page, lambda: page.click("#use"))
     expect(page.locator("#status")).to_contain_text("The result is the photo now")
@@ -196,7 +196,7 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
     filled(page)
     chained = downloaded(page)
     kept = (chained == result).all(-1)
-    assert kept[rows, columns].mean() > 0.9  # the first hole, below the eyes, stays as it was filled
+    assert kept[rows, columns].all()  # the first hole, below the eyes, stays as it was filled
     assert not kept.all()
 
 
@@ -250,7 +250,7 @@ def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Pat
     expect(said).to_contain_text("larger than 25 MB")
     preset(page, "Nose")
 
-    Image.new("RGB", (300, 200), (90, 120, 200)).save(tmp_path / "sky.png")
+    Image.linear_gradient("L").resize((300, 200)).save(tmp_path / "sky.png")
     upload(page, tmp_path / "sky.png")
     expect(said).to_contain_text("No face was found")
     page.click("#place button")
@@ -267,9 +267,10 @@ def test_stop_ends_a_fill_and_keeps_what_is_drawn(page: Page) -> None:
     expect(page.locator("#status")).to_contain_text("Stopped at", timeout=PATIENCE)
     expect(page.locator("#fill")).to_be_enabled()
     expect(page.locator("#save")).to_be_disabled()
-    kept = page.locator("#pictures").inner_html()
+    tiles = page.locator("#pictures .csi-tiles")
+    kept = tiles.inner_html()
     page.wait_for_timeout(1500)
-    assert page.locator("#pictures").inner_html() == kept
+    assert tiles.inner_html() == kept
     expect(page.locator("#status")).to_contain_text("Stopped at")
 
 
