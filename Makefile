@@ -27,7 +27,7 @@ train-aligner: $(VENV)/.dev
 # Re-makes every figure of the weights' metrics.json that is not about training, and the latents' strengths.
 figures: $(VENV)/.dev
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 24
-	$(RUN) -m csi_demo evaluate --method csi --data $(DATA)/test.parquet --mask center --limit 256 --record
+	$(RUN) -m csi_demo evaluate --method csi --data $(DATA)/test.parquet --mask center --limit 256 --record --contact-sheet runs/center.png
 	$(RUN) -m csi_demo discover --data $(DATA)/test.parquet --mask bottom --limit 64 --record
 	$(RUN) -m csi_demo evaluate-alignment --data $(WHOLE)/test.parquet --record
 
