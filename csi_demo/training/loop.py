@@ -153,10 +153,10 @@ def train(
     settings = recipe.settings
     if device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
+    frames, held_out = recipe.read(data)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if settings.bf16 else "no")
     if settings.batch % accelerator.num_processes:
         raise TrainingError(f"batch {settings.batch} does not divide among {accelerator.num_processes} processes")
-    frames, held_out = recipe.read(data)
     held_out = held_out[: settings.val_pictures]
     torch.manual_seed(settings.seed)
     model = recipe.build().to(accelerator.device)
