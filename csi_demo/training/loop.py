@@ -153,6 +153,11 @@ def train(
     settings = recipe.settings
     if device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
+    needed = recipe.stages()[-1]
+    for name in ("pictures", "learning_rate"):
+        values = getattr(settings, name)
+        if not isinstance(values, (tuple, list)) or len(values) < needed:
+            raise TrainingError(f"{name}={values} needs {needed} numbers with commas between them, one per stage")
     frames, held_out = recipe.read(data)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if settings.bf16 else "no")
     if settings.batch % accelerator.num_processes:
