@@ -1,7 +1,7 @@
 """Fitting a fill to a photo of higher resolution: colours by gradients, grain by the surroundings' own.
 
-Pictures are (height, width, 3) in 0 ... 255; hole and ring are boolean (height, width). Nothing here reads what the
-photo holds in the hole: someone may have painted it out for a reason.
+Pictures are (height, width, 3) in 0 ... 255, for `poisson` in any range; hole and ring are boolean (height, width).
+Nothing here reads what the photo holds in the hole: someone may have painted it out for a reason.
 """
 
 from __future__ import annotations
@@ -44,14 +44,20 @@ def blend(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, step: float) ->
     harmonic, so fine differences end near the edge and a drift of colour is lifted as a whole). Then grain is added
     until every octave finer than a frame pixel is as strong as around the hole. step: photo pixels a frame pixel.
     """
-    edge = _grown(hole, max(1, round(0.5 * step))) & ~hole
-    result = fill
-    if edge.any():
-        result = result + membrane(photo - fill, edge)
+    result = poisson(photo, hole, fill, max(1, round(0.5 * step)))
     around = _grown(hole, margin(step)) & ~hole
     if around.any():
         result = result + grain(np.where(hole[..., None], result, photo), hole, around, step)
     return np.where(hole[..., None], to_bytes(result), photo)
+
+
+def poisson(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, reach: int = 1) -> np.ndarray:
+    """The fill (h, w, 3) lifted so that it meets the photo at the hole's edge and keeps its gradients (Perez et al.).
+
+    reach: how many pixels beyond the hole count as its edge. A hole without an edge leaves the fill as it is.
+    """
+    edge = _grown(hole, reach) & ~hole
+    return fill + membrane(photo - fill, edge) if edge.any() else fill
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:

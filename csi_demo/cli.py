@@ -19,10 +19,17 @@ from PIL import Image
 
 from . import masks, weights
 from .faces import FRAME, PhotoError, Placement, open_photo
-from .methods import ControlError, UnknownMethodError, available_methods
+from .methods import CompletionError, ControlError, UnknownMethodError, available_methods
 from .methods.base import Method
 
-MODELS = {"csi": "csi:CSIRecipe", "aligner": "aligner:AlignerRecipe"}  # name -> module:class under training
+MODELS = {  # name -> module:class under training
+    "csi": "csi:CSIRecipe",
+    "dcgan": "dcgan:DCGANRecipe",
+    "vae": "vae:VAERecipe",
+    "vae-oneshot": "vae:OneShotRecipe",
+    "attributes": "attributes:AttributeRecipe",
+    "aligner": "aligner:AlignerRecipe",
+}
 
 
 class UsageError(ValueError):
@@ -122,6 +129,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         masks.MaskError,
         PhotoError,
         ControlError,
+        CompletionError,
         UnknownMethodError,
         weights.WeightsError,
     ]

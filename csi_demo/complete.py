@@ -20,11 +20,12 @@ from .methods.base import Number
 
 @dataclass(frozen=True)
 class FrameStep:
-    """A moment of a completion: one 64x64 RGB picture a sample, progress from 0 to 1, info on the last (see `Step`)."""
+    """A moment of a completion: one 64x64 RGB picture a sample, progress from 0 to 1, info and views as in `Step`."""
 
     pictures: list[Image.Image]
     progress: float
     info: dict[str, Any] = field(default_factory=dict)
+    views: dict[str, list[Image.Image]] = field(default_factory=dict)
 
 
 def to_tensor(frame: Image.Image) -> Tensor:
@@ -59,7 +60,8 @@ def complete_frame(
     """
     steps = load_method(method).complete(to_tensor(frame), _mask_tensor(mask), seeds, controls, options)
     for step in steps:
-        yield FrameStep(to_pictures(step.images), step.progress, step.info)
+        views = {name: to_pictures(images) for name, images in step.views.items()}
+        yield FrameStep(to_pictures(step.images), step.progress, step.info, views)
 
 
 def start_values(frame: Image.Image, mask: np.ndarray, method: str = "csi") -> dict[str, float]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 
-from .base import Control, ControlError, Method, Step
+from .base import CompletionError, Control, ControlError, Method, Step
 
 # name -> module:class, so that listing the methods imports none of them.
-REGISTRY = {"csi": "csi:CSIMethod"}
+REGISTRY = {
+    "csi": "csi:CSIMethod",
+    "dcgan": "dcgan:DCGANMethod",
+    "vae": "vae:VAEMethod",
+    "vae-oneshot": "vae:OneShotMethod",
+}
 
 
 class UnknownMethodError(ValueError):
@@ -35,6 +40,7 @@ def list_controls(name: str) -> tuple[Control, ...]:
 
 
 __all__ = [
+    "CompletionError",
     "Control",
     "ControlError",
     "Method",

@@ -18,6 +18,10 @@ class ControlError(ValueError):
     """A control or option that a method does not have, or a value outside its range; the message names both."""
 
 
+class CompletionError(RuntimeError):
+    """A completion that broke down on the way; the message says how. The last step before it still holds."""
+
+
 @dataclass(frozen=True)
 class Control:
     """A number that a visitor may set. ``default=None``: left to what the method infers from the picture."""
@@ -38,20 +42,39 @@ class Control:
             raise ControlError(f"{self.name}={value!r} is not a number") from None
         if not math.isfinite(number) or not self.minimum <= number <= self.maximum:
             raise ControlError(f"{self.name}={number:g} is out of range: {self.minimum:g} to {self.maximum:g}")
+        if self.whole and number != round(number):
+            raise ControlError(f"{self.name}={number:g} is not a whole number")
         return number
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers make sense."""
+        return self.step == 1
+
+    @property
+    def switch(self) -> bool:
+        """Whether it is off or on, 0 or 1."""
+        return self.whole and (self.minimum, self.maximum) == (0, 1)
+
+
+def toggle(name: str, label: str, default: bool, text: str) -> Control:
+    """A control that is off or on, 0 or 1."""
+    return Control(name, label, 0.0, 1.0, float(default), text, step=1.0)
 
 
 @dataclass(frozen=True)
 class Step:
     """A moment of a completion. images: (n, 3, 64, 64) in [-1, 1], observed pixels exact; progress: 0 to 1, monotone.
 
-    info is filled in on the last step: "seconds", "bits_per_dim" (one number a sample) where the method has a
-    likelihood, and what else the method reports.
+    info is filled in on the last step: "seconds", "figures" (for each sample, name -> what the method optimised or how
+    likely it holds the fill to be), "bits_per_dim" (one number a sample) where the method has a likelihood, and what
+    else the method reports. views: other pictures of the same moment, name -> (n, 3, 64, 64).
     """
 
     images: Tensor
     progress: float
     info: dict[str, Any] = field(default_factory=dict)
+    views: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Method(ABC):

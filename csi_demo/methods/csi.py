@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,7 +106,10 @@ class CSIMethod(Method):
         began = time.perf_counter()
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         for images, progress, bits in self.fill(image, mask, self.latents(image, mask, seeds, values, spread), seeds):
-            info = {"seconds": time.perf_counter() - began, "bits_per_dim": bits.tolist()} if bits is not None else {}
+            info: dict[str, Any] = {}
+            if bits is not None:
+                figures = [{"bits/dim": value} for value in bits.tolist()]
+                info = {"seconds": time.perf_counter() - began, "figures": figures, "bits_per_dim": bits.tolist()}
             yield Step(images, progress, info)
 
     @torch.inference_mode()

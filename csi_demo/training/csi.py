@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .. import masks, weights
 from ..models.csi import CSI, CSIConfig
 from . import losses
-from .data import masks_to_tensor, read_split, to_float
+from .data import draw_frames, masks_to_tensor, read_split, to_float
 from .loop import Recipe, Settings
 
 LN2 = math.log(2.0)
@@ -183,12 +183,7 @@ def make_batch(
 ) -> dict[str, Tensor]:
     """Draws what `CSIStep.forward` takes; everything random comes from `rng`. rows: these pictures, unflipped."""
     size = frames.shape[-1]
-    if rows is None:
-        picked = frames[torch.from_numpy(rng.integers(0, len(frames), count))]
-        flip = torch.from_numpy(rng.random(count) < 0.5)
-        picked = torch.where(flip[:, None, None, None], picked.flip(3), picked)
-    else:
-        picked = frames[torch.from_numpy(rows)]
+    picked = draw_frames(frames, count, rng) if rows is None else frames[torch.from_numpy(rows)]
     holes = [masks.training_mask(rng, size) for _ in range(count)]
     room = size - min(crop, size)
     if stage == 2:  # around a pixel of the hole

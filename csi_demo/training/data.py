@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -69,14 +70,59 @@ def read_pack(file: str | Path, limit: int | None = None, size: tuple[int, int] 
     return torch.from_numpy(frames[:limit])
 
 
-def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) -> Tensor:
-    """All packs of a split, ``<split>.parquet`` or ``<split>-*.parquet``, as one tensor; see `read_pack`."""
+def _files(folder: str | Path, split: str) -> list[Path]:
     folder = Path(folder)
     files = sorted({*folder.glob(f"{split}.parquet"), *folder.glob(f"{split}-[0-9]*.parquet")})
     if not files:
         raise DataError(f"no {split}*.parquet in {folder}: expected packs of aligned faces")
-    packs = [read_pack(file, size=size) for file in files]
+    return files
+
+
+def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) -> Tensor:
+    """All packs of a split, ``<split>.parquet`` or ``<split>-*.parquet``, as one tensor; see `read_pack`."""
+    packs = [read_pack(file, size=size) for file in _files(folder, split)]
     return packs[0] if len(packs) == 1 else torch.cat(packs)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pictures whose attributes are known: frames uint8 (N, 3, H, W), labels (N, A) 0 or 1, identities (N,)."""
+
+    frames: Tensor
+    labels: Tensor
+    identities: Tensor
+    names: tuple[str, ...]
+
+
+def read_labelled(folder: str | Path, split: str) -> Labelled:
+    """The rows of a split that carry attributes. Raises DataError where there are none."""
+    frames, labels, identities, names = [], [], [], ()
+    for file in _files(folder, split):
+        table = pq.read_table(file, columns=["attributes", "identity"])
+        known = np.flatnonzero(~np.asarray(table.column("attributes").is_null()))
+        if len(known):
+            rows = table.take(known)
+            names = tuple((table.schema.metadata or {}).get(b"attribute_names", b"").decode().split())
+            labels.append(np.array(rows.column("attributes").to_pylist(), dtype=np.int8) > 0)
+            identities.append(rows.column("identity").to_numpy())
+            frames.append(read_pack(file)[torch.from_numpy(known)])
+    if not frames or len(names) != labels[0].shape[1]:
+        raise DataError(
+            f"no attributes in the {split} packs of {folder}: expected a column of 40 values and their names"
+        )
+    return Labelled(
+        torch.cat(frames),
+        torch.from_numpy(np.concatenate(labels)).float(),
+        torch.from_numpy(np.concatenate(identities)),
+        names,
+    )
+
+
+def draw_frames(frames: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """So many of the pictures (N, 3, H, W), drawn with replacement, half of them mirrored."""
+    picked = frames[torch.from_numpy(rng.integers(0, len(frames), count))]
+    flip = torch.from_numpy(rng.random(count) < 0.5)
+    return torch.where(flip[:, None, None, None], picked.flip(3), picked)
 
 
 def to_float(frames: Tensor) -> Tensor:

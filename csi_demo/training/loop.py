@@ -43,6 +43,7 @@ class Settings:
     learning_rate: tuple[float, ...] = (1.5e-3,)  # per stage
     final_rate: float = 0.01  # of the learning rate, at the end of a stage's cosine
     warmup: int = 10_000  # pictures
+    betas: tuple[float, float] = (0.9, 0.999)  # of Adam
     ema: float = 0.999
     clip: float = 1.0
     seed: int = 0
@@ -193,7 +194,9 @@ def train(
             progress |= {"stage": stage, "pictures": 0, "steps": 0, "optimiser": None}
         total = settings.pictures[stage - 1]
         step = recipe.step(model, stage, len(frames))
-        optimiser = torch.optim.Adam(recipe.groups(model, stage), fused=True)
+        optimiser = torch.optim.Adam(
+            recipe.groups(model, stage), betas=(settings.betas[0], settings.betas[1]), fused=True
+        )
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         figures.restart(progress["pictures"])
         if progress["optimiser"] is not None:
@@ -357,7 +360,7 @@ def _curves(out: Path, history: list[dict[str, Any]], unit: str) -> None:
     figure, axes = pyplot.subplots(1, len(stages), figsize=(6 * len(stages), 4), squeeze=False)
     for axis, stage in zip(axes[0], stages, strict=True):
         rows = [row for row in history if row["stage"] == stage]
-        for key in ("train_loss", "val_loss", "train_bits", "val_bits"):
+        for key in ("train_loss", "val_loss", "train_bits", "val_bits", "val_frechet"):
             if key in rows[-1]:
                 axis.plot([row["pictures"] for row in rows], [row[key] for row in rows], label=key)
         axis.set(title=f"stage {stage}", xlabel="pictures", ylabel=unit)

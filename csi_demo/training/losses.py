@@ -1,11 +1,13 @@
-"""Regularisers of the latent space: what the four objectives add to the reconstruction loss (equations 1, 2, 5)."""
+"""Loss terms: regularisers of CSI's latent space (equations 1, 2, 5), KL, and distances in deep features."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..features import face_network
 
 PRIOR_SAMPLES = 256
 
@@ -72,3 +74,61 @@ def regulariser(
     if objective != "info-beta-tcvae":
         nats = nats + parts["mutual_information"]
     return nats / (dims * math.log(2.0))
+
+
+def normal_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) in nats: (B, z), (B, z) to (B,)."""
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).sum(1)
+
+
+class DeepFeatures(nn.Module):
+    """Activations of a fixed network at several depths, and the distance between pictures in them.
+
+    kind: "faces", our own face network, or "vgg16", the ImageNet network of torchvision, which fetches its weights
+    itself. Raises ValueError for another kind or where torchvision is missing.
+    """
+
+    VGG16_LAYERS = (3, 8, 15)  # relu1_2, relu2_2, relu3_3
+
+    def __init__(self, kind: str = "faces"):
+        super().__init__()
+        self.kind = kind
+        if kind == "faces":
+            self.network: nn.Module = face_network()
+        elif kind == "vgg16":
+            try:
+                from torchvision.models import VGG16_Weights, vgg16
+            except ImportError:
+                raise ValueError("features=vgg16 needs torchvision: install it, or use features=faces") from None
+            self.network = vgg16(weights=VGG16_Weights.IMAGENET1K_V1).features[: self.VGG16_LAYERS[-1] + 1]
+        else:
+            raise ValueError(f"features={kind!r} is neither faces nor vgg16")
+        self.network = self.network.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> DeepFeatures:
+        return super().train(False)  # fixed: batch statistics stay as they are
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x: (B, 3, 64, 64) in [-1, 1]. Returns one (B, C_l, H_l, W_l) a level."""
+        if self.kind == "faces":
+            return self.network.activations(x)[:3]  # type: ignore[operator]
+        mean, deviation = (torch.tensor(v, device=x.device)[:, None, None] for v in _IMAGENET)
+        h, found = (0.5 * x + 0.5 - mean) / deviation, []
+        for index, layer in enumerate(self.network.children()):
+            h = layer(h)
+            if index in self.VGG16_LAYERS:
+                found.append(h)
+        return found
+
+    def distance(self, drawn: Tensor, reached: list[Tensor]) -> Tensor:
+        """Equation 2's second term: mean squared difference of each level, in units of its mean square, averaged.
+
+        drawn: (B, 3, 64, 64); reached: the features of the pictures that are wanted. Returns a scalar.
+        """
+        terms = []
+        for mine, wanted in zip(self(drawn), reached, strict=True):
+            terms.append((mine - wanted).float().square().mean() / wanted.float().square().mean())
+        return torch.stack(terms).mean()
+
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

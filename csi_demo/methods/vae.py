@@ -1,0 +1,114 @@
+"""Completion by variational autoencoders (Ham et al. 2018): by iterating encode, decode, keep; and in one pass."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import weights
+from ..models.vae import VAE, OneShotVAE, VAEConfig
+from .base import Control, Method, Number, Step, check_all, check_inputs, keep_observed, toggle
+
+TEMPERATURE = Control(
+    "temperature",
+    "Sampling temperature",
+    0.0,
+    3.0,
+    1.0,
+    "How far z strays from the encoder's mean, in its standard deviations; 0 leaves chance out.",
+)
+
+
+class _IteratingVAE(Method):
+    """X'_{t+1} = m * X' + (1 - m) * X_t, X_t drawn from X'_t by `draw`; every seed's sample goes its way alone."""
+
+    latent_dim: int
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        return ()
+
+    @abstractmethod
+    def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:
+        """X_t (1, 3, H, W), the mean of p(x | Z_t), from X'_t (1, 3, H, W), with noise eps (1, z) for Z_t."""
+
+    def complete(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        seeds: Sequence[int] = (0,),
+        controls: Mapping[str, Number] | None = None,
+        options: Mapping[str, Number] | None = None,
+    ) -> Iterator[Step]:
+        check_inputs(image, mask, seeds)
+        check_all(self.controls, controls, f"control of {self.name}")
+        return self._complete(image, mask, tuple(seeds), self.check_options(options))
+
+    def _complete(
+        self, image: Tensor, mask: Tensor, seeds: tuple[int, ...], options: dict[str, float]
+    ) -> Iterator[Step]:
+        began, total = time.perf_counter(), int(options["iterations"])
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        pictures = keep_observed(image, mask, torch.zeros_like(image)).repeat(len(seeds), 1, 1, 1)
+        yield Step(pictures, 0.0)
+        moved: list[float] = []
+        for turn in range(1, total + 1):
+            drawn = torch.cat(
+                [
+                    self.draw(picture[None], mask, torch.randn(1, self.latent_dim, generator=generator), options)
+                    for picture, generator in zip(pictures, generators, strict=True)
+                ]
+            )
+            before, pictures = pictures, keep_observed(image, mask, drawn)
+            change = ((pictures - before).abs() * (1.0 - mask)).sum((1, 2, 3)) / (3.0 * (1.0 - mask).sum())
+            moved.append(round(float(change.mean()), 5))
+            info: dict[str, Any] = {"seconds": time.perf_counter() - began}
+            if turn == total:
+                figures = [{"last change": value} for value in change.tolist()]
+                info |= {"iterations": total, "change_trace": moved, "figures": figures}
+            yield Step(pictures, turn / total, info, {"Reconstruction": drawn})
+
+
+class VAEMethod(_IteratingVAE):
+    name = "vae"
+    label = "VAE"
+    description = "Encodes and decodes again and again, keeping the observed pixels (Ham et al. 2018)."
+    options = (
+        Control("iterations", "Iterations", 1, 200, 12, "How often the picture is encoded and decoded.", step=1),
+        TEMPERATURE,
+        toggle("masked_encoder", "Masked encoder", True, "The encoder trained on pictures with holes, not whole ones."),
+    )
+
+    def __init__(self) -> None:
+        config = VAEConfig(**weights.load_config("vae"))
+        self.model, self.latent_dim = weights.load_into("vae", VAE(config)), config.latent_dim
+
+    @torch.no_grad()
+    def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:
+        mean, log_variance = self.model.encode(picture, masked=bool(options["masked_encoder"]))
+        return self.model.decode(mean + options["temperature"] * torch.exp(0.5 * log_variance) * eps)
+
+
+class OneShotMethod(_IteratingVAE):
+    name = "vae-oneshot"
+    label = "VAE, one-shot"
+    description = "Encoder and decoder both see the masked picture; trained through the iteration (Ham et al. 2018)."
+    options = (
+        Control(
+            "iterations", "Passes", 1, 20, 2, "1 is the plain one-shot; a second pass sees the first's fill.", step=1
+        ),
+        TEMPERATURE,
+    )
+
+    def __init__(self) -> None:
+        config = VAEConfig(**weights.load_config("vae-oneshot"))
+        self.model, self.latent_dim = weights.load_into("vae-oneshot", OneShotVAE(config)), config.latent_dim
+
+    @torch.no_grad()
+    def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:
+        return self.model(picture, mask, options["temperature"] * eps)[0]
