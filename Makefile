@@ -7,7 +7,7 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test train-csi train-aligner figures clean
+.PHONY: demo test train-csi train-dcgan train-vae train-attributes train-aligner figures clean
 
 demo: $(VENV)/.runtime
 	$(RUN) app.py
@@ -21,13 +21,27 @@ test: $(VENV)/.dev
 train-csi: $(VENV)/.dev
 	$(RUN) -m csi_demo train csi --data $(DATA) --out $(OUT) --resume --set small=true --set compile=true
 
+# These two measure themselves, and the VAE learns, with the face network in weights/: train that first.
+train-dcgan: $(VENV)/.dev
+	$(RUN) -m csi_demo train dcgan --data $(DATA) --out runs/dcgan --resume
+
+train-vae: $(VENV)/.dev
+	$(RUN) -m csi_demo train vae --data $(DATA) --out runs/vae --resume --set compile=true
+	$(RUN) -m csi_demo train vae-oneshot --data $(DATA) --out runs/vae-oneshot --resume --set compile=true
+
+train-attributes: $(VENV)/.dev
+	$(RUN) -m csi_demo train attributes --data $(DATA) --out runs/attributes --resume
+
 train-aligner: $(VENV)/.dev
 	$(RUN) -m csi_demo train aligner --data $(WHOLE) --out runs/aligner --resume
 
 # Re-makes every figure of the weights' metrics.json that is not about training, and the latents' strengths.
 figures: $(VENV)/.dev
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 24
-	$(RUN) -m csi_demo evaluate --method csi --data $(DATA)/test.parquet --mask center --limit 256 --record --contact-sheet runs/center.png
+	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center random left mouth --limit 256 --record --contact-sheet runs/fills.png
+	$(RUN) -m csi_demo evaluate-samples --method dcgan vae --data $(DATA)/test.parquet --record --contact-sheet runs/samples.png
+	$(RUN) -m csi_demo evaluate-descent --data $(DATA)/test.parquet --limit 32 --record
+	$(RUN) -m csi_demo evaluate-attributes --data $(DATA)/test-attributes.parquet --record
 	$(RUN) -m csi_demo discover --data $(DATA)/test.parquet --mask bottom --limit 64 --record
 	$(RUN) -m csi_demo evaluate-alignment --data $(WHOLE)/test.parquet --record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,18 @@ from torch import Tensor
 
 from . import masks
 from .complete import to_pictures
+from .features import face_features, face_network, frechet_distance
 from .methods import load_method
-from .training.data import masks_to_tensor, read_pack, to_float
+from .training.attributes import balanced_accuracy
+from .training.data import masks_to_tensor, read_labelled, read_pack, to_float
 from .weights import write_atomically
 
+COLUMNS = ("mask", "method", "psnr", "ssim", "l1", "bits_per_dim", "seam", "diversity", "seconds_per_image", "n")
+DESCENTS: dict[str, dict[str, float]] = {
+    "fast": {},
+    "faithful": {"steps": 1000, "learned_start": 0, "momentum": 1, "early_stop": 0},
+    "adam": {"steps": 1000, "learned_start": 0, "early_stop": 0},
+}
 SAMPLES = 4  # drawn for every picture; the figures are means over all of them
 CONTACT_SHEET = 16  # pictures on a contact sheet, at most
 
@@ -65,6 +74,82 @@ def evaluate(
     step, true_step = means.pop("step"), means.pop("true_step")
     means["seam"] = step / true_step if true_step else math.nan
     return {"n": len(rows)} | {key: round(value, 4) for key, value in means.items()}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of figures as a Markdown table; a figure that a row lacks is left blank."""
+    names = [name for name in COLUMNS if any(name in row for row in rows)]
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    lines += [f"| {' | '.join(str(row.get(name, '')) for name in names)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def evaluate_samples(
+    method_name: str,
+    data: str | Path,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    contact_sheet: Path | None = None,
+) -> dict[str, Any]:
+    """How far pictures drawn from a method's prior are from faces, in the face network's features.
+
+    Returns frechet (as many drawn pictures as faces, against the faces), floor (one half of the faces against the
+    other), floor_n and n. Raises CompletionError for a method that draws no pictures.
+    """
+    faces = to_float(read_pack(data, limit))
+    drawn = load_method(method_name).sample(len(faces), seed)
+    if contact_sheet is not None:
+        rows = drawn[: min(64, len(drawn) // 8 * 8)]
+        write_contact_sheet(rows.unflatten(0, (-1, 8)), contact_sheet)
+    real = face_features(faces)
+    floor = frechet_distance(real[::2], real[1::2])
+    distance = frechet_distance(face_features(drawn), real)
+    return {"n": len(faces), "frechet": round(distance, 3), "floor": round(floor, 3), "floor_n": len(real) // 2}
+
+
+def evaluate_descent(
+    data: str | Path, mask_name: str = "center", *, limit: int | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """DCGAN's fast search for z against the faithful one: final loss and seconds, mean over faces, one sample each.
+
+    The searches are those of `DESCENTS`; loss_ratio and time_ratio: the fast one's mean over the faithful one's;
+    no_higher: the share of faces on which the fast one ends no higher.
+    """
+    method = load_method("dcgan")
+    frames = to_float(read_pack(data, limit))
+    rng, draw = np.random.default_rng(seed), masks.sampler(mask_name)
+    losses: dict[str, list[float]] = {name: [] for name in DESCENTS}
+    seconds: dict[str, list[float]] = {name: [] for name in DESCENTS}
+    for index, image in enumerate(frames.split(1)):
+        mask = masks_to_tensor([draw(rng)])
+        for name, options in DESCENTS.items():
+            *_, last = method.complete(image, mask, (seed + index,), options=options)
+            losses[name].append(last.info["figures"][0]["loss"])
+            seconds[name].append(last.info["seconds"])
+    figures: dict[str, Any] = {"n": len(frames), "searches": {name: dict(DESCENTS[name]) for name in DESCENTS}}
+    for name in DESCENTS:
+        figures[name] = {
+            "loss": round(float(np.mean(losses[name])), 3),
+            "seconds": round(float(np.mean(seconds[name])), 3),
+        }
+    fast, faithful = "fast", "faithful"
+    figures["loss_ratio"] = round(float(np.mean(losses[fast]) / np.mean(losses[faithful])), 4)
+    figures["time_ratio"] = round(float(np.mean(seconds[fast]) / np.mean(seconds[faithful])), 4)
+    figures["no_higher"] = round(float(np.mean(np.array(losses[fast]) <= np.array(losses[faithful]))), 3)
+    return figures
+
+
+def evaluate_attributes(data: str | Path, *, limit: int | None = None) -> dict[str, Any]:
+    """Balanced accuracy of the face network on a pack with attributes: mean, and by attribute."""
+    labelled = read_labelled(data)
+    frames, labels = labelled.frames[:limit], labelled.labels[:limit]
+    network = face_network()
+    with torch.inference_mode():
+        logits = torch.cat([network(to_float(part)) for part in frames.split(100)])
+    accuracy = balanced_accuracy(logits, labels)
+    by_name = {name: round(float(value), 4) for name, value in zip(labelled.names, accuracy, strict=True)}
+    return {"n": len(frames), "balanced_accuracy": round(float(accuracy.mean()), 4), "by_attribute": by_name}
 
 
 def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:

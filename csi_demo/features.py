@@ -40,6 +40,14 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(apart @ apart + total)
 
 
+def distance_to_faces(drawn: Tensor, faces: Tensor) -> dict[str, float]:
+    """Fréchet distance between two sets of pictures (N, 3, 64, 64) as {"frechet": ...}; {} where they are too few."""
+    first, second = face_features(drawn), face_features(faces)
+    if min(len(first), len(second)) <= first.shape[1]:
+        return {}
+    return {"frechet": frechet_distance(first, second)}
+
+
 def _root(matrix: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import skimage.data
 import torch
@@ -78,3 +81,26 @@ def random_images(count: int, size: int = 16, seed: int = 0) -> torch.Tensor:
 def random_masks(count: int, size: int = 16, seed: int = 0) -> torch.Tensor:
     rng = np.random.default_rng(seed)
     return masks_to_tensor(masks.training_mask(rng, size) for _ in range(count)).double()
+
+
+def write_pack(file: Path, count: int, seed: int, size: tuple[int, int] = (64, 64)) -> None:
+    """A pack of made-up pictures in the layout of the real ones."""
+    rng, cells = np.random.default_rng(seed), []
+    for index in range(count):
+        small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        stored = io.BytesIO()
+        small.resize(size, Image.Resampling.BICUBIC).save(stored, format="PNG")
+        cells.append({"bytes": stored.getvalue(), "path": f"{index}.png"})
+    pq.write_table(pa.table({"image": cells}), file)
+
+
+@pytest.fixture
+def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with train packs and a val pack, and a cache of its own."""
+    monkeypatch.setenv("CSI_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "packs"
+    folder.mkdir()
+    write_pack(folder / "train-00000-of-00002.parquet", 12, 0)
+    write_pack(folder / "train-00001-of-00002.parquet", 8, 1)
+    write_pack(folder / "val.parquet", 6, 2)
+    return folder

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -10,8 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -19,6 +16,7 @@ from PIL import Image
 from csi_demo.training import aligner, data
 from csi_demo.training.csi import CSIRecipe, CSISettings, make_batch
 from csi_demo.training.loop import CHECKPOINT, TrainingError, rate, train
+from tests.conftest import write_pack
 
 TINY_MODEL = {
     "latent_dim": 4,
@@ -32,29 +30,6 @@ TINY_MODEL = {
     "dropout": 0.2,
 }
 TINY_TRAINING = {"pictures": (24, 16), "batch": 8, "warmup": 8, "crop": (16, 16), "bf16": False, "val_pictures": 4}
-
-
-def write_pack(file: Path, count: int, seed: int, size: tuple[int, int] = (64, 64)) -> None:
-    """A pack of made-up pictures in the layout of the real ones."""
-    rng, cells = np.random.default_rng(seed), []
-    for index in range(count):
-        small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-        stored = io.BytesIO()
-        small.resize(size, Image.Resampling.BICUBIC).save(stored, format="PNG")
-        cells.append({"bytes": stored.getvalue(), "path": f"{index}.png"})
-    pq.write_table(pa.table({"image": cells}), file)
-
-
-@pytest.fixture
-def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with train packs and a val pack, and a cache of its own."""
-    monkeypatch.setenv("CSI_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "packs"
-    folder.mkdir()
-    write_pack(folder / "train-00000-of-00002.parquet", 12, 0)
-    write_pack(folder / "train-00001-of-00002.parquet", 8, 1)
-    write_pack(folder / "val.parquet", 6, 2)
-    return folder
 
 
 class CrashingRecipe(CSIRecipe):

@@ -109,6 +109,10 @@ class Method(ABC):
         """Where this picture's controls stand before anyone moves them: name -> value."""
         return {control.name: control.default for control in self.controls if control.default is not None}
 
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """Pictures (count, 3, 64, 64) in [-1, 1] drawn from the prior. Raises CompletionError where there is none."""
+        raise CompletionError(f"{self.name} completes pictures: it draws none from its prior alone")
+
     def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float | None:
         """-log2 p of the hole's true pixels per pixel and channel, given the context; None without a likelihood."""
         return None

@@ -39,7 +39,7 @@ class DCGANMethod(Method):
     label = "DCGAN"
     description = "Searches a generator's latents for the face that best agrees with the observed pixels (Yeh et al.)."
     options = (
-        Control("steps", "Steps", 1, 3000, 100, "Steps of gradient descent on z at most; it stops when flat.", step=1),
+        Control("steps", "Steps", 1, 3000, 100, "Steps of gradient descent on z, at most.", step=1),
         Control("perceptual", "λ, perceptual loss", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts."),
         Control("restarts", "Restarts", 1, 32, 2, "Starts a sample; the one with the lowest loss is kept.", step=1),
         toggle("blend", "Poisson blending", True, "Fit the fill's colours to the observed pixels around the hole."),
@@ -47,7 +47,8 @@ class DCGANMethod(Method):
             "weighted", "Importance weighting", True, "Observed pixels count by how much hole is around them (Yeh)."
         ),
         toggle("learned_start", "Learned start", True, "Start where a trained encoder guesses instead of at random."),
-        toggle("momentum", "Momentum", False, "Amos's gradient descent with momentum instead of Adam; no early stop."),
+        toggle("early_stop", "Early stop", True, "Stop when the loss no longer falls."),
+        toggle("momentum", "Momentum", False, "Amos's gradient descent with momentum instead of Adam."),
     )
 
     def __init__(self) -> None:
@@ -57,6 +58,15 @@ class DCGANMethod(Method):
     @property
     def controls(self) -> tuple[Control, ...]:
         return ()
+
+    @torch.no_grad()
+    def generate(self, z: Tensor) -> Tensor:
+        """G(z): (n, 100) in [-1, 1] to pictures (n, 3, 64, 64) in [-1, 1]."""
+        return torch.cat([self.model.generator(part) for part in z.split(64)])
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return self.generate(2.0 * torch.rand(count, self.config.latent_dim, generator=generator) - 1.0)
 
     def complete(
         self,
@@ -137,7 +147,7 @@ class DCGANMethod(Method):
 
     def _flat(self, descent: _Descent, options: Mapping[str, float]) -> bool:
         trace = descent.trace
-        if options["momentum"] or len(trace) <= FLAT_STEPS:
+        if not options["early_stop"] or len(trace) <= FLAT_STEPS:
             return False
         return trace[-1 - FLAT_STEPS] - trace[-1] < FLAT_SHARE * abs(trace[-1])
 

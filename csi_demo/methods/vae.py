@@ -89,6 +89,11 @@ class VAEMethod(_IteratingVAE):
         self.model, self.latent_dim = weights.load_into("vae", VAE(config)), config.latent_dim
 
     @torch.no_grad()
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        z = torch.randn(count, self.latent_dim, generator=torch.Generator().manual_seed(seed))
+        return torch.cat([self.model.decode(part) for part in z.split(64)])
+
+    @torch.no_grad()
     def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:
         mean, log_variance = self.model.encode(picture, masked=bool(options["masked_encoder"]))
         return self.model.decode(mean + options["temperature"] * torch.exp(0.5 * log_variance) * eps)

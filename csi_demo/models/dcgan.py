@@ -46,13 +46,17 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The logit of D(x): strided convolutions with batch normalisation and leaky ReLU."""
+    """The logit of D(x): strided convolutions with leaky ReLU.
+
+    Where Radford et al. normalise batches, training penalises the gradient instead (R1, Mescheder et al., 2018): it
+    converges without swinging, and the verdict on a picture does not depend on its batch.
+    """
 
     def __init__(self, width: int):
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for inputs, outputs in pairwise((width, 2 * width, 4 * width, 8 * width)):
-            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,7 +90,9 @@ class DCGAN(nn.Module):
         self.discriminator = Discriminator(config.discriminator_width)
         self.encoder = StartEncoder(config.latent_dim, config.encoder_channels)
         for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, 0.2)
+            elif isinstance(module, nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, 0.0, 0.02)
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.normal_(module.weight, 1.0, 0.02)

@@ -49,9 +49,7 @@ def read_pack(file: str | Path, limit: int | None = None, size: tuple[int, int] 
     limit: at most so many rows, from the start. size: the (width, height) that all have. Raises
     DataError for a missing file or another layout.
     """
-    file = Path(file)
-    if not file.is_file():
-        raise DataError(f"no such file: {file} (expected a Parquet pack of aligned faces)")
+    file = _existing(file)
     status = file.stat()
     key = hashlib.sha256(f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:16]
     cached = cache_folder() / f"{file.stem}-{key}.npy"
@@ -68,6 +66,12 @@ def read_pack(file: str | Path, limit: int | None = None, size: tuple[int, int] 
     if frames.shape[2:] != size[::-1]:
         raise DataError(f"{file}: pictures of {frames.shape[:1:-1]}, expected {size}")
     return torch.from_numpy(frames[:limit])
+
+
+def _existing(file: str | Path) -> Path:
+    if not Path(file).is_file():
+        raise DataError(f"no such file: {file} (expected a Parquet pack of aligned faces)")
+    return Path(file)
 
 
 def _files(folder: str | Path, split: str) -> list[Path]:
@@ -94,10 +98,12 @@ class Labelled:
     names: tuple[str, ...]
 
 
-def read_labelled(folder: str | Path, split: str) -> Labelled:
-    """The rows of a split that carry attributes. Raises DataError where there are none."""
+def read_labelled(source: str | Path, split: str | None = None) -> Labelled:
+    """The rows of a folder's split, or of one pack, that carry attributes. Raises DataError where there are none."""
     frames, labels, identities, names = [], [], [], ()
-    for file in _files(folder, split):
+    for file in _files(source, split) if split else [_existing(source)]:
+        if not {"attributes", "identity"} <= set(pq.read_schema(file).names):
+            continue
         table = pq.read_table(file, columns=["attributes", "identity"])
         known = np.flatnonzero(~np.asarray(table.column("attributes").is_null()))
         if len(known):
@@ -108,7 +114,7 @@ def read_labelled(folder: str | Path, split: str) -> Labelled:
             frames.append(read_pack(file)[torch.from_numpy(known)])
     if not frames or len(names) != labels[0].shape[1]:
         raise DataError(
-            f"no attributes in the {split} packs of {folder}: expected a column of 40 values and their names"
+            f"no attributes in {split or 'the pack'} {source}: expected a column of 40 values and their names"
         )
     return Labelled(
         torch.cat(frames),

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from .. import masks, weights
-from ..features import face_features, frechet_distance
+from ..features import distance_to_faces
 from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_weights
 from .data import draw_frames, masks_to_tensor, read_split, to_float
 from .loop import Recipe, Settings
@@ -28,11 +28,13 @@ class DCGANSettings(Settings):
 
     pictures: tuple[int, ...] = (1_000_000, 150_000)
     learning_rate: tuple[float, ...] = (2e-4, 1e-3)
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[float, float] = (0.0, 0.99)
     final_rate: float = 0.1
     clip: float = 1e3  # adversarial gradients are left as they are
     val_pictures: int = 1000
     discriminator_rate: float = 1.0  # relative to the generator's
+    penalty: float = 1.0  # weight of half the squared gradient of D's logit at real pictures
+    penalty_share: float = 0.25  # of the steps that have it, weighted up accordingly
     perceptual_weight: float = 0.1
 
 
@@ -66,7 +68,7 @@ class DCGANRecipe(Recipe):
 
     def step(self, model: DCGAN, stage: int, dataset_size: int) -> nn.Module:
         if stage == 1:
-            return AdversarialStep(model)
+            return AdversarialStep(model, self.settings.penalty / self.settings.penalty_share)
         model.requires_grad_(False)
         model.encoder.requires_grad_(True)
         return EncoderStep(model, self.settings.perceptual_weight)
@@ -76,7 +78,8 @@ class DCGANRecipe(Recipe):
         if stage == 2:
             return {"frames": picked, "mask": masks_to_tensor(masks.training_mask(rng) for _ in range(count))}
         z = rng.uniform(-1.0, 1.0, (count, self.config.latent_dim)).astype(np.float32)
-        return {"frames": picked, "z": torch.from_numpy(z)}
+        penalised = torch.tensor(rng.random() < self.settings.penalty_share)
+        return {"frames": picked, "z": torch.from_numpy(z), "penalised": penalised}
 
     @torch.no_grad()
     def validate(self, model: DCGAN, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
@@ -84,7 +87,7 @@ class DCGANRecipe(Recipe):
             generator = torch.Generator().manual_seed(0)
             z = torch.rand(len(frames), self.config.latent_dim, generator=generator) * 2.0 - 1.0
             fake = torch.cat([model.generator(part.to(device)).float() for part in z.split(100)])
-            return {"frechet": frechet_distance(face_features(fake), face_features(to_float(frames.to(device))))}
+            return distance_to_faces(fake, to_float(frames.to(device)))
         rng, step, few = (
             np.random.default_rng(0),
             EncoderStep(model, self.settings.perceptual_weight).eval(),
@@ -100,21 +103,28 @@ class DCGANRecipe(Recipe):
 class AdversarialStep(nn.Module):
     """Both players' losses on one batch, each reaching its own player's parameters only; one step moves both."""
 
-    def __init__(self, model: DCGAN):
+    def __init__(self, model: DCGAN, penalty: float):
         super().__init__()
-        self.generator, self.discriminator = model.generator, model.discriminator
+        self.generator, self.discriminator, self.penalty = model.generator, model.discriminator, penalty
 
-    def forward(self, frames: Tensor, z: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, 64, 64); z: (B, z) in [-1, 1]. The generator's loss is -log D(G(z)), non-saturating."""
-        x = to_float(frames).contiguous(memory_format=torch.channels_last)
+    def forward(self, frames: Tensor, z: Tensor, penalised: Tensor) -> dict[str, Tensor]:
+        """frames: uint8 (B, 3, 64, 64); z: (B, z) in [-1, 1]; penalised: (), whether D's gradient is penalised now.
+
+        The generator's loss is -log D(G(z)), non-saturating; the penalty is R1 (Mescheder et al., 2018, equation 9).
+        """
+        x = to_float(frames).contiguous(memory_format=torch.channels_last).requires_grad_(bool(penalised))
         fake = self.generator(z)
         real_logit, fake_logit = self.discriminator(x).float(), self.discriminator(fake.detach()).float()
         discriminator = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
         fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         generator = F.softplus(-functional_call(self.discriminator, fixed, (fake,)).float()).mean()
+        loss = discriminator + generator
+        if penalised:
+            (slope,) = torch.autograd.grad(real_logit.sum(), x, create_graph=True)
+            loss = loss + 0.5 * self.penalty * slope.square().sum((1, 2, 3)).mean()
         right = 0.5 * ((real_logit > 0).float().mean() + (fake_logit < 0).float().mean())
         return {
-            "loss": discriminator + generator,
+            "loss": loss,
             "discriminator": discriminator,
             "generator": generator,
             "discriminator_right": right,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import masks, weights
-from ..features import face_features, frechet_distance
+from ..features import distance_to_faces
 from ..models.vae import VAE, OneShotVAE, VAEConfig
 from .data import draw_frames, masks_to_tensor, read_split, to_float
 from .loop import Recipe, Settings
@@ -50,6 +50,13 @@ class VAERecipe(Recipe):
         return VAE(self.config)
 
     def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module:
+        step = self.loss(model)
+        if self.settings.compile:
+            step.compile()
+        return step
+
+    def loss(self, model: Any) -> nn.Module:
+        """The module that takes a batch to its losses."""
         return VAEStep(model, self.settings)
 
     def batch(self, model: Any, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -57,7 +64,7 @@ class VAERecipe(Recipe):
 
     @torch.no_grad()
     def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
-        step, rng, totals = self.step(model, stage, dataset_size).eval(), np.random.default_rng(0), dict[str, float]()
+        step, rng, totals = self.loss(model).eval(), np.random.default_rng(0), dict[str, float]()
         for part in frames[:256].split(64):
             batch = make_batch(part, self.config.latent_dim, rng)
             for name, value in step(**{key: tensor.to(device) for key, tensor in batch.items()}).items():
@@ -65,10 +72,10 @@ class VAERecipe(Recipe):
         return totals | self.samples(model, frames, device)
 
     def samples(self, model: VAE, frames: Tensor, device) -> dict[str, float]:
-        """Fréchet distance of pictures drawn from the prior to these."""
+        """Fréchet distance of pictures drawn from the prior to these, as `distance_to_faces` has it."""
         z = torch.randn(len(frames), self.config.latent_dim, generator=torch.Generator().manual_seed(0))
         drawn = torch.cat([model.decode(part.to(device)).float() for part in z.split(100)])
-        return {"frechet": frechet_distance(face_features(drawn), face_features(to_float(frames.to(device))))}
+        return distance_to_faces(drawn, to_float(frames.to(device)))
 
     def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
         weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {self.name: ("",)})
@@ -82,7 +89,7 @@ class OneShotRecipe(VAERecipe):
     def build(self) -> nn.Module:
         return OneShotVAE(self.config)
 
-    def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module:
+    def loss(self, model: Any) -> nn.Module:
         return OneShotStep(model, self.settings)
 
     def samples(self, model: Any, frames: Tensor, device) -> dict[str, float]:
@@ -114,18 +121,19 @@ class _Loss(nn.Module):
 
 
 class VAEStep(_Loss):
-    """Both encoders on one batch: each has to explain the whole picture through the one decoder."""
+    """Both encoders, half of the batch each: both have to explain whole pictures through the one decoder."""
 
     def __init__(self, model: VAE, settings: VAESettings):
         super().__init__(settings)
         self.model = model
 
     def forward(self, frames: Tensor, mask: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); eps (2, B, z)."""
+        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z), of which the first half is used."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
-        found = [self.model.encode(x, masked=False), self.model.encode(x * mask, masked=True)]
+        half = len(x) // 2
+        found = [self.model.encode(x[:half], masked=False), self.model.encode((x * mask)[half:], masked=True)]
         mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
-        z = mean + eps.flatten(0, 1) * torch.exp(0.5 * log_variance)
+        z = mean + eps[0] * torch.exp(0.5 * log_variance)
         return self.terms(self.model.decode(z), x, normal_kl(mean, log_variance), self.features(x))
 
 

@@ -1,0 +1,152 @@
+"""Commands that measure: `evaluate` and its kin on held-out faces, `discover` on the latents."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from .. import masks, weights
+from ..methods import available_methods
+from .common import FAMILIES, positive, write_json
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Adds the commands to the parser."""
+    some = f"one or more of {', '.join(available_methods())}"
+    evaluate = _command(commands, "evaluate", "figures on held-out frames, inside the hole only", _evaluate)
+    evaluate.add_argument("--method", nargs="+", default=["csi"], help=some)
+    evaluate.add_argument(
+        "--mask", nargs="+", required=True, help=f"random or strokes (a fresh one a picture), {FAMILIES}; or several"
+    )
+    evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
+
+    samples = _command(commands, "evaluate-samples", "how far pictures drawn from a prior are from faces", _samples)
+    samples.add_argument("--method", nargs="+", default=["dcgan", "vae"], help=some)
+    samples.add_argument("--contact-sheet", type=Path, help="a PNG of the first 64; with several methods, NAME-METHOD")
+
+    descent = _command(commands, "evaluate-descent", "DCGAN's fast search for z against the faithful one", _descent)
+    descent.add_argument("--mask", default="center", help=FAMILIES)
+
+    _command(commands, "evaluate-attributes", "how well the face network recognises attributes", _attributes)
+    _command(commands, "evaluate-alignment", "how exactly faces are found in turned, scaled pictures", _alignment)
+
+    discover = commands.add_parser("discover", help="measure what each latent of CSI changes")
+    discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
+    discover.add_argument("--mask", default="bottom", help=FAMILIES)
+    discover.add_argument("--limit", type=int, default=64)
+    discover.add_argument("--json", type=Path, help="default: latents.json of the CSI weights")
+    discover.add_argument("--record", action="store_true", help="only write the count into the weights' metrics.json")
+    discover.set_defaults(run=_discover)
+
+
+def _command(commands: argparse._SubParsersAction, name: str, text: str, run) -> argparse.ArgumentParser:
+    """A command that takes a pack, a limit and a seed, and prints, writes or records its figures."""
+    command = commands.add_parser(name, help=text)
+    command.add_argument("--data", type=Path, required=True, help="a Parquet pack")
+    command.add_argument("--limit", type=int)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--json", type=Path)
+    command.add_argument("--record", action="store_true", help="write the figures into the weights' metrics.json")
+    command.set_defaults(run=run)
+    return command
+
+
+def _report(options: argparse.Namespace, figures: dict[str, Any], model: str, name: str) -> None:
+    """Prints figures, and records them under a name in a model's metrics.json where that is wanted."""
+    print(json.dumps(figures, indent=1))
+    if options.record:
+        weights.record_test(model, name, figures | {"command": options.line})
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ..evaluation import evaluate, table
+
+    positive(options.limit)
+    runs = [(mask, method) for mask in options.mask for method in options.method]
+    rows = []
+    for mask, method in runs:
+        sheet = options.contact_sheet
+        if sheet and len(runs) > 1:
+            sheet = sheet.with_stem(f"{sheet.stem}-{method}-{mask.replace(':', '-')}")
+        row = evaluate(method, options.data, mask, limit=options.limit, seed=options.seed, contact_sheet=sheet)
+        rows.append({"mask": mask, "method": method} | row)
+        _report(options, row, method, mask)
+    if options.json:
+        content = rows[0] if len(rows) == 1 else {"rows": rows}
+        write_json(content | {"command": options.line}, options.json)
+    if len(rows) > 1:
+        print(table(rows))
+
+
+def _samples(options: argparse.Namespace) -> None:
+    from ..evaluation import evaluate_samples
+
+    positive(options.limit)
+    every: dict[str, Any] = {}
+    for method in options.method:
+        sheet = options.contact_sheet
+        if sheet and len(options.method) > 1:
+            sheet = sheet.with_stem(f"{sheet.stem}-{method}")
+        every[method] = evaluate_samples(
+            method, options.data, limit=options.limit, seed=options.seed, contact_sheet=sheet
+        )
+        _report(options, every[method], method, "samples")
+    if options.json:
+        write_json(every | {"command": options.line}, options.json)
+
+
+def _descent(options: argparse.Namespace) -> None:
+    from ..evaluation import evaluate_descent
+
+    positive(options.limit)
+    figures = evaluate_descent(options.data, options.mask, limit=options.limit, seed=options.seed)
+    _report(options, figures, "dcgan", f"descent {options.mask}")
+    if options.json:
+        write_json(figures | {"command": options.line}, options.json)
+
+
+def _attributes(options: argparse.Namespace) -> None:
+    from ..evaluation import evaluate_attributes
+
+    positive(options.limit)
+    figures = evaluate_attributes(options.data, limit=options.limit)
+    _report(options, figures, "attributes", "attributes")
+    if options.json:
+        write_json(figures | {"command": options.line}, options.json)
+
+
+def _alignment(options: argparse.Namespace) -> None:
+    from ..alignment import evaluate_alignment
+
+    positive(options.limit)
+    figures = evaluate_alignment(options.data, limit=options.limit, seed=options.seed)
+    _report(options, figures, "aligner", "alignment")
+    if options.json:
+        write_json(figures | {"command": options.line}, options.json)
+
+
+def _discover(options: argparse.Namespace) -> None:
+    import torch
+
+    from .. import latents
+    from ..methods.csi import CSIMethod
+    from ..training.data import masks_to_tensor, read_pack, to_float
+
+    positive(options.limit)
+    mask = masks_to_tensor([masks.family(options.mask)])
+    values = latents.strengths(CSIMethod(torch.float32), to_float(read_pack(options.data, options.limit)), mask)
+    found = latents.report(values)
+    active = sum(entry["strength"] > latents.ACTIVE for entry in found)
+    print("\n".join(f"z{entry['index']:<3} {entry['strength']:.3f}" for entry in found))
+    print(f"{active} of {len(found)} latents change the mean hole pixel by more than {latents.ACTIVE}")
+    if options.record:
+        figures = {"n": options.limit, "active": active, "of": len(found), "threshold": latents.ACTIVE}
+        weights.record_test("csi", f"latents {options.mask}", figures | {"command": options.line})
+        return
+    result = {"mask": options.mask, "command": options.line, "latents": found}
+    if options.json:
+        write_json(result, options.json)
+    else:
+        weights.save_latents("csi", result)
