@@ -38,7 +38,7 @@ train-aligner: $(VENV)/.dev
 # Re-makes every figure of the weights' metrics.json that is not about training, and the latents' strengths.
 figures: $(VENV)/.dev
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 24
-	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center random left mouth --limit 256 --record --contact-sheet runs/fills.png
+	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center random left mouth --limit 256 --workers 2 --record --contact-sheet runs/fills.png
 	$(RUN) -m csi_demo evaluate-samples --method dcgan vae --data $(DATA)/test.parquet --record --contact-sheet runs/samples.png
 	$(RUN) -m csi_demo evaluate-descent --data $(DATA)/test.parquet --limit 32 --record
 	$(RUN) -m csi_demo evaluate-attributes --data $(DATA)/test-attributes.parquet --record

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import multiprocessing
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,6 @@ COLUMNS = ("mask", "method", "psnr", "ssim", "l1", "bits_per_dim", "seam", "dive
 DESCENTS: dict[str, dict[str, float]] = {
     "fast": {},
     "faithful": {"steps": 1000, "learned_start": 0, "momentum": 1, "early_stop": 0},
-    "adam": {"steps": 1000, "learned_start": 0, "early_stop": 0},
 }
 SAMPLES = 4  # drawn for every picture; the figures are means over all of them
 CONTACT_SHEET = 16  # pictures on a contact sheet, at most
@@ -41,6 +43,7 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
     contact_sheet: Path | None = None,
+    workers: int = 0,
 ) -> dict[str, Any]:
     """Fills the same hole in many frames and compares with what was there.
 
@@ -49,31 +52,52 @@ def evaluate(
     seam (mean absolute step across the holes' lower and right edges, divided by the same for the true images; 1.0 = no
     seam), diversity (mean L1 between the samples of a picture), seconds_per_image (of one sample, 4 at a time), n.
     Picture k takes the seeds seed + 4 k ... seed + 4 k + 3, and for mask families with fresh masks the k-th mask.
+    workers: processes of one thread each that share the pictures; 0: this process alone.
     """
-    method = load_method(method_name)
-    frames = to_float(read_pack(data, limit))
+    load_method(method_name)  # an unknown method is refused before the pictures are read
+    frames = read_pack(data, limit).numpy()
     rng, draw = np.random.default_rng(seed), masks.sampler(mask_name)
-    holes = masks_to_tensor(draw(rng) for _ in range(len(frames)))
+    jobs = [
+        (method_name, frame, draw(rng), range(seed + SAMPLES * index, seed + SAMPLES * (index + 1)))
+        for index, frame in enumerate(frames)
+    ]
     rows: list[dict[str, float]] = []
     sheet: list[Tensor] = []
-    for index, (image, mask) in enumerate(zip(frames.split(1), holes.split(1), strict=True)):
-        seeds = range(seed + SAMPLES * index, seed + SAMPLES * (index + 1))
-        began = time.perf_counter()
-        *_, last = method.complete(image, mask, seeds)
-        row = measure(image, mask, last.images)
-        row["seconds_per_image"] = (time.perf_counter() - began) / SAMPLES
-        bits = method.true_bits(image, mask, seeds[0])
-        if bits is not None:
-            row["bits_per_dim"] = bits
+    for (_, frame, hole, _), (row, fills) in zip(jobs, _shared(_figures, jobs, workers), strict=True):
         rows.append(row)
         if len(sheet) < CONTACT_SHEET:
-            sheet.append(torch.cat((image * mask, image, last.images)))
+            image, mask = to_float(torch.from_numpy(frame))[None], masks_to_tensor([hole])
+            sheet.append(torch.cat((image * mask, image, torch.from_numpy(fills))))
     if contact_sheet is not None:
         write_contact_sheet(torch.stack(sheet), contact_sheet)
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     step, true_step = means.pop("step"), means.pop("true_step")
     means["seam"] = step / true_step if true_step else math.nan
     return {"n": len(rows)} | {key: round(value, 4) for key, value in means.items()}
+
+
+def _figures(
+    method_name: str, frame: np.ndarray, hole: np.ndarray, seeds: Sequence[int]
+) -> tuple[dict[str, float], np.ndarray]:
+    """One picture's figures, and its fills (4, 3, H, W)."""
+    method = load_method(method_name)
+    image, mask = to_float(torch.from_numpy(frame))[None], masks_to_tensor([hole])
+    began = time.perf_counter()
+    *_, last = method.complete(image, mask, seeds)
+    seconds = (time.perf_counter() - began) / SAMPLES
+    row = measure(image, mask, last.images) | {"seconds_per_image": seconds}
+    bits = method.true_bits(image, mask, seeds[0])
+    return row | ({} if bits is None else {"bits_per_dim": bits}), last.images.numpy()
+
+
+def _shared(work: Callable[..., Any], jobs: Sequence[tuple], workers: int) -> Iterator[Any]:
+    """What `work` makes of each job, in order; by so many processes of one thread each, or by this one."""
+    if not workers:
+        yield from starmap(work, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        yield from pool.map(work, *zip(*jobs, strict=True), chunksize=2)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

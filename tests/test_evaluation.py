@@ -66,6 +66,38 @@ def test_evaluate_on_real_faces(packs: Path, tmp_path: Path):
     assert pixels.shape == (3 * 66 * 2, 6 * 66 * 2, 3)
 
 
+def test_several_methods_and_masks_in_one_run_shared_by_two_processes(packs: Path, tmp_path: Path, capsys):
+    out, alone = tmp_path / "figures.json", tmp_path / "alone.json"
+    words = ["evaluate", "--data", str(packs / "val.parquet"), "--limit", "2"]
+    both = ["--method", "csi", "vae", "--mask", "nose", "10,10,20,20"]
+    assert main([*words, *both, "--workers", "2", "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["mask"], row["method"]) for row in rows] == [
+        ("nose", "csi"),
+        ("nose", "vae"),
+        ("10,10,20,20", "csi"),
+        ("10,10,20,20", "vae"),
+    ]
+    assert f"| nose | csi | {rows[0]['psnr']} |" in printed
+    assert "bits_per_dim" not in rows[1]
+    assert main([*words, "--method", "vae", "--mask", "10,10,20,20", "--json", str(alone)]) == 0
+    same = json.loads(alone.read_text())
+    for name in ("psnr", "ssim", "l1", "seam", "diversity"):
+        assert same[name] == pytest.approx(rows[3][name], abs=1e-3), name
+
+
+def test_samples_and_descent_on_real_faces(packs: Path, tmp_path: Path):
+    val = str(packs / "val.parquet")
+    sheet, out = tmp_path / "samples.png", tmp_path / "samples.json"
+    words = ["evaluate-samples", "--data", val, "--limit", "460", "--method", "vae"]
+    assert main([*words, "--contact-sheet", str(sheet), "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())["vae"]
+    assert 0 < figures["floor"] < figures["frechet"] < 500
+    assert Image.open(sheet).size == (8 * 66 * 2, 8 * 66 * 2)
+    assert main(["evaluate-samples", "--data", val, "--limit", "460", "--method", "vae-oneshot"]) == 2
+
+
 def test_discover_on_real_faces(packs: Path, tmp_path: Path):
     words = ["discover", "--data", str(packs / "val.parquet"), "--mask", "mouth", "--limit", "1"]
     assert main([*words, "--json", str(tmp_path / "latents.json")]) == 0

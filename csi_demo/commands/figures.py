@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import masks, weights
 from ..methods import available_methods
-from .common import FAMILIES, positive, write_json
+from .common import FAMILIES, UsageError, positive, write_json
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -21,6 +21,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "--mask", nargs="+", required=True, help=f"random or strokes (a fresh one a picture), {FAMILIES}; or several"
     )
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
+    evaluate.add_argument("--workers", type=int, default=0, help="processes of one thread each; 0: this one alone")
 
     samples = _command(commands, "evaluate-samples", "how far pictures drawn from a prior are from faces", _samples)
     samples.add_argument("--method", nargs="+", default=["dcgan", "vae"], help=some)
@@ -64,13 +65,23 @@ def _evaluate(options: argparse.Namespace) -> None:
     from ..evaluation import evaluate, table
 
     positive(options.limit)
+    if not 0 <= options.workers <= 256:
+        raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
     runs = [(mask, method) for mask in options.mask for method in options.method]
     rows = []
     for mask, method in runs:
         sheet = options.contact_sheet
         if sheet and len(runs) > 1:
             sheet = sheet.with_stem(f"{sheet.stem}-{method}-{mask.replace(':', '-')}")
-        row = evaluate(method, options.data, mask, limit=options.limit, seed=options.seed, contact_sheet=sheet)
+        row = evaluate(
+            method,
+            options.data,
+            mask,
+            limit=options.limit,
+            seed=options.seed,
+            contact_sheet=sheet,
+            workers=options.workers,
+        )
         rows.append({"mask": mask, "method": method} | row)
         _report(options, row, method, mask)
     if options.json:
