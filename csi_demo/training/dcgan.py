@@ -26,7 +26,7 @@ WEIGHT_FILES = {"generator": ("generator.",), "discriminator": ("discriminator."
 class DCGANSettings(Settings):
     """How DCGAN is trained."""
 
-    pictures: tuple[int, ...] = (1_000_000, 150_000)
+    pictures: tuple[int, ...] = (500_000, 90_000)
     learning_rate: tuple[float, ...] = (2e-4, 1e-3)
     betas: tuple[float, float] = (0.0, 0.99)
     final_rate: float = 0.1

@@ -23,12 +23,12 @@ from .losses import DeepFeatures, normal_kl
 class VAESettings(Settings):
     """How a VAE is trained; the loss is in nats per pixel and channel."""
 
-    pictures: tuple[int, ...] = (500_000,)
-    learning_rate: tuple[float, ...] = (1e-3,)
+    pictures: tuple[int, ...] = (160_000,)
+    learning_rate: tuple[float, ...] = (2e-3,)
     val_pictures: int = 1000
     features: str = "faces"  # of the deep-feature loss: "faces", our own network, or "vgg16" (needs torchvision)
-    feature_weight: float = 1.0  # of the deep-feature loss, against the pixel loss
-    pixel_sigma: float = 0.2  # standard deviation of p(x | z): larger gives the prior more say
+    feature_weight: float = 0.5  # of the deep-feature loss, against the pixel loss
+    pixel_sigma: float = 0.5  # standard deviation of p(x | z): larger gives the prior more say
     iterations: int = 2  # of the one-shot model, in training
 
 
