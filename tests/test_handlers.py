@@ -16,6 +16,7 @@ from PIL import Image
 from csi_demo import masks
 from csi_demo.faces import Placement
 from csi_demo.methods import ControlError, Method
+from csi_demo.methods.csi import CSIMethod
 from csi_demo.ui import engine, handlers, painter, photo, render
 from csi_demo.ui.blocks import build, launch_options
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
@@ -28,14 +29,23 @@ pytestmark = pytest.mark.usefixtures("faces")
 
 
 def test_examples_name_files_holes_and_sliders() -> None:
+    options = {option.name for option in CSIMethod.options}
     for example in all_examples():
         assert (FOLDER / example.photo).is_file()
         assert not masks.family(example.hole).all()
         assert example.thumbnail().size == (96, 96)
         assert example.title
+        assert example.controls.keys() <= {f"z{index}" for index in range(32)}
+        assert all(-3.0 <= value <= 3.0 for value in example.controls.values())
+        assert example.options.keys() <= options
     with Image.open(FRAME_FILE) as picture:
         assert (picture.size, picture.mode) == ((64, 64), "RGB")
     assert (FOLDER / "astronaut.jpg").stat().st_size < 60_000
+    assert len(all_examples()) >= 6
+    assert len({(example.photo, example.hole) for example in all_examples()}) == len(all_examples())
+    assert {"astronaut.jpg", "astronaut.png", "examples.json", "README.md"} | {one.photo for one in all_examples()} == {
+        file.name for file in FOLDER.iterdir()
+    }
 
 
 def test_an_example_opens_with_its_hole_and_settings() -> None:
