@@ -185,13 +185,13 @@ def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMetho
     sliders = (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0, *[0.0] * (MAX_OPTIONS - 1))
     updates = run_fill(start, sliders, what=what)
     assert method.calls == [({"smile": 2.0}, {})]
-    pictures, status, key, go, halt, save, use = updates[-1]
+    pictures, status, key, go, every, halt, *following = updates[-1]
     result = handlers.finished_result(key)
     assert "Filled 2 samples in 1.2 s. Bits per dim: 3.50, 3.50." in status
     assert pictures.count("data-sample") == 2
     assert result.seeds == (0, 1)
     assert result.progress == 1.0
-    assert all(button["interactive"] for button in (go, save, use))
+    assert all(button["interactive"] for button in (go, every, *following))
     assert not halt["interactive"]
     assert len(updates) < 20  # 51 steps, at most ten updates a second
 
@@ -207,7 +207,7 @@ def test_sliders_of_another_picture_are_ignored(method: PlainMethod) -> None:
     [({"seed": -1}, "The seed is a whole"), ({"seed": None}, "The seed is a whole"), ({"samples": 9}, "from 1 to 8")],
 )
 def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], message: str) -> None:
-    _, status, _, go, halt, *_ = run_fill(**fault)[-1]
+    _, status, _, go, _, halt, *_ = run_fill(**fault)[-1]
     assert message in status
     assert go["interactive"]
     assert not halt["interactive"]
@@ -267,7 +267,7 @@ def test_page_is_private() -> None:
 
 def test_every_control_has_a_label_and_a_help() -> None:
     controls = [block for block in build().blocks.values() if isinstance(block, FormComponent)]
-    slots = [block for block in controls if str(block.elem_id).startswith("slider-")]
+    slots = [block for block in controls if str(block.elem_id).startswith(("slider-", "switch-"))]
     assert len(slots) == MAX_CONTROLS + MAX_OPTIONS
     assert all(block.label and getattr(block, "info", None) for block in controls if block not in slots)
 

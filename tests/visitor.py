@@ -49,7 +49,8 @@ class PlainMethod(Method):
         try:
             for row in range(50):
                 yield Step(images, row / 50)
-            yield Step(images, 1.0, {"seconds": 1.25, "bits_per_dim": [3.5] * len(seeds)})
+            figures = [{"bits per dim": 3.5}] * len(seeds)
+            yield Step(images, 1.0, {"seconds": 1.25, "figures": figures, "bits_per_dim": [3.5] * len(seeds)})
         finally:
             self.closed = True
 

@@ -91,6 +91,19 @@ CSS = (
   font-size: .85rem; color: var(--body-text-color-subdued); }
 .csi-tiles { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); }
 .csi-tiles .csi-tile { max-width: 400px; }
+.csi-caption { display: flex; flex-direction: column; margin-top: 6px; font-size: .85rem; line-height: 1.35;
+  color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+.csi-caption b { color: var(--body-text-color); }
+.csi-compared { gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(44%, 130px), 1fr)); }
+.csi-compared button { padding: 0; border: 0; background: none; text-align: left; font: inherit; cursor: pointer; }
+.csi-compared [aria-pressed="true"] img { outline: 3px solid var(--color-accent); }
+.csi-compared button:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 2px; }
+.csi-hold { aspect-ratio: 1; border: 2px dashed var(--border-color-primary); border-radius: var(--radius-lg); }
+.csi-beside { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 8px; }
+.csi-beside figure { margin: 0; width: 72px; font-size: .75rem; line-height: 1.2;
+  color: var(--body-text-color-subdued); }
+.csi-beside img { display: block; width: 100%; height: auto; margin: 0 0 3px; border-radius: var(--radius-md); }
+.csi-crisp .csi-beside img { image-rendering: pixelated; }
 .csi-empty { display: grid; place-content: center; gap: 4px; text-align: center; min-height: 300px; padding: 24px;
   border: 2px dashed var(--border-color-primary); border-radius: var(--radius-lg);
   color: var(--body-text-color-subdued); }
