@@ -96,19 +96,24 @@ def build() -> gr.Blocks:
                     info="The way of filling the hole.",
                     elem_id="method",
                 )
-                with gr.Row():
-                    go = gr.Button("Fill the hole", variant="primary", min_width=140, scale=3, elem_id="fill")
-                    every = gr.Button("Compare all", min_width=110, scale=2, elem_id="compare")
-                    halt = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1, elem_id="stop")
+                with gr.Row(elem_id="run"):
+                    go = gr.Button("Fill the hole", variant="primary", min_width=110, scale=3, elem_id="fill")
+                    every = gr.Button("Compare all", min_width=100, scale=2, elem_id="compare")
+                    halt = gr.Button("Stop", variant="stop", interactive=False, min_width=60, scale=1, elem_id="stop")
                 status = gr.HTML(elem_id="status")
                 pictures = gr.HTML(
                     render.empty_view(), js_on_load=render.RESULTS_JS, apply_default_css=False, elem_id="pictures"
                 )
-                with gr.Row():
-                    save = gr.Button("Download full size", interactive=False, min_width=140, elem_id="save")
-                    reuse = gr.Button("Use as the photo", interactive=False, min_width=140, elem_id="use")
-                    strip = gr.Button("Strip (PNG)", interactive=False, min_width=100, elem_id="strip")
-                    moving = gr.Button("GIF", interactive=False, min_width=60, elem_id="gif")
+                with gr.Row(elem_id="follow"):
+                    save, strip, moving, reuse = (
+                        gr.Button(label, size="md", interactive=False, min_width=width, scale=width, elem_id=name)
+                        for label, width, name in (
+                            ("Download full size", 140, "save"),
+                            ("Strip", 60, "strip"),
+                            ("GIF", 60, "gif"),
+                            ("Use as the photo", 130, "use"),
+                        )
+                    )
                 file = gr.DownloadButton("Download", elem_id="file")
                 with gr.Row():
                     where = gr.Radio(
@@ -144,7 +149,7 @@ def build() -> gr.Blocks:
         example_outputs = [*placed, seed, samples, method]
         slot_inputs, slot_outputs = [method, canvas], [start, note, *slots]
         controls = [status, go, every, halt]
-        outputs = [pictures, status, result, go, every, halt, save, reuse, strip, moving]
+        outputs = [pictures, status, result, go, every, halt, save, strip, moving, reuse]
 
         demo.load(handlers.first_example, None, example_outputs, **quick)
         examples.select(handlers.choose_example, None, example_outputs, **quick)
