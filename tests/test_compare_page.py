@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from csi_demo.methods import method_labels
 from csi_demo.ui.comparison import MAX_FRAMES
 
-from .test_page import PATIENCE, browser, page, set_number, url  # noqa: F401  (fixtures)
+from .test_page import PATIENCE, browser, page, preset, set_number, url  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,8 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
 
 
 def test_stop_ends_a_comparison(page: Page) -> None:  # noqa: F811
-    page.get_by_role("button", name="All", exact=True).click()  # the whole square: CSI takes its time
+    preset(page, "All")  # the whole square: CSI takes its time
+    page.wait_for_timeout(1500)  # the sliders follow the hole
     page.click("#compare")
     expect(page.locator("#pictures .csi-hold")).to_have_count(3, timeout=PATIENCE)
     page.click("#stop")
