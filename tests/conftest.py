@@ -13,9 +13,12 @@ import torch
 from PIL import Image
 
 from csi_demo import masks
+from csi_demo.faces import Placement
 from csi_demo.models import logistic_mixture
 from csi_demo.models.csi import CSI, CSIConfig
 from csi_demo.training.data import masks_to_tensor
+
+from .visitor import PlainMethod
 
 torch.set_num_threads(1)  # tiny tensors: threads would only wait for each other
 cv2.setNumThreads(1)
@@ -45,6 +48,23 @@ def whole_pictures() -> Path:
 def astronaut() -> Image.Image:
     """NASA's portrait of Eileen Collins, 512x512, from scikit-image."""
     return Image.fromarray(skimage.data.astronaut())
+
+
+@pytest.fixture
+def method(monkeypatch: pytest.MonkeyPatch) -> PlainMethod:
+    """The only method there is."""
+    plain = PlainMethod()
+    for module in ("csi_demo.methods", "csi_demo.complete"):
+        monkeypatch.setattr(f"{module}.load_method", lambda name: plain)
+    return plain
+
+
+@pytest.fixture
+def faces(monkeypatch: pytest.MonkeyPatch) -> list[Placement]:
+    """The faces that are found in every photo: none, until a test puts some in."""
+    found: list[Placement] = []
+    monkeypatch.setattr("csi_demo.ui.photo._faces", lambda picture: found)
+    return found
 
 
 def tiny_config(**changes) -> CSIConfig:

@@ -38,7 +38,8 @@ WATCH_FILL = """() => {
   new MutationObserver(() => { window.began ||= button.disabled; }).observe(button, {attributes: true});
 }"""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+if CHROMIUM is None:
+    pytest.skip("needs Chromium: apt-get install chromium, or your system's own", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from importlib import import_module
 
 from .base import CompletionError, Control, ControlError, Method, Step
 
-# name -> module:class, so that listing the methods imports none of them.
+# name -> (module:class, the class's label), so that listing the methods imports none of them.
 REGISTRY = {
-    "csi": "csi:CSIMethod",
-    "dcgan": "dcgan:DCGANMethod",
-    "vae": "vae:VAEMethod",
-    "vae-oneshot": "vae:OneShotMethod",
+    "csi": ("csi:CSIMethod", "CSI"),
+    "dcgan": ("dcgan:DCGANMethod", "DCGAN"),
+    "vae": ("vae:VAEMethod", "VAE"),
+    "vae-oneshot": ("vae:OneShotMethod", "VAE one-shot"),
 }
 
 
@@ -25,12 +25,17 @@ def available_methods() -> tuple[str, ...]:
     return tuple(REGISTRY)
 
 
+def method_labels() -> dict[str, str]:
+    """Name -> label of every method, without importing any."""
+    return {name: label for name, (_, label) in REGISTRY.items()}
+
+
 @cache
 def load_method(name: str) -> Method:
     """The method of this name with its weights, loaded once and kept. Raises UnknownMethodError or WeightsError."""
     if name not in REGISTRY:
         raise UnknownMethodError(f"unknown method {name!r}: use one of {', '.join(REGISTRY)}")
-    module, _, attribute = REGISTRY[name].partition(":")
+    module, _, attribute = REGISTRY[name][0].partition(":")
     return getattr(import_module(f".{module}", __name__), attribute)()
 
 
@@ -49,4 +54,5 @@ __all__ = [
     "available_methods",
     "list_controls",
     "load_method",
+    "method_labels",
 ]

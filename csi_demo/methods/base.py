@@ -6,10 +6,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # so that what there is can be listed before PyTorch is loaded
+    from torch import Tensor
 
 Number = float | int
 
@@ -147,4 +147,4 @@ def check_inputs(image: Tensor, mask: Tensor, seeds: Sequence[int]) -> None:
 
 def keep_observed(image: Tensor, mask: Tensor, fill: Tensor) -> Tensor:
     """The fill inside the hole, the image's own pixels, bit for bit, everywhere else."""
-    return torch.where(mask > 0.5, image, fill)
+    return image.where(mask > 0.5, fill)

@@ -108,7 +108,7 @@ class CSIMethod(Method):
         for images, progress, bits in self.fill(image, mask, self.latents(image, mask, seeds, values, spread), seeds):
             info: dict[str, Any] = {}
             if bits is not None:
-                figures = [{"bits/dim": value} for value in bits.tolist()]
+                figures = [{"bits per dim": value} for value in bits.tolist()]
                 info = {"seconds": time.perf_counter() - began, "figures": figures, "bits_per_dim": bits.tolist()}
             yield Step(images, progress, info)
 

@@ -101,7 +101,7 @@ class VAEMethod(_IteratingVAE):
 
 class OneShotMethod(_IteratingVAE):
     name = "vae-oneshot"
-    label = "VAE, one-shot"
+    label = "VAE one-shot"
     description = "Encoder and decoder both see the masked picture; trained through the iteration (Ham et al. 2018)."
     options = (
         Control(

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from . import handlers, painter, render
-from .engine import MAX_CONTROLS, MAX_OPTIONS
+from . import engine, handlers, painter, render
+from .engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_SWITCHES
 from .examples import all_examples
 from .handlers import CRISP, IN_FRAME, IN_PHOTO, MAX_SAMPLES, MAX_SEED, SMOOTH
 from .theme import CSS, THEME
@@ -89,16 +89,31 @@ def build() -> gr.Blocks:
                             min_width=120,
                             elem_id="samples",
                         )
-                with gr.Row():
-                    go = gr.Button("Fill the hole", variant="primary", min_width=160, scale=3, elem_id="fill")
-                    halt = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1, elem_id="stop")
+                method = gr.Radio(
+                    engine.method_choices(),
+                    value=engine.method_choices()[0][1],
+                    label="Method",
+                    info="The way of filling the hole.",
+                    elem_id="method",
+                )
+                with gr.Row(elem_id="run"):
+                    go = gr.Button("Fill the hole", variant="primary", min_width=110, scale=3, elem_id="fill")
+                    every = gr.Button("Compare all", min_width=100, scale=2, elem_id="compare")
+                    halt = gr.Button("Stop", variant="stop", interactive=False, min_width=60, scale=1, elem_id="stop")
                 status = gr.HTML(elem_id="status")
                 pictures = gr.HTML(
                     render.empty_view(), js_on_load=render.RESULTS_JS, apply_default_css=False, elem_id="pictures"
                 )
-                with gr.Row():
-                    save = gr.Button("Download full size", interactive=False, min_width=140, elem_id="save")
-                    reuse = gr.Button("Use as the photo", interactive=False, min_width=140, elem_id="use")
+                with gr.Row(elem_id="follow"):
+                    save, strip, moving, reuse = (
+                        gr.Button(label, size="md", interactive=False, min_width=width, scale=width, elem_id=name)
+                        for label, width, name in (
+                            ("Download full size", 140, "save"),
+                            ("Strip", 60, "strip"),
+                            ("GIF", 60, "gif"),
+                            ("Use as the photo", 130, "use"),
+                        )
+                    )
                 file = gr.DownloadButton("Download", elem_id="file")
                 with gr.Row():
                     where = gr.Radio(
@@ -118,25 +133,25 @@ def build() -> gr.Blocks:
                         elem_id="look",
                     )
             with gr.Column(elem_id="steer"):
-                method = gr.Dropdown(
-                    [], label="Method", info="The way of filling the hole.", visible=False, elem_id="method"
-                )
                 note = gr.HTML(render.plain_line("Loading the model…"), elem_id="note")
-                sliders = [
-                    gr.Slider(visible=False, buttons=[], elem_id=f"slider-{number}")
-                    for number in range(MAX_CONTROLS + MAX_OPTIONS)
+                slots = [
+                    *(
+                        gr.Slider(visible=False, buttons=[], elem_id=f"slider-{number}")
+                        for number in range(MAX_CONTROLS + MAX_OPTION_SLIDERS)
+                    ),
+                    *(gr.Checkbox(visible=False, elem_id=f"switch-{number}") for number in range(MAX_SWITCHES)),
                 ]
-                reset = gr.Button("Reset sliders", size="sm", elem_id="reset")
+                reset = gr.Button("Reset", size="sm", elem_id="reset")
         gr.HTML(COLOPHON, elem_id="colophon")
 
         quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
         placed = [canvas, face, *place]
         example_outputs = [*placed, seed, samples, method]
-        slider_inputs, slider_outputs = [method, canvas], [start, note, *sliders]
+        slot_inputs, slot_outputs = [method, canvas], [start, note, *slots]
+        controls = [status, go, every, halt]
+        outputs = [pictures, status, result, go, every, halt, save, strip, moving, reuse]
 
-        demo.load(handlers.choose_methods, None, method, **quick).then(
-            handlers.first_example, None, example_outputs, **quick
-        )
+        demo.load(handlers.first_example, None, example_outputs, **quick)
         examples.select(handlers.choose_example, None, example_outputs, **quick)
         canvas.upload(handlers.take_upload, canvas, placed, **quick)
         face.input(handlers.choose_face, [canvas, face], placed, **quick)
@@ -149,24 +164,28 @@ def build() -> gr.Blocks:
             **quick,
         )
         canvas.input(handlers.show_masked, [canvas, look], masked, trigger_mode="always_last", **quick).then(
-            handlers.draw_sliders, slider_inputs, slider_outputs, **quick, **COMPUTE
+            handlers.draw_sliders, slot_inputs, slot_outputs, **quick, **COMPUTE
         )
-        method.input(handlers.draw_sliders, slider_inputs, slider_outputs, **quick, **COMPUTE)
+        method.input(handlers.draw_sliders, slot_inputs, slot_outputs, **quick, **COMPUTE)
         look.change(handlers.show_masked, [canvas, look], masked, **quick)
         gr.on([look.change, where.change], handlers.show_result, [result, look, where], pictures, **quick)
         pictures.select(handlers.choose_sample, result, None, **quick)
-        reset.click(handlers.reset_sliders, start, sliders, queue=False, **quick)
-        filling = go.click(handlers.begin, None, [status, go, halt], queue=False, **quick).then(
-            handlers.fill,
-            [method, canvas, look, where, start, seed, samples, *sliders],
-            [pictures, status, result, go, halt, save, reuse],
-            **quick,
-            **COMPUTE,
+        reset.click(handlers.reset_sliders, start, slots, queue=False, **quick)
+        filling = go.click(handlers.begin, None, controls, queue=False, **quick).then(
+            handlers.fill, [method, canvas, look, where, start, seed, samples, *slots], outputs, **quick, **COMPUTE
         )
-        halt.click(handlers.stop, result, [status, go, halt], cancels=filling, **quick).then(
+        comparing = every.click(handlers.begin, None, controls, queue=False, **quick).then(
+            handlers.compare, [method, canvas, look, where, start, seed, *slots], outputs, **quick, **COMPUTE
+        )
+        halt.click(handlers.stop, result, controls, cancels=[filling, comparing], **quick).then(
             handlers.show_result, [result, look, where], pictures, **quick
         )
-        save.click(handlers.save, result, [status, file], **quick).success(None, None, None, js=CLICK_FILE)
+        for button, handler, inputs in (
+            (save, handlers.save, [result]),
+            (strip, handlers.save_strip, [result, look]),
+            (moving, handlers.save_animation, [result, look]),
+        ):
+            button.click(handler, inputs, [status, file], **quick).success(None, None, None, js=CLICK_FILE)
         reuse.click(handlers.use_result, result, [status, *placed], **quick)
     return demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..methods import Control, Method
 
-MAX_CONTROLS = 6
-MAX_OPTIONS = 4
+MAX_CONTROLS = 6  # sliders for the strongest controls
+MAX_OPTION_SLIDERS = 4
+MAX_SWITCHES = 4
+MAX_OPTIONS = MAX_OPTION_SLIDERS + MAX_SWITCHES
 
 _log = logging.getLogger(__name__)
 _loading = threading.Lock()
@@ -22,10 +25,10 @@ class PageError(ValueError):
 
 
 def method_choices() -> list[tuple[str, str]]:
-    """(label, name) of every method, as a dropdown takes them."""
-    from ..methods import available_methods
+    """(label, name) of every method, as a radio takes them; loads none."""
+    from ..methods import method_labels
 
-    return [(name.upper(), name) for name in available_methods()]
+    return [(label, name) for name, label in method_labels().items()]
 
 
 def load(name: str | None) -> Method:
@@ -42,9 +45,18 @@ def load(name: str | None) -> Method:
         raise PageError("The model could not be loaded. Please come back later.") from None
 
 
-def offered(method: Method) -> tuple[Control, ...]:
-    """The controls that get a slider."""
-    return method.controls[:MAX_CONTROLS]
+def slots(method: Method) -> tuple[Control | None, ...]:
+    """What each slot of the page shows of a method: controls, then options with a slider, then options that are off or
+    on, each kind in the order of the declaration and filled up with None. The weakest controls may find no slot.
+    """
+    switches = [option for option in method.options if option.switch]
+    sliders = [option for option in method.options if not option.switch]
+    kinds: tuple[tuple[Sequence[Control], int], ...] = (
+        (method.controls, MAX_CONTROLS),
+        (sliders, MAX_OPTION_SLIDERS),
+        (switches, MAX_SWITCHES),
+    )
+    return tuple(slot for kind, count in kinds for slot in (*kind[:count], *[None] * (count - len(kind))))
 
 
 def warm_up() -> threading.Thread:

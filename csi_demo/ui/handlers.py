@@ -13,23 +13,26 @@ import gradio as gr
 import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
-from PIL import Image
 
 from ..faces import FRAME
-from . import engine, painter, photo, render
+from ..methods import CompletionError
+from . import comparison, engine, painter, photo, render
+from .comparison import Reel
 from .engine import MAX_CONTROLS, MAX_OPTIONS, PageError
 from .examples import all_examples
 from .photo import KEPT, Photo
-from .render import Result
+from .render import Result, Sample
 
 if TYPE_CHECKING:
-    from ..methods import Control
+    from ..complete import FrameStep
+    from ..methods import Control, Method
 
 CRISP, SMOOTH = "Crisp", "Smooth"
 IN_PHOTO, IN_FRAME = "In the photo", "64x64"
 MAX_SAMPLES = 8
 MAX_SEED = 2**31 - 1
 SECONDS_BETWEEN_UPDATES = 0.1
+FOLLOWING = 4  # buttons that do something with a complete result
 PRESETS = {
     "Eyes": "eyes",
     "Nose": "nose",
@@ -70,6 +73,9 @@ class Start:
     values: dict[str, float]
 
 
+Settings = tuple[Mapping[str, float], Mapping[str, float]]  # controls and options, name -> value
+
+
 def whole(value: object, what: str, low: int, high: int) -> int:
     """The value as a whole number from low to high. Raises PageError."""
     if not isinstance(value, int | float) or value != value or not low <= value <= high or value != int(value):
@@ -105,12 +111,6 @@ def moved(controls: Sequence[Control], start: Mapping[str, float], values: Seque
         if abs(number - start[control.name]) > control.step / 2:
             changed[control.name] = number
     return changed
-
-
-def choose_methods() -> Any:
-    """Fills the method dropdown, which shows only when there is a choice."""
-    choices = engine.method_choices()
-    return gr.update(choices=choices, value=choices[0][1], visible=len(choices) > 1)
 
 
 def _shown(picture: Photo, *, view: bool = True, mask: np.ndarray | None = None) -> list[Any]:
@@ -218,7 +218,7 @@ def show_masked(painting: object, look: str) -> str:
 
 
 def draw_sliders(method: str | None, painting: object) -> list[Any]:
-    """A slider for every control and option the method declares, at its start: [Start, note, *sliders]."""
+    """A slider or checkbox for every control and option the method declares, at its start: [Start, note, *slots]."""
     try:
         loaded = engine.load(method)
     except PageError as error:
@@ -229,55 +229,40 @@ def draw_sliders(method: str | None, painting: object) -> list[Any]:
         return [gr.skip()] * (2 + MAX_CONTROLS + MAX_OPTIONS)
     from ..complete import start_values
 
-    controls, options = engine.offered(loaded), loaded.options[:MAX_OPTIONS]
     inferred = start_values(subject.photo.frame, subject.frame_mask, loaded.name)
-    values = {control.name: on_grid(control, inferred.get(control.name, control.default)) for control in controls}
-    values |= {option.name: on_grid(option, option.default) for option in options}
+    slots = engine.slots(loaded)
+    known = [slot for slot in slots if slot]
+    values = {one.name: on_grid(one, inferred.get(one.name, one.default)) for one in known}
     start = Start(subject.key(loaded.name), values)
     suggested = subject.photo.suggested(subject.mask)
-    known = (*controls, *options)
     shown = values | {one.name: on_grid(one, suggested[one.name]) for one in known if one.name in suggested}
     note = "The sliders start where your picture stands. Move one, then fill again: only what it means changes."
     return [
         start,
-        render.plain_line(note if controls else "This method has no sliders."),
-        *_slots(controls, MAX_CONTROLS, shown),
-        *_slots(options, MAX_OPTIONS, shown),
+        render.plain_line(note if loaded.controls else loaded.description),
+        *(_drawn(slot, shown[slot.name]) if slot else gr.update(visible=False) for slot in slots),
     ]
 
 
-def _slots(controls: Sequence[Control], count: int, values: Mapping[str, float]) -> list[Any]:
-    shown = [
-        gr.update(
-            label=control.label,
-            info=control.help,
-            minimum=control.minimum,
-            maximum=control.maximum,
-            step=control.step,
-            value=values[control.name],
-            visible=True,
-        )
-        for control in controls
-    ]
-    return shown + [gr.update(visible=False)] * (count - len(controls))
+def _drawn(control: Control, value: float) -> Any:
+    shown: dict[str, Any] = {"label": control.label, "info": control.help, "visible": True}
+    if control.switch:
+        return gr.update(value=bool(value), **shown)
+    return gr.update(value=value, minimum=control.minimum, maximum=control.maximum, step=control.step, **shown)
 
 
 def reset_sliders(start: Start | None) -> list[Any]:
-    """Every slider back at its start."""
+    """Every slider and checkbox back at its start."""
     if start is None:
         return [gr.skip()] * (MAX_CONTROLS + MAX_OPTIONS)
-    method = engine.load(start.subject[0])
-    values = []
-    for controls, count in ((engine.offered(method), MAX_CONTROLS), (method.options[:MAX_OPTIONS], MAX_OPTIONS)):
-        values += [gr.update(value=start.values[control.name]) for control in controls]
-        values += [gr.skip()] * (count - len(controls))
-    return values
+    slots = engine.slots(engine.load(start.subject[0]))
+    return [_drawn(slot, start.values[slot.name]) if slot else gr.skip() for slot in slots]
 
 
 def begin() -> list[Any]:
-    """What a fill shows until its turn comes: [status, fill, stop]."""
+    """What a fill or a comparison shows until its turn comes: [status, fill, compare, stop]."""
     line = render.progress_line("Waiting for a free place…", 0.0)
-    return [line, gr.update(interactive=False), gr.update(interactive=True)]
+    return [line, *[gr.update(interactive=False)] * 2, gr.update(interactive=True)]
 
 
 def fill(
@@ -288,30 +273,83 @@ def fill(
     start: Start | None,
     first_seed: object,
     samples: object,
-    *sliders: object,
+    *values: object,
 ) -> Generator[list[Any]]:
-    """Fills the hole and shows it being drawn: [results, status, result's key, fill, stop, download, use].
+    """Fills the hole and shows it being drawn: [results, status, result's key, fill, compare, stop, *what follows].
 
-    Sliders count only for the photo and hole they were drawn for, and only where they were moved.
+    values: of the slots; they count only for the photo and hole they were drawn for, and only where they were moved.
+    What follows: the buttons that do something with a complete result.
     """
-    yield [gr.skip(), render.progress_line("Getting ready…", 0.0), *[gr.skip()] * 5]
+    yield _getting_ready()
     try:
         subject = read_subject(painting)
         first = whole(first_seed, "The seed", 0, MAX_SEED)
         seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
         loaded = engine.load(method)
-        controls: dict[str, float] = {}
-        options: dict[str, float] = {}
-        if start is not None and start.subject == subject.key(loaded.name):
-            controls = moved(engine.offered(loaded), start.values, sliders[:MAX_CONTROLS])
-            options = moved(loaded.options[:MAX_OPTIONS], start.values, sliders[MAX_CONTROLS:])
-        yield from _draw(loaded.name, subject, seeds, controls, options, where == IN_PHOTO, look == CRISP)
+        controls, options = _settings(loaded, subject, start, values)
+        yield from _fill(loaded, subject, seeds, controls, options, where == IN_PHOTO, look == CRISP)
     except ValueError as error:
-        yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * 2]
+        yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
 
 
-def _draw(
-    method: str,
+def compare(
+    method: str | None,
+    painting: object,
+    look: str,
+    where: str,
+    start: Start | None,
+    seed: object,
+    *values: object,
+) -> Generator[list[Any]]:
+    """Fills the hole once by every method, one after another, and shows the fills side by side; outputs as of `fill`.
+
+    values: of the slots, for the method that is chosen; the others run at their defaults.
+    """
+    yield _getting_ready()
+    try:
+        subject = read_subject(painting)
+        number = whole(seed, "The seed", 0, MAX_SEED)
+        chosen = engine.load(method)
+        settings = {chosen.name: _settings(chosen, subject, start, values)}
+        yield from _compare(subject, number, settings, where == IN_PHOTO, look == CRISP)
+    except ValueError as error:
+        yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
+
+
+def _settings(loaded: Method, subject: Subject, start: Start | None, values: Sequence[object]) -> Settings:
+    """The controls and the options that the visitor moved. Raises ControlError."""
+    if start is None or start.subject != subject.key(loaded.name):
+        return {}, {}
+    slots = [(slot, value) for slot, value in zip(engine.slots(loaded), values, strict=False) if slot]
+    changed = moved([slot for slot, _ in slots], start.values, [value for _, value in slots])
+    names = {control.name for control in loaded.controls}
+    controls = {name: value for name, value in changed.items() if name in names}
+    return controls, {name: value for name, value in changed.items() if name not in names}
+
+
+def _run(
+    loaded: Method, subject: Subject, seeds: Sequence[int], controls: Mapping[str, float], options: Mapping[str, float]
+) -> Generator[tuple[tuple[Sample, ...], float]]:
+    """The samples as they are drawn, and how far they are. Raises CompletionError."""
+    from ..complete import complete_frame
+
+    reel = Reel()
+    frame, mask = subject.photo.frame, subject.frame_mask
+    with closing(complete_frame(frame, mask, loaded.name, seeds, controls, options)) as steps:  # type: ignore[type-var]
+        for step in steps:
+            reel.add(step.pictures, step.progress)
+            samples = (_sample(loaded.label, seed, index, step, reel) for index, seed in enumerate(seeds))
+            yield tuple(samples), step.progress
+
+
+def _sample(label: str, seed: int, index: int, step: FrameStep, reel: Reel) -> Sample:
+    beside = {name: pictures[index] for name, pictures in step.views.items()}
+    figures = step.info["figures"][index] if "figures" in step.info else {}
+    return Sample(label, seed, reel.frames(index), beside, figures, step.info.get("seconds"))
+
+
+def _fill(
+    loaded: Method,
     subject: Subject,
     seeds: tuple[int, ...],
     controls: Mapping[str, float],
@@ -319,41 +357,95 @@ def _draw(
     in_photo: bool,
     crisp: bool,
 ) -> Iterator[list[Any]]:
-    from ..complete import complete_frame
-
     shown, key = 0.0, None
-    picture, mask = subject.photo, subject.frame_mask
-    with closing(complete_frame(picture.frame, mask, method, seeds, controls, options)) as steps:  # type: ignore[type-var]
-        for step in steps:
-            result = Result(picture, subject.mask, tuple(step.pictures), seeds, step.progress)
-            if step.progress < 1.0 and time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
-                line = render.progress_line("Filling the hole…", step.progress)
-                key = KEPT.put(result, result.cost, key)
-                unfinished = [gr.update(interactive=False)] * 2
-                yield [render.running_view(result, crisp), line, key, *[gr.skip()] * 2, *unfinished]
-                shown = time.monotonic()
-    bits = tuple(step.info.get("bits_per_dim", ()))
-    result = replace(result, progress=1.0, bits=bits, **_views(subject, result.pictures))
-    note = "What was painted outside the square is left as it was." if subject.cut else ""
-    done = render.finished_line(len(seeds), step.info["seconds"], bits, note)
+    result: Result | None = None
+    try:
+        with closing(_run(loaded, subject, seeds, controls, options)) as moments:
+            for samples, progress in moments:
+                result = Result(subject.photo, subject.mask, samples, progress)
+                if progress < 1.0 and time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
+                    line = render.progress_line("Filling the hole…", progress)
+                    key = KEPT.put(result, result.cost, key)
+                    yield _running(render.running_view(result, crisp), line, key)
+                    shown = time.monotonic()
+    except CompletionError as error:
+        if result is None:
+            raise PageError(f"{loaded.label} gave up: {error}.") from None
+        line = render.trouble(f"{loaded.label} gave up: {error}. What it had reached is shown.")
+        key = KEPT.put(result, result.cost, key)
+        yield [render.running_view(result, crisp), line, key, *_idle(), *[gr.update(interactive=False)] * FOLLOWING]
+        return
+    result = Result(subject.photo, subject.mask, samples, 1.0, **_views(subject, samples))
     key = KEPT.put(result, result.cost, key)
-    yield [render.result_view(result, in_photo, crisp), done, key, *_idle(), *[gr.update(interactive=True)] * 2]
+    yield _finished(result, render.finished_line(samples, _cut(subject)), key, in_photo, crisp)
 
 
-def _views(subject: Subject, pictures: Sequence[Image.Image]) -> dict[str, Any]:
+def _compare(
+    subject: Subject, seed: int, settings: Mapping[str, Settings], in_photo: bool, crisp: bool
+) -> Iterator[list[Any]]:
+    began, shown, key = time.monotonic(), 0.0, None
+    finished: tuple[Sample, ...] = ()
+    troubles: list[str] = []
+    choices = engine.method_choices()
+    for place, (label, name) in enumerate(choices):
+        waiting = [label for label, _ in choices[place + 1 :]]
+        now: tuple[Sample, ...] = ()
+        try:
+            loaded = engine.load(name)
+            with closing(_run(loaded, subject, (seed,), *settings.get(loaded.name, ({}, {})))) as moments:
+                for now, progress in moments:
+                    if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
+                        overall = (place + progress) / len(choices)
+                        result = Result(subject.photo, subject.mask, finished + now, min(overall, 0.99), compared=True)
+                        key = KEPT.put(result, result.cost, key)
+                        view = render.running_view(result, crisp, waiting)
+                        yield _running(view, render.progress_line(f"{label}…", overall), key)
+                        shown = time.monotonic()
+        except (PageError, CompletionError) as error:
+            troubles.append(f"{label} gave up: {str(error).rstrip('.')}.")
+            now = tuple(replace(sample, flaw="gave up on the way") for sample in now)
+        finished += now
+    if not finished:
+        raise PageError(" ".join(troubles))
+    result = Result(subject.photo, subject.mask, finished, 1.0, compared=True, **_views(subject, finished))
+    key = KEPT.put(result, result.cost, key)
+    line = render.compared_line(result, time.monotonic() - began, _cut(subject))
+    line += render.trouble(" ".join(troubles)) if troubles else ""
+    yield _finished(result, line, key, in_photo, crisp)
+
+
+def _getting_ready() -> list[Any]:
+    return [gr.skip(), render.progress_line("Getting ready…", 0.0), *[gr.skip()] * (4 + FOLLOWING)]
+
+
+def _running(view: str, line: str, key: str) -> list[Any]:
+    return [view, line, key, *[gr.skip()] * 3, *[gr.update(interactive=False)] * FOLLOWING]
+
+
+def _finished(result: Result, line: str, key: str, in_photo: bool, crisp: bool) -> list[Any]:
+    view = render.result_view(result, in_photo, crisp)
+    return [view, line, key, *_idle(), *[gr.update(interactive=True)] * FOLLOWING]
+
+
+def _cut(subject: Subject) -> str:
+    return "What was painted outside the square is left as it was." if subject.cut else ""
+
+
+def _views(subject: Subject, samples: Sequence[Sample]) -> dict[str, Any]:
     """The photo's view before and after, as `Result` keeps them."""
     view, place = subject.photo.view, subject.photo.view_place
-    after = [render.view_url(place.paste(view, subject.mask, picture), render.RESULT_SIDE) for picture in pictures]
+    pasted = (place.paste(view, subject.mask, sample.picture) for sample in samples)
+    after = [render.view_url(picture, render.RESULT_SIDE) for picture in pasted]
     return {"before": render.view_url(view, render.RESULT_SIDE), "views": tuple(after)}
 
 
-def _idle() -> tuple[Any, Any]:
-    """The fill and the stop button while nothing runs."""
-    return gr.update(interactive=True), gr.update(interactive=False)
+def _idle() -> tuple[Any, Any, Any]:
+    """The fill, the compare and the stop button while nothing runs."""
+    return gr.update(interactive=True), gr.update(interactive=True), gr.update(interactive=False)
 
 
 def stop(key: object) -> list[Any]:
-    """What follows a fill that was stopped: [status, fill, stop]."""
+    """What follows a fill or comparison that was stopped: [status, fill, compare, stop]."""
     result = kept_result(key)
     line = f"Stopped at {round(100 * result.progress)} %." if result and result.progress < 1.0 else "Stopped."
     return [render.plain_line(line), *_idle()]
@@ -382,7 +474,7 @@ def choose_sample(key: object, event: gr.EventData) -> None:
     """Remembers which sample is shown large."""
     result = kept_result(key)
     index = event._data.get("index") if isinstance(event._data, dict) else None
-    if result and isinstance(index, int) and 0 <= index < len(result.seeds):
+    if result and isinstance(index, int) and 0 <= index < len(result.samples):
         KEPT.put(replace(result, chosen=index), result.cost, key)  # type: ignore[arg-type]
 
 
@@ -390,10 +482,37 @@ def save(key: object) -> list[Any]:
     """The chosen sample at the photo's own size, as a file to download: [status, file]."""
     try:
         result = finished_result(key)
-        name = f"csi-seed-{result.seeds[result.chosen]}.png"
-        return [gr.skip(), save_bytes_to_cache(render.png(result.full()), name, get_upload_folder())]
+        return _download(render.png(result.full()), f"csi-seed-{result.seeds[result.chosen]}.png")
     except ValueError as error:
         return [render.trouble(str(error)), None]
+
+
+def save_strip(key: object, look: str) -> list[Any]:
+    """The result as one labelled picture, as a file to download: [status, file]."""
+    try:
+        result = finished_result(key)
+        picture = comparison.strip(result.strip_tiles(look == CRISP), look == CRISP)
+        return _download(render.png(picture), f"{_name(result)}.png")
+    except ValueError as error:
+        return [render.trouble(str(error)), None]
+
+
+def save_animation(key: object, look: str) -> list[Any]:
+    """How the result came about, as a file to download: [status, file]."""
+    try:
+        result = finished_result(key)
+        moving = comparison.animation(result.animation_tiles(look == CRISP), look == CRISP)
+        return _download(moving, f"{_name(result)}.gif")
+    except ValueError as error:
+        return [render.trouble(str(error)), None]
+
+
+def _name(result: Result) -> str:
+    return f"csi-{'comparison' if result.compared else 'fills'}-seed-{result.seeds[0]}"
+
+
+def _download(data: bytes, name: str) -> list[Any]:
+    return [gr.skip(), save_bytes_to_cache(data, name, get_upload_folder())]
 
 
 def use_result(key: object) -> list[Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .comparison import GIF_SIDE, STRIP_SIDE, Tile
 from .photo import Photo
 
 SIDE = 384  # six screen pixels a frame pixel
 RESULT_SIDE = 1024  # of a finished photo as it is shown
-STRIPE = 12
+MASKED_SIDE = 128  # of the input among the tiles
+STRIPES = 32  # across a masked picture
 HOLE_COLOURS = ((228, 228, 231), (199, 199, 207))
 RESULTS_JS = (Path(__file__).parent / "results.js").read_text(encoding="utf-8")
 EXAMPLES_JS = """element.addEventListener("click", (event) => {
@@ -26,46 +28,111 @@ EXAMPLES_JS = """element.addEventListener("click", (event) => {
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One way to fill the hole, as far as it has come.
+
+    method: the label; frames: 64x64 pictures of how it came about, the last as it is now; beside: other 64x64 pictures
+    that the method shows, by name; figures: what it optimised or how likely it holds the fill to be, by name; seconds:
+    how long the method took for all its samples; flaw: why it ended before it was complete.
+    """
+
+    method: str
+    seed: int
+    frames: tuple[Image.Image, ...]
+    beside: Mapping[str, Image.Image] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    flaw: str = ""
+
+    @property
+    def picture(self) -> Image.Image:
+        """The fill."""
+        return self.frames[-1]
+
+
+@dataclass(frozen=True)
 class Result:
-    """What a fill has brought so far: one 64x64 picture a seed; the rest once it is complete.
+    """What a fill, or a comparison of methods, has brought so far; the rest once it is complete.
 
     photo, mask: what was filled, the mask boolean in pixels of the photo's view; before, views: data URLs of the view
-    before and after, one a seed.
+    before and after, one a sample. compared: whether each sample is another method's.
     """
 
     photo: Photo
     mask: np.ndarray
-    pictures: tuple[Image.Image, ...]
-    seeds: tuple[int, ...]
+    samples: tuple[Sample, ...]
     progress: float
-    bits: tuple[float, ...] = ()
+    compared: bool = False
     before: str = ""
     views: tuple[str, ...] = ()
     chosen: int = 0
 
     @property
+    def seeds(self) -> tuple[int, ...]:
+        """Each sample's."""
+        return tuple(sample.seed for sample in self.samples)
+
+    @property
     def cost(self) -> int:
         """Bytes in memory, the photo's aside."""
-        return self.mask.size + len(self.before) + sum(map(len, self.views)) + 3 * 64 * 64 * len(self.pictures)
+        pictures = sum(len(sample.frames) + len(sample.beside) for sample in self.samples)
+        return self.mask.size + len(self.before) + sum(map(len, self.views)) + 3 * 64 * 64 * pictures
+
+    def title(self, index: int) -> str:
+        """What tells this sample from the others."""
+        sample = self.samples[index]
+        return sample.method if self.compared else f"Seed {sample.seed}"
 
     def full(self) -> Image.Image:
         """The chosen sample in the photo, at the photo's own size; every pixel outside the hole is the photo's own."""
         mask = self.photo.full_mask(self.mask)
-        return self.photo.place.paste(self.photo.full(), mask, self.pictures[self.chosen])
+        return self.photo.place.paste(self.photo.full(), mask, self.samples[self.chosen].picture)
+
+    def masked(self, crisp: bool, side: int) -> Image.Image:
+        """What was filled, with stripes over the hole."""
+        return masked_picture(self.photo.frame, self.photo.view_place.frame_mask(self.mask), crisp, side)
+
+    def strip_tiles(self, crisp: bool) -> list[Tile]:
+        """The input, the input with its hole, and the samples."""
+        return [Tile("Input", (self.photo.frame,)), *self._tiles(crisp, STRIP_SIDE)]
+
+    def animation_tiles(self, crisp: bool) -> list[Tile]:
+        """The input with its hole, and how the samples came about."""
+        return self._tiles(crisp, GIF_SIDE)
+
+    def _tiles(self, crisp: bool, side: int) -> list[Tile]:
+        tiles = [Tile("With the hole", (self.masked(crisp, side),))]
+        for sample in self.samples:
+            title = sample.method if self.compared else f"{sample.method}, seed {sample.seed}"
+            tiles.append(Tile(title, sample.frames, tuple(captions(self, sample))))
+        return tiles
 
 
-def enlarge(picture: Image.Image, crisp: bool) -> Image.Image:
-    """The picture at 384x384: every pixel a square when crisp, bicubic otherwise."""
-    return picture.resize((SIDE, SIDE), Image.Resampling.NEAREST if crisp else Image.Resampling.BICUBIC)
+def number(value: float) -> str:
+    """A figure as it is shown."""
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
-def masked_picture(frame: Image.Image, mask: np.ndarray, crisp: bool) -> Image.Image:
+def captions(result: Result, sample: Sample) -> list[str]:
+    """What is to be said of a sample: seconds, figures, what went wrong."""
+    lines = [f"{name} {number(value)}" for name, value in sample.figures.items()]
+    if sample.seconds is not None and (result.compared or len(result.samples) == 1):
+        lines.insert(0, f"{sample.seconds:.2f} s")
+    return [*lines, sample.flaw] if sample.flaw else lines
+
+
+def enlarge(picture: Image.Image, crisp: bool, side: int = SIDE) -> Image.Image:
+    """The picture at this many pixels a side: every pixel a square when crisp, bicubic otherwise."""
+    return picture.resize((side, side), Image.Resampling.NEAREST if crisp else Image.Resampling.BICUBIC)
+
+
+def masked_picture(frame: Image.Image, mask: np.ndarray, crisp: bool, side: int = SIDE) -> Image.Image:
     """The enlarged frame with stripes over the hole; mask: boolean (64, 64), True = observed."""
-    scale = SIDE // mask.shape[0]
+    scale = side // mask.shape[0]
     hole = ~mask.repeat(scale, 0).repeat(scale, 1)
     rows, columns = np.indices(hole.shape)
-    stripes = np.array(HOLE_COLOURS, dtype=np.uint8)[(rows + columns) // STRIPE % 2]
-    return Image.fromarray(np.where(hole[..., None], stripes, np.asarray(enlarge(frame, crisp))))
+    stripes = np.array(HOLE_COLOURS, dtype=np.uint8)[(rows + columns) * STRIPES // side % 2]
+    return Image.fromarray(np.where(hole[..., None], stripes, np.asarray(enlarge(frame, crisp, side))))
 
 
 def png(picture: Image.Image) -> bytes:
@@ -114,18 +181,27 @@ def empty_view() -> str:
     return '<div class="csi-empty"><p>Your fills appear here.</p><p>Press <b>Fill the hole</b>.</p></div>'
 
 
-def running_view(result: Result, crisp: bool) -> str:
-    """The samples as far as they are drawn, small on the wire and enlarged by the browser."""
-    figures = "".join(
-        f'<figure class="csi-tile">{_square(png_url(picture), f"Sample {number}, seed {seed}")}'
-        f"<figcaption>Seed {seed}</figcaption></figure>"
-        for number, (picture, seed) in enumerate(zip(result.pictures, result.seeds, strict=True), start=1)
-    )
-    return f'<div class="csi-tiles{_look(crisp)}">{figures}</div>'
+def running_view(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> str:
+    """The samples as far as they are drawn, small on the wire and enlarged by the browser.
+
+    waiting: what the tiles are to be called whose turn has not come.
+    """
+    tiles = [] if not result.compared else [_masked_tile(result, crisp)]
+    for index, sample in enumerate(result.samples):
+        alt = f"Sample {index + 1}, {sample.method}, seed {sample.seed}"
+        tiles.append(
+            f'<figure class="csi-tile">{_square(png_url(sample.picture), alt)}{_beside(sample)}'
+            f"{_caption(result.title(index), captions(result, sample))}</figure>"
+        )
+    tiles += [
+        f'<figure class="csi-tile"><div class="csi-hold"></div>{_caption(label, ["waits"])}</figure>'
+        for label in waiting
+    ]
+    return f'<div class="csi-tiles{" csi-compared" if result.compared else ""}{_look(crisp)}">{"".join(tiles)}</div>'
 
 
 def result_view(result: Result | None, in_photo: bool, crisp: bool) -> str:
-    """The chosen sample, with a wipe between before and after, above a strip of all; photos or 64x64 squares."""
+    """The chosen sample, with a wipe between before and after, by the side of all of them; photos or 64x64 squares."""
     if result is None:
         return empty_view()
     if not result.views:
@@ -134,24 +210,76 @@ def result_view(result: Result | None, in_photo: bool, crisp: bool) -> str:
         before, sources = result.before, list(result.views)
     else:
         before = png_url(enlarge(result.photo.frame, crisp))
-        sources = [png_url(enlarge(picture, crisp)) for picture in result.pictures]
-    seed = result.seeds[result.chosen]
+        sources = [png_url(enlarge(sample.picture, crisp)) for sample in result.samples]
     wipe = (
         f'<figure class="csi-big"><div class="csi-wipe" style="--cut: 0%"><img src="{before}" alt="Before">'
         f'<img class="csi-after" src="{sources[result.chosen]}" alt="After"><i></i>'
         '<input type="range" min="0" max="100" value="0" step="any" aria-label="Before and after" '
         "oninput=\"this.parentNode.style.setProperty('--cut', this.value + '%')\"></div>"
-        f'<figcaption><b class="csi-seed">Seed {seed}</b><span>Slide across the picture: before, after</span>'
-        "</figcaption></figure>"
+        f'<figcaption><b class="csi-seed">{escape(result.title(result.chosen))}</b>'
+        "<span>Slide across the picture: before, after</span></figcaption></figure>"
     )
-    strip = "".join(
-        f'<button type="button" data-sample="{index}" data-seed="{seed}" title="Show this sample" '
-        f'aria-pressed="{"true" if index == result.chosen else "false"}">'
-        f'<img src="{source}" alt="Sample {index + 1}, seed {seed}"><span>Seed {seed}</span></button>'
-        for index, (source, seed) in enumerate(zip(sources, result.seeds, strict=True))
+    parts = [wipe, _compared(result, sources, crisp) if result.compared else _strip(result, sources)]
+    if result.compared:
+        parts.reverse()
+    beside = "".join(
+        f'<div data-of="{index}"{"" if index == result.chosen else " hidden"}>{_beside(sample)}</div>'
+        for index, sample in enumerate(result.samples)
+        if sample.beside and not result.compared
     )
-    strip = f'<div class="csi-strip" role="group" aria-label="Samples">{strip}</div>' if len(sources) > 1 else ""
-    return f'<div class="csi-result{_look(crisp)}{"" if in_photo else " csi-frames"}">{wipe}{strip}</div>'
+    return f'<div class="csi-result{_look(crisp)}{"" if in_photo else " csi-frames"}">{"".join(parts)}{beside}</div>'
+
+
+def _strip(result: Result, sources: Sequence[str]) -> str:
+    """A button for every sample; nothing for a single one."""
+    if len(sources) == 1:
+        return ""
+    buttons = "".join(
+        f'<button type="button" {_selects(result, index)}><img src="{source}" '
+        f'alt="Sample {index + 1}, seed {result.seeds[index]}"><span>{result.title(index)}</span></button>'
+        for index, source in enumerate(sources)
+    )
+    return f'<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
+
+
+def _compared(result: Result, sources: Sequence[str], crisp: bool) -> str:
+    """The input with its hole, and a button for every method's fill, which shows it large."""
+    buttons = "".join(
+        f'<button type="button" class="csi-tile" {_selects(result, index)} data-view="{source}">'
+        f"{_square(png_url(sample.picture), f'Fill of {sample.method}')}"
+        f"{_caption(sample.method, captions(result, sample))}</button>"
+        for index, (sample, source) in enumerate(zip(result.samples, sources, strict=True))
+    )
+    tiles = f"{_masked_tile(result, crisp)}{buttons}"
+    return f'<div class="csi-tiles csi-compared{_look(crisp)}" role="group" aria-label="Methods">{tiles}</div>'
+
+
+def _selects(result: Result, index: int) -> str:
+    """What makes a button of a sample; see results.js."""
+    pressed = "true" if index == result.chosen else "false"
+    title = escape(result.title(index))
+    return f'data-sample="{index}" data-title="{title}" title="Show this one large" aria-pressed="{pressed}"'
+
+
+def _masked_tile(result: Result, crisp: bool) -> str:
+    picture = _square(png_url(result.masked(crisp, MASKED_SIDE)), "The square with the hole striped out")
+    return f'<figure class="csi-tile">{picture}{_caption("With the hole", [f"seed {result.seeds[0]}"])}</figure>'
+
+
+def _beside(sample: Sample) -> str:
+    """The other pictures that the method shows, small and with their names."""
+    if not sample.beside:
+        return ""
+    pictures = "".join(
+        f"<figure>{_square(png_url(picture), name)}<figcaption>{escape(name)}</figcaption></figure>"
+        for name, picture in sample.beside.items()
+    )
+    return f'<div class="csi-beside">{pictures}</div>'
+
+
+def _caption(title: str, lines: Sequence[str]) -> str:
+    said = "".join(f"<span>{escape(line)}</span>" for line in lines)
+    return f'<span class="csi-caption"><b>{escape(title)}</b>{said}</span>'
 
 
 def _square(source: str, alt: str) -> str:
@@ -182,9 +310,17 @@ def trouble(message: str) -> str:
     return f'<div class="csi-trouble" role="alert">{escape(message)}</div>'
 
 
-def finished_line(count: int, seconds: float, bits: Sequence[float], note: str = "") -> str:
+def finished_line(samples: Sequence[Sample], note: str = "") -> str:
     """The closing line of a fill."""
-    text = f"Filled {count} {'sample' if count == 1 else 'samples'} in {seconds:.1f} s."
-    if bits:
-        text += f" Bits per dim: {', '.join(f'{value:.2f}' for value in bits)}."
+    count = len(samples)
+    text = f"Filled {count} {'sample' if count == 1 else 'samples'} in {samples[0].seconds or 0.0:.1f} s."
+    for name in samples[0].figures:
+        text += f" {name.capitalize()}: {', '.join(number(sample.figures[name]) for sample in samples)}."
+    return plain_line(f"{text} {note}".strip())
+
+
+def compared_line(result: Result, seconds: float, note: str = "") -> str:
+    """The closing line of a comparison."""
+    count = len(result.samples)
+    text = f"Compared {count} {'method' if count == 1 else 'methods'} on one hole and seed in {seconds:.1f} s."
     return plain_line(f"{text} {note}".strip())

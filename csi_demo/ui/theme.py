@@ -49,6 +49,7 @@ CSS = (
 #pair > * { min-width: 0 !important; }
 #place .form { display: grid !important; grid-template-columns: repeat(4, minmax(0, 1fr)); width: 100%; }
 #place .form > * { min-width: 0 !important; }
+#run button, #follow button { padding-inline: 8px; white-space: nowrap; }
 #file { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .csi-tile { margin: 0; min-width: 0; }
 .csi-tile img { display: block; width: 100%; height: auto; aspect-ratio: 1; margin: 0;
@@ -91,6 +92,19 @@ CSS = (
   font-size: .85rem; color: var(--body-text-color-subdued); }
 .csi-tiles { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); }
 .csi-tiles .csi-tile { max-width: 400px; }
+.csi-caption { display: flex; flex-direction: column; margin-top: 6px; font-size: .85rem; line-height: 1.35;
+  color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+.csi-caption b { color: var(--body-text-color); }
+.csi-compared { gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(44%, 170px), 1fr)); }
+.csi-compared button { padding: 0; border: 0; background: none; text-align: left; font: inherit; cursor: pointer; }
+.csi-compared [aria-pressed="true"] img { outline: 3px solid var(--color-accent); }
+.csi-compared button:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 2px; }
+.csi-hold { aspect-ratio: 1; border: 2px dashed var(--border-color-primary); border-radius: var(--radius-lg); }
+.csi-beside { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 8px; }
+.csi-beside figure { margin: 0; width: 72px; font-size: .75rem; line-height: 1.2;
+  color: var(--body-text-color-subdued); }
+.csi-beside img { display: block; width: 100%; height: auto; margin: 0 0 3px; border-radius: var(--radius-md); }
+.csi-crisp .csi-beside img { image-rendering: pixelated; }
 .csi-empty { display: grid; place-content: center; gap: 4px; text-align: center; min-height: 300px; padding: 24px;
   border: 2px dashed var(--border-color-primary); border-radius: var(--radius-lg);
   color: var(--body-text-color-subdued); }
@@ -112,6 +126,7 @@ input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color) !i
   #board { grid-template-columns: minmax(0, 1fr); grid-template-rows: none;
     grid-template-areas: "subject" "results" "steer"; }
   #title h1 { font-size: 1.5rem; }
+  #results .row { gap: 8px; }
   .csi-empty { min-height: 160px; }
 }
 @media (max-width: 560px) {

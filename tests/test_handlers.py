@@ -5,143 +5,47 @@ from __future__ import annotations
 import io
 import json
 import time
-import zlib
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from gradio.components.base import FormComponent
 from PIL import Image
 
 from csi_demo import masks
 from csi_demo.faces import Placement
-from csi_demo.methods import Control, ControlError, Method, Step
-from csi_demo.methods.base import keep_observed
+from csi_demo.methods import ControlError, Method
+from csi_demo.methods.csi import CSIMethod
 from csi_demo.ui import engine, handlers, painter, photo, render
 from csi_demo.ui.blocks import build, launch_options
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
 from csi_demo.ui.examples import FOLDER, all_examples
 from csi_demo.ui.keep import Keep
-from csi_demo.ui.photo import Photo
 
-SMILE = Control("smile", "Smile", -3.0, 3.0, None, "How much of a smile.")
-GLASSES = Control("glasses", "Glasses", 0.0, 1.0, 0.5, "With glasses or without.", 0.25)
-SPREAD = Control("spread", "Spread", 0.0, 1.5, 1.0, "How far samples stray.")
+from .visitor import FRAME_FILE, GLASSES, SMILE, SPREAD, PlainMethod, a_photo, file_of, noise, painting, run_fill
 
-
-class PlainMethod(Method):
-    """Paints the hole in one level: the smile's, or the seed's."""
-
-    name = "plain"
-    label = "Plain"
-    description = "For tests."
-    options = (SPREAD,)
-    controls = (SMILE, GLASSES)
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[dict[str, float], dict[str, float]]] = []
-        self.closed = False
-
-    def start_values(self, image: Any, mask: Any) -> dict[str, float]:
-        return {"smile": 0.7321}
-
-    def complete(self, image: Any, mask: Any, seeds: Any = (0,), controls: Any = None, options: Any = None) -> Any:
-        self.calls.append((dict(controls or {}), dict(options or {})))
-        return self._steps(image, mask, seeds, (controls or {}).get("smile"))
-
-    def _steps(self, image: torch.Tensor, mask: torch.Tensor, seeds: Any, smile: float | None) -> Iterator[Step]:
-        levels = torch.tensor([seed / 10 if smile is None else smile / 3 for seed in seeds])
-        images = keep_observed(image, mask, levels[:, None, None, None].expand(-1, 3, 64, 64))
-        try:
-            for row in range(50):
-                yield Step(images, row / 50)
-            yield Step(images, 1.0, {"seconds": 1.25, "bits_per_dim": [3.5] * len(seeds)})
-        finally:
-            self.closed = True
-
-
-@pytest.fixture
-def method(monkeypatch: pytest.MonkeyPatch) -> PlainMethod:
-    """The only method there is."""
-    plain = PlainMethod()
-    for module in ("csi_demo.methods", "csi_demo.complete"):
-        monkeypatch.setattr(f"{module}.load_method", lambda name: plain)
-    return plain
-
-
-FRAME_FILE = FOLDER / "astronaut.png"
-
-
-@pytest.fixture(autouse=True)
-def faces(monkeypatch: pytest.MonkeyPatch) -> list[Placement]:
-    """The faces that are found in every photo: none, until a test puts some in."""
-    found: list[Placement] = []
-    monkeypatch.setattr("csi_demo.ui.photo._faces", lambda picture: found)
-    return found
-
-
-def file_of(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(width: int, height: int) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-def a_photo(data: bytes | None = None) -> Photo:
-    return photo.from_bytes(data or FRAME_FILE.read_bytes())
-
-
-def painting(shown: Photo, mask: np.ndarray | None = None, **changes: Any) -> str:
-    """What the browser sends for a mask of the view; the mouth by default."""
-    runs = painter.to_runs(shown.preset("mouth") if mask is None else mask)
-    return json.dumps({"photo": shown.key, "size": shown.view.size, "runs": runs} | changes)
-
-
-def run_fill(
-    start: Any = None, sliders: tuple[float, ...] = (), seed: object = 0, samples: object = 2, what: str | None = None
-) -> list[Any]:
-    what = what or painting(a_photo())
-    return list(handlers.fill("plain", what, "Crisp", handlers.IN_PHOTO, start, seed, samples, *sliders))
-
-
-def sent_to_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> Path:
-    """An upload as it lies in gradio's folder."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    file = tmp_path / "abc" / "photo-1-2-3"
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(data)
-    return file
-
-
-def take(file: Path) -> dict[str, Any]:
-    """What the painter is told about an upload."""
-    return json.loads(handlers.take_upload(json.dumps({"upload": str(file)}))[0])
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it is this large and has no pixels."""
-    data = bytearray(file_of(Image.new("1", (1, 1))))
-    data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
-    return bytes(data)
+pytestmark = pytest.mark.usefixtures("faces")
 
 
 def test_examples_name_files_holes_and_sliders() -> None:
+    options = {option.name for option in CSIMethod.options}
     for example in all_examples():
         assert (FOLDER / example.photo).is_file()
         assert not masks.family(example.hole).all()
         assert example.thumbnail().size == (96, 96)
         assert example.title
+        assert example.controls.keys() <= {f"z{index}" for index in range(32)}
+        assert all(-3.0 <= value <= 3.0 for value in example.controls.values())
+        assert example.options.keys() <= options
     with Image.open(FRAME_FILE) as picture:
         assert (picture.size, picture.mode) == ((64, 64), "RGB")
     assert (FOLDER / "astronaut.jpg").stat().st_size < 60_000
+    assert len(all_examples()) >= 6
+    assert len({(example.photo, example.hole) for example in all_examples()}) == len(all_examples())
+    assert {"astronaut.jpg", "astronaut.png", "examples.json", "README.md"} | {one.photo for one in all_examples()} == {
+        file.name for file in FOLDER.iterdir()
+    }
 
 
 def test_an_example_opens_with_its_hole_and_settings() -> None:
@@ -152,122 +56,6 @@ def test_an_example_opens_with_its_hole_and_settings() -> None:
     assert np.array_equal(mask, shown.preset(example.hole))
     assert (seed, samples) == (example.seed, example.samples)
     assert json.loads(handlers.first_example()[0])["photo"] != content["photo"]
-
-
-def test_runs_and_masks_are_inverse() -> None:
-    rng = np.random.default_rng(0)
-    for mask in (rng.random((7, 5)) < 0.5, np.ones((7, 5), bool), np.zeros((7, 5), bool)):
-        runs = painter.to_runs(mask)
-        assert np.array_equal(painter.to_mask({"size": [5, 7], "runs": runs}, (5, 7)), mask)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"size": [63, 64]}, "another size"),
-        ({"size": None}, "another size"),
-        ({"runs": None}, "cannot be read"),
-        ({"runs": [4095]}, "cannot be read"),
-        ({"runs": [4097, -1]}, "cannot be read"),
-        ({"runs": [4096.0]}, "cannot be read"),
-        ({"runs": [True] * 4096}, "cannot be read"),
-        ({"runs": ["4096"]}, "cannot be read"),
-        ({"runs": [4096]}, "no hole yet"),
-        ({"photo": "another"}, "no longer here"),
-        ({"photo": None}, "no longer here"),
-        ({"photo": ["x"]}, "no longer here"),
-    ],
-)
-def test_what_the_painter_sends_is_checked(method: PlainMethod, changes: dict[str, Any], message: str) -> None:
-    assert message in run_fill(what=painting(a_photo(), **changes))[-1][1]
-    assert method.calls == []
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("{", "cannot be read"),
-        ("[1]", "cannot be read"),
-        ("[" * 100_000, "cannot be read"),
-        (7, "cannot be read"),
-        ({"photo": 1}, "cannot be read"),
-        (None, "Choose a photo first"),
-        (" " * (painter.MAX_LENGTH + 1), "too many small parts"),
-    ],
-)
-def test_malformed_and_long_json_is_refused(method: PlainMethod, value: Any, message: str) -> None:
-    updates = list(handlers.fill("plain", value, "Crisp", handlers.IN_PHOTO, None, 0, 1))
-    assert message in updates[-1][1]
-    assert message in handlers.show_masked(value, "Smooth")
-    assert handlers.draw_sliders("plain", value)[0] == handlers.gr.skip()
-
-
-def test_a_hole_is_cut_to_the_frame(method: PlainMethod) -> None:
-    shown = a_photo(file_of(noise(300, 200)))  # the frame: the middle 200x200
-    hole = np.ones((200, 300), dtype=bool)
-    hole[50:90, :100] = False
-    status = run_fill(what=painting(shown, hole))[-1][1]
-    assert "outside the square is left" in status
-    cut, much = shown.cut(hole)
-    assert much
-    assert cut[:, :50].all()
-    assert not cut[50:90, 50:100].any()
-    outside = np.ones((200, 300), dtype=bool)
-    outside[:, :50] = False
-    assert "outside the square" in run_fill(what=painting(shown, outside))[-1][1]
-
-
-def test_a_stroke_over_everything_is_a_hole_like_any_other(method: PlainMethod) -> None:
-    assert "Filled 2" in run_fill(what=painting(a_photo(), np.zeros((64, 64), dtype=bool)))[-1][1]
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"no picture", "not a picture that can be read"),
-        (b"", "not a picture that can be read"),
-        (file_of(noise(200, 200), "JPEG")[:4000], "not a picture that can be read"),
-        (file_of(noise(1, 1)), "1x1 pixels: at least 16x16"),
-        (png_header(20_000, 20_000), "40 megapixels at most"),
-        (bytes(50 * 2**20), "larger than 25 MB"),
-    ],
-    ids=["text", "empty", "truncated", "1x1", "20000x20000", "50 MB"],
-)
-def test_bad_uploads_are_explained_and_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, message: str
-) -> None:
-    told = take(sent_to_cache(tmp_path, monkeypatch, data))
-    assert message in told["trouble"]
-    assert str(tmp_path) not in told["trouble"]
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("picture", "kind", "options"),
-    [
-        (noise(40, 30).convert("CMYK"), "JPEG", {}),
-        (noise(40, 30).convert("P"), "PNG", {}),
-        (Image.fromarray(np.full((30, 40), 30_000, dtype=np.uint16)), "PNG", {}),
-        (noise(40, 30), "GIF", {"save_all": True, "append_images": [noise(40, 30)]}),
-        (noise(40, 30).convert("RGBA"), "WEBP", {}),
-    ],
-    ids=["CMYK", "palette", "16-bit", "animated", "alpha"],
-)
-def test_unusual_pictures_are_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Image.Image, kind: str, options: dict[str, Any]
-) -> None:
-    told = take(sent_to_cache(tmp_path, monkeypatch, file_of(picture, kind, **options)))
-    assert told["size"] == [40, 30]
-    assert told["view"].startswith("data:image/")
-    assert "No face was found" in told["note"]
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("path", ["/etc/hostname", "abc/../../x", "", None, 7, "a\0b"])
-def test_only_uploads_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Any) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    told = json.loads(handlers.take_upload(json.dumps({"upload": path}))[0])
-    assert "did not arrive" in told["trouble"]
 
 
 def test_orientation_is_applied_and_a_result_has_no_metadata(method: PlainMethod) -> None:
@@ -397,13 +185,13 @@ def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMetho
     sliders = (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0, *[0.0] * (MAX_OPTIONS - 1))
     updates = run_fill(start, sliders, what=what)
     assert method.calls == [({"smile": 2.0}, {})]
-    pictures, status, key, go, halt, save, use = updates[-1]
+    pictures, status, key, go, every, halt, *following = updates[-1]
     result = handlers.finished_result(key)
     assert "Filled 2 samples in 1.2 s. Bits per dim: 3.50, 3.50." in status
     assert pictures.count("data-sample") == 2
     assert result.seeds == (0, 1)
     assert result.progress == 1.0
-    assert all(button["interactive"] for button in (go, save, use))
+    assert all(button["interactive"] for button in (go, every, *following))
     assert not halt["interactive"]
     assert len(updates) < 20  # 51 steps, at most ten updates a second
 
@@ -419,7 +207,7 @@ def test_sliders_of_another_picture_are_ignored(method: PlainMethod) -> None:
     [({"seed": -1}, "The seed is a whole"), ({"seed": None}, "The seed is a whole"), ({"samples": 9}, "from 1 to 8")],
 )
 def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], message: str) -> None:
-    _, status, _, go, halt, *_ = run_fill(**fault)[-1]
+    _, status, _, go, _, halt, *_ = run_fill(**fault)[-1]
     assert message in status
     assert go["interactive"]
     assert not halt["interactive"]
@@ -479,7 +267,7 @@ def test_page_is_private() -> None:
 
 def test_every_control_has_a_label_and_a_help() -> None:
     controls = [block for block in build().blocks.values() if isinstance(block, FormComponent)]
-    slots = [block for block in controls if str(block.elem_id).startswith("slider-")]
+    slots = [block for block in controls if str(block.elem_id).startswith(("slider-", "switch-"))]
     assert len(slots) == MAX_CONTROLS + MAX_OPTIONS
     assert all(block.label and getattr(block, "info", None) for block in controls if block not in slots)
 

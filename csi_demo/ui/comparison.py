@@ -1,0 +1,128 @@
+"""Labelled pictures side by side: one picture for a page of text, and an animation of how each came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+STRIP_SIDE, GIF_SIDE = 256, 192  # of a tile, in pixels
+MAX_COLUMNS = 6
+MAX_FRAMES = 40
+FRAME_MILLISECONDS, LAST_MILLISECONDS = 100, 2500
+PALETTE_COLOURS = 240  # of the 256 of a GIF; the others are the greys of paper and text
+PAPER, INK, FAINT = (255, 255, 255), (24, 24, 27), (82, 82, 91)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A labelled picture. frames: square pictures of how it came about, the last being what it is now."""
+
+    title: str
+    frames: tuple[Image.Image, ...]
+    lines: tuple[str, ...] = ()
+
+
+class Reel:
+    """Pictures of a completion as it goes on: at most MAX_FRAMES, evenly over its progress, the latest always."""
+
+    def __init__(self) -> None:
+        self._kept: list[Sequence[Image.Image]] = []
+        self._latest: Sequence[Image.Image] = ()
+        self._due = 0
+
+    def add(self, pictures: Sequence[Image.Image], progress: float) -> None:
+        """The samples' pictures at this progress, from 0 to 1."""
+        place = int(progress * (MAX_FRAMES - 2))
+        if place >= self._due:
+            self._kept.append(pictures)
+            self._due = place + 1
+        self._latest = pictures
+
+    def frames(self, sample: int) -> tuple[Image.Image, ...]:
+        """The pictures of one sample, in order."""
+        moments = self._kept if self._kept[-1] is self._latest else [*self._kept, self._latest]
+        return tuple(pictures[sample] for pictures in moments)
+
+
+def strip(tiles: Sequence[Tile], crisp: bool) -> Image.Image:
+    """The tiles as they are now, side by side on white, in rows of at most MAX_COLUMNS."""
+    return _Board(tiles, STRIP_SIDE).draw(-1, crisp)
+
+
+def animation(tiles: Sequence[Tile], crisp: bool) -> bytes:
+    """A GIF of the tiles' frames side by side, all from their first; who is done holds still. It loops."""
+    board = _Board(tiles, GIF_SIDE)
+    palette = _palette(tiles)
+    count = max(len(tile.frames) for tile in tiles)
+    first, *others = (
+        board.draw(moment, crisp).quantize(palette=palette, dither=Image.Dither.NONE) for moment in range(count)
+    )
+    durations = [FRAME_MILLISECONDS] * (count - 1) + [LAST_MILLISECONDS]
+    buffer = BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=False)
+    return buffer.getvalue()
+
+
+def shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """The text, or as much of its beginning as fits the width, with an ellipsis."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+class _Board:
+    """Where the tiles lie, and their text: what all frames of an animation have in common."""
+
+    def __init__(self, tiles: Sequence[Tile], side: int):
+        self.tiles, self.side = tiles, side
+        self.gap, size = side // 16, side // 14
+        fonts = (_font(size), _font(size - 3))
+        heights = [round(1.4 * font.getbbox("Ag")[3]) for font in fonts]
+        text = heights[0] + max(len(tile.lines) for tile in tiles) * heights[1]
+        rows = -(-len(tiles) // MAX_COLUMNS)
+        columns = -(-len(tiles) // rows)
+        across, down = side + self.gap, side + self.gap // 2 + text + self.gap
+        self.corners = [
+            (self.gap + index % columns * across, self.gap + index // columns * down) for index in range(len(tiles))
+        ]
+        self.paper = Image.new("RGB", (self.gap + columns * across, self.gap + rows * down), PAPER)
+        draw = ImageDraw.Draw(self.paper)
+        for tile, (left, top) in zip(tiles, self.corners, strict=True):
+            top += side + self.gap // 2
+            draw.text((left, top), shorten(tile.title, fonts[0], side), INK, fonts[0])
+            for number, line in enumerate(tile.lines):
+                place = (left, top + heights[0] + number * heights[1])
+                draw.text(place, shorten(line, fonts[1], side), FAINT, fonts[1])
+
+    def draw(self, moment: int, crisp: bool) -> Image.Image:
+        """The board with every tile's frame of this moment, its last one where there are fewer; -1: the last."""
+        board = self.paper.copy()
+        way = Image.Resampling.NEAREST if crisp else Image.Resampling.BICUBIC
+        for tile, corner in zip(self.tiles, self.corners, strict=True):
+            frame = tile.frames[min(moment, len(tile.frames) - 1)]
+            board.paste(frame.resize((self.side, self.side), way), corner)
+        return board
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)
+
+
+def _palette(tiles: Sequence[Tile]) -> Image.Image:
+    """One palette for all frames, so that what does not move does not flicker."""
+    frames = {id(frame): frame for tile in tiles for frame in tile.frames}.values()
+    pixels = np.concatenate([np.asarray(frame.convert("RGB")).reshape(-1, 3) for frame in frames])
+    quantised = Image.fromarray(pixels[None]).quantize(PALETTE_COLOURS, Image.Quantize.MEDIANCUT)
+    colours = (quantised.getpalette() or [])[: 3 * PALETTE_COLOURS]
+    greys = np.linspace(PAPER, INK, 256 - len(colours) // 3).round().astype(int).ravel().tolist()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*colours, *greys])
+    return palette

@@ -1,0 +1,82 @@
+"""The methods in Chromium: switched, compared, and downloaded side by side; the server runs the real weights."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from csi_demo.methods import method_labels
+from csi_demo.ui.comparison import MAX_FRAMES
+
+from .test_page import PATIENCE, browser, page, preset, set_number, url  # noqa: F401  (fixtures)
+
+
+@pytest.fixture(autouse=True)
+def small_steps(page: Page) -> None:  # noqa: F811
+    """DCGAN is chosen and takes few steps."""
+    page.click("#method label:has-text('DCGAN')")
+    expect(page.locator("#slider-6")).to_contain_text("Steps", timeout=PATIENCE)
+    set_number(page, "slider-6", 6)
+    set_number(page, "samples", 1)
+
+
+def downloaded(page: Page, button: str) -> Image.Image:  # noqa: F811
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.click(button)
+    return Image.open(io.BytesIO(download.value.path().read_bytes()))
+
+
+def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:  # noqa: F811
+    expect(page.locator("#steer input[type=checkbox]")).to_have_count(4)
+    expect(page.locator("#steer input[type=range]")).to_have_count(3)
+    expect(page.locator("#switch-0 input")).to_be_checked()
+    page.click("#fill")
+    expect(page.locator("#status")).to_contain_text("Loss", timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-beside")).to_contain_text("Not blended")
+    page.click("#switch-0 input")
+    page.click("#fill")
+    expect(page.locator("#pictures .csi-beside")).not_to_contain_text("Not blended", timeout=PATIENCE)
+    expect(page.locator("#status")).to_contain_text("Loss", timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-beside")).to_contain_text("G(z)")
+    page.click("#method label:has-text('CSI')")
+    expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#steer input[type=checkbox]")).to_have_count(0)
+
+
+def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # noqa: F811
+    page.click("#compare")
+    expect(page.locator("#status")).to_contain_text("Compared", timeout=3 * PATIENCE)
+    tiles = page.locator("#pictures [data-sample]")
+    labels = list(method_labels().values())
+    expect(tiles.locator("b")).to_have_text(labels)
+    for index, figure in enumerate(("bits per dim", "loss", "last change", "last change")):
+        expect(tiles.nth(index)).to_contain_text(figure)
+        expect(tiles.nth(index)).to_contain_text(" s")
+    first = page.locator("#pictures .csi-after").get_attribute("src") or ""
+    tiles.nth(1).click()
+    expect(page.locator("#pictures .csi-seed")).to_have_text("DCGAN")
+    expect(page.locator("#pictures .csi-after")).not_to_have_attribute("src", first)
+
+    with downloaded(page, "#strip") as strip:
+        assert strip.format == "PNG"
+        assert strip.width > 256 * (2 + len(labels))
+    with downloaded(page, "#gif") as moving:
+        assert moving.format == "GIF"
+        assert 12 <= getattr(moving, "n_frames", 1) <= MAX_FRAMES
+        assert moving.info["loop"] == 0
+    assert downloaded(page, "#save").size == (512, 512)
+
+
+def test_stop_ends_a_comparison(page: Page) -> None:  # noqa: F811
+    preset(page, "All")  # the whole square: CSI takes its time
+    page.wait_for_timeout(1500)  # the sliders follow the hole
+    page.click("#compare")
+    expect(page.locator("#pictures .csi-hold")).to_have_count(3, timeout=PATIENCE)
+    page.click("#stop")
+    expect(page.locator("#status")).to_contain_text("Stopped at", timeout=PATIENCE)
+    expect(page.locator("#compare")).to_be_enabled()
+    expect(page.locator("#pictures .csi-tile")).to_have_count(2)
+    expect(page.locator("#strip")).to_be_disabled()
