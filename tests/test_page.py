@@ -269,7 +269,7 @@ def test_fingers_paint_on_a_phone(phone: Page) -> None:
     top = phone.evaluate("scrollY")
     painted = after(phone, lambda: touch(phone, [stroke]))
     assert phone.evaluate("scrollY") == top, "the page scrolled under the finger"
-    assert after(phone, lambda: phone.tap("#painter [data-act=undo]")) == empty
+    assert after(phone, lambda: phone.click("#painter [data-act=undo]")) == empty
     touch(phone, [stroke, [(0.6, y) for _, y in stroke]])  # two fingers do not paint
     assert after(phone, lambda: touch(phone, [stroke])) == painted
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
@@ -323,6 +323,9 @@ def test_photos_are_dropped_and_pasted(page: Page) -> None:
     assert pasted != dropped
     assert preset(page, "Mouth") != pasted
     filled(page)
+    shown = page.locator("#pictures .csi-wipe").bounding_box()
+    assert shown
+    assert shown["width"] == shown["height"] == 384, "a small photo is shown enlarged"
     before, result = np.asarray(Image.open(ROOT / "examples" / "astronaut.png")), downloaded(page)
     assert result.shape == before.shape
     changed = (before != result).any(-1)
