@@ -262,6 +262,7 @@ def touch(page: Page, strokes: list[list[tuple[float, float]]]) -> None:
 
 def test_fingers_paint_on_a_phone(phone: Page) -> None:
     assert "dark" in (phone.locator("body").get_attribute("class") or "")
+    expect(phone.locator("#painter [data-act=camera]")).to_be_visible()
     empty = after(phone, lambda: phone.click("#painter [data-act=clear]"))
     # The portrait's face lies around (0.44, 0.2) of the photo.
     stroke = [(0.44, 0.16), (0.44, 0.18), (0.44, 0.24)]
