@@ -13,6 +13,7 @@ import numpy as np
 
 REACH = 5.0  # frame pixels around the hole that count as its surroundings
 NEIGHBOURS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=np.float32) / 4.0
+CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 COARSEST = 6  # side of the smallest picture that the membrane is solved on
 NOISE_TILE = 512
 
@@ -44,29 +45,45 @@ def blend(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, step: float) ->
     harmonic, so fine differences end near the edge and a drift of colour is lifted as a whole). Then grain is added
     until every octave finer than a frame pixel is as strong as around the hole. step: photo pixels a frame pixel.
     """
-    result = poisson(photo, hole, fill, max(1, round(0.5 * step)))
-    around = _grown(hole, margin(step)) & ~hole
+    distance = cv2.distanceTransform((~hole).view(np.uint8), cv2.DIST_L2, 3)
+    outside, where = distance > 0, hole.view(np.uint8)
+    edge = outside & (distance <= max(1, round(0.5 * step)))
+    around = outside & (distance <= margin(step))
+    result = fill
+    if edge.any():
+        result = cv2.add(result, _lift(photo, fill, edge, step))
+    added = np.zeros_like(result)
     if around.any():
-        result = result + grain(np.where(hole[..., None], result, photo), hole, around, step)
-    return np.where(hole[..., None], to_bytes(result), photo)
+        added = grain(cv2.copyTo(result, where, photo.astype(np.float32)), hole, around, step)
+    return cv2.copyTo(cv2.add(result, added, dtype=cv2.CV_8U), where, photo.copy())
 
 
-def poisson(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, reach: int = 1) -> np.ndarray:
+def _lift(photo: np.ndarray, fill: np.ndarray, edge: np.ndarray, step: float) -> np.ndarray:
+    """What the fill (h, w, 3) lacks at the edge, continued over all of it.
+
+    It is smooth, so an eighth of a frame pixel is fine enough to solve it on.
+    """
+    height, width = edge.shape
+    reduction = max(1, int(step / 8))
+    size = (-(-width // reduction), -(-height // reduction))
+    lack = cv2.copyTo(cv2.subtract(photo, fill, dtype=cv2.CV_32F), edge.view(np.uint8))
+    weight = cv2.resize(edge.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    lack = cv2.resize(lack, size, interpolation=cv2.INTER_AREA) / np.maximum(weight, 1e-6)[..., None]
+    return cv2.resize(membrane(lack, weight > 0), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def poisson(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray) -> np.ndarray:
     """The fill (h, w, 3) lifted so that it meets the photo at the hole's edge and keeps its gradients (Perez et al.).
 
-    reach: how many pixels beyond the hole count as its edge. A hole without an edge leaves the fill as it is.
+    A hole without an edge leaves the fill as it is.
     """
-    edge = _grown(hole, reach) & ~hole
-    return fill + membrane(photo - fill, edge) if edge.any() else fill
+    edge = cv2.dilate(hole.view(np.uint8), CROSS).view(bool) & ~hole
+    return fill + _lift(photo, fill, edge, 1.0) if edge.any() else fill
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:
     """Rounded and clipped to uint8."""
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-
-
-def _grown(hole: np.ndarray, by: int) -> np.ndarray:
-    return cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 3) <= by
 
 
 def membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -101,40 +118,53 @@ def grain(picture: np.ndarray, hole: np.ndarray, around: np.ndarray, step: float
     """
     rng = np.random.default_rng(0)
     levels = max(1, min(int(math.log2(max(step, 1.0))) + 1, int(math.log2(min(hole.shape)))))
-    bands = []
-    fine: np.ndarray = picture.astype(np.float32)
+    bands: list[np.ndarray] = []
+    fine: np.ndarray = picture.astype(np.float32, copy=False)
+    inside, outside = hole.view(np.uint8), around.view(np.uint8)
     for _ in range(levels):
         coarse: np.ndarray = cv2.pyrDown(fine)
-        band = fine - cv2.pyrUp(coarse, dstsize=fine.shape[1::-1])
-        noise = _white(fine.shape, rng)
-        noise -= cv2.pyrUp(cv2.pyrDown(noise), dstsize=fine.shape[1::-1])
-        inside, outside = (_at_level(part, fine.shape) for part in (hole, around))
-        if inside.any() and outside.any():
-            noise = noise @ _mixing(band[outside], band[inside], noise[inside])
-            bands.append(noise)
+        present, wanted = (_some(part) for part in (inside, outside))
+        if len(present) and len(wanted):
+            band = cv2.subtract(fine, cv2.pyrUp(coarse, dstsize=fine.shape[1::-1])).reshape(-1, 3)
+            tile = _octave(fine.shape, rng)
+            bands.append(_tiled(cv2.transform(tile, _mixing(band[wanted], band[present], tile).T), fine.shape))
         fine = coarse
-    result = np.zeros((1, 1, 3), dtype=np.float32)
-    for band in reversed(bands):
-        result = band if result.shape == (1, 1, 3) else band + cv2.pyrUp(result, dstsize=band.shape[1::-1])
+        inside, outside = (_halved(part, fine.shape) for part in (inside, outside))
+    result: np.ndarray = np.zeros_like(picture, dtype=np.float32)
+    for level, finer in enumerate(reversed(bands)):
+        result = cv2.add(finer, cv2.pyrUp(result, dstsize=finer.shape[1::-1])) if level else finer
     return result
 
 
-def _at_level(part: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A part of the picture in a smaller version of it: pixels that lie wholly in it."""
-    return cv2.resize(part.astype(np.float32), shape[1::-1], interpolation=cv2.INTER_AREA) > 0.99
+def _halved(part: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A part of the picture (uint8, 0 or 1) in a picture of half the size: pixels that lie wholly in it."""
+    return cv2.resize(255 * part, shape[1::-1], interpolation=cv2.INTER_AREA) // 253
 
 
-def _white(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Standard normal noise, one tile repeated."""
+def _some(part: np.ndarray) -> np.ndarray:
+    """The indices of some ten thousand pixels of a part of the picture, or of all if they are fewer."""
+    pixels = np.flatnonzero(part)
+    return pixels[:: max(1, len(pixels) // 10_000)]
+
+
+def _octave(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Standard normal noise without what a picture of half the size could show: a tile that can be repeated."""
+    size = (min(shape[0], NOISE_TILE), min(shape[1], NOISE_TILE), 3)
+    noise = np.pad(rng.standard_normal(size, dtype=np.float32), ((8, 8), (8, 8), (0, 0)), mode="wrap")
+    noise -= cv2.pyrUp(cv2.pyrDown(noise), dstsize=noise.shape[1::-1])
+    return np.ascontiguousarray(noise[8:-8, 8:-8])
+
+
+def _tiled(tile: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A tile repeated over a picture of this shape."""
     height, width = shape[:2]
-    tile = rng.standard_normal((min(height, NOISE_TILE), min(width, NOISE_TILE), 3), dtype=np.float32)
-    repeats = (math.ceil(height / tile.shape[0]), math.ceil(width / tile.shape[1]), 1)
-    return np.tile(tile, repeats)[:height, :width]
+    return np.tile(tile, (math.ceil(height / tile.shape[0]), math.ceil(width / tile.shape[1]), 1))[:height, :width]
 
 
 def _mixing(wanted: np.ndarray, present: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """(3, 3): turns white noise (n, 3) into what `present` lacks of the strength and correlation of `wanted`."""
-    strength = np.sqrt(np.maximum(_deviation(wanted) ** 2 - _deviation(present) ** 2, 0.0)) / _deviation(noise)
+    """(3, 3): turns noise (h, w, 3) into what `present` (n, 3) lacks of the strength and correlation of `wanted`."""
+    white = _deviation(noise.reshape(-1, 3)[::8])
+    strength = np.sqrt(np.maximum(_deviation(wanted) ** 2 - _deviation(present) ** 2, 0.0)) / white
     clipped = np.clip(wanted / np.maximum(3.0 * _deviation(wanted), 1e-3), -1.0, 1.0)
     second = clipped.T @ clipped / len(clipped) + 1e-6 * np.eye(3)
     root = np.linalg.cholesky(second / np.sqrt(np.outer(np.diag(second), np.diag(second))))
@@ -142,6 +172,5 @@ def _mixing(wanted: np.ndarray, present: np.ndarray, noise: np.ndarray) -> np.nd
 
 
 def _deviation(samples: np.ndarray) -> np.ndarray:
-    """Robust standard deviation of each channel of (n, 3), from at most some ten thousand rows."""
-    rows = samples[:: max(1, len(samples) // 10_000)]
-    return 1.4826 * np.median(np.abs(rows - np.median(rows, 0)), 0) + 1e-6
+    """Robust standard deviation of each channel of (n, 3)."""
+    return 1.4826 * np.median(np.abs(samples - np.median(samples, 0)), 0) + 1e-6

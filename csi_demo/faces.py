@@ -16,6 +16,7 @@ from . import blending
 FRAME = 64
 SMALLEST, LARGEST = 8, 20_000  # side of a frame, in photo pixels
 MAX_PIXELS = 40_000_000
+TINY = 1e-4  # frame pixels by which a point may miss the pixel that it lies on the edge of
 
 
 class PhotoError(ValueError):
@@ -170,21 +171,36 @@ class Placement:
 
         Raises PhotoError when the hole reaches outside the frame, or there is none.
         """
-        hole = ~mask
-        rows, columns = np.nonzero(hole)
-        if not len(rows):
+        box = hole_box(mask)
+        if box is None:
             raise PhotoError("the mask has no hole: paint the part to fill in black, leave the rest white")
-        points = np.floor(self.to_frame(np.column_stack((columns, rows)) + 0.5) + 1e-6).astype(int)
+        left, top, right, bottom = box
+        hole = ~mask[top:bottom, left:right]
+        rows = np.flatnonzero(hole.any(1))
+        first, last = hole[rows].argmax(1), hole.shape[1] - 1 - hole[rows, ::-1].argmax(1)  # the rest lies between
+        ends = np.column_stack((np.concatenate((first, last)) + left, np.tile(rows, 2) + top)) + 0.5
+        points = np.floor(self.to_frame(ends) + TINY)
         if points.min() < 0 or points.max() >= FRAME:
             raise PhotoError(
                 f"the hole reaches outside the square of the photo that is filled in, which is at {self} "
                 "(x, y of its centre, its side, its angle)"
             )
+        columns, rows = self._frame_pixels(box)
         small = np.zeros((FRAME, FRAME), dtype=bool)
-        small[points[:, 1], points[:, 0]] = True
+        small[rows[hole].clip(0, FRAME - 1), columns[hole].clip(0, FRAME - 1)] = True
         if self.size < 1.5 * FRAME:  # a frame pixel may hold no photo pixel's centre
-            small |= self._at_frame_pixels(hole)
+            small |= self._at_frame_pixels(~mask)
         return ~small
+
+    def _frame_pixels(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Column and row of the frame (h, w) that the pixels of a part of the photo have their centres in."""
+        left, top, right, bottom = box
+        x, y = np.arange(left, right) + 0.5, np.arange(top, bottom)[:, None] + 0.5
+        found = []
+        for along, down, start in self.inverse:
+            across, below = (along * x).astype(np.float32), (down * y + start + TINY).astype(np.float32)
+            found.append(np.floor(across + below).astype(np.int16))
+        return found[0], found[1]
 
     def _at_frame_pixels(self, hole: np.ndarray) -> np.ndarray:
         """A photo's hole, looked up at the centre of every frame pixel: boolean (64, 64)."""
@@ -197,10 +213,7 @@ class Placement:
         """A frame's mask (64, 64) in a photo of this (width, height): boolean (height, width), True = keep."""
         left, top, right, bottom = self._bounds(size, 1)
         photo = np.ones((size[1], size[0]), dtype=bool)
-        matrix = self.inverse
-        x, y = np.arange(left, right) + 0.5, np.arange(top, bottom)[:, None] + 0.5
-        columns = np.floor(matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] + 1e-6).astype(int)
-        rows = np.floor(matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] + 1e-6).astype(int)
+        columns, rows = self._frame_pixels((left, top, right, bottom))
         inside = (columns >= 0) & (columns < FRAME) & (rows >= 0) & (rows < FRAME)
         photo[top:bottom, left:right] = mask[rows.clip(0, FRAME - 1), columns.clip(0, FRAME - 1)] | ~inside
         return photo
@@ -212,13 +225,12 @@ class Placement:
         The photo is RGB. Raises as `frame_mask`.
         """
         small, step = ~self.frame_mask(mask), self.size / FRAME
-        hole = ~mask
-        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+        left, top, right, bottom = hole_box(mask)  # type: ignore[misc]  # there is a hole
         blend = blend and not self.exact
         room = blending.margin(step) if blend else 0
-        left, top = max(0, int(columns[0]) - room), max(0, int(rows[0]) - room)
-        right, bottom = min(photo.width, int(columns[-1]) + 1 + room), min(photo.height, int(rows[-1]) + 1 + room)
-        region, hole = np.asarray(photo.crop((left, top, right, bottom))), hole[top:bottom, left:right]
+        left, top = max(0, left - room), max(0, top - room)
+        right, bottom = min(photo.width, right + room), min(photo.height, bottom + room)
+        region, hole = np.asarray(photo.crop((left, top, right, bottom))), ~mask[top:bottom, left:right]
         fill: np.ndarray = np.asarray(frame).astype(np.float32)
         if blend:
             fill = blending.extend(fill, small)
@@ -234,6 +246,12 @@ class Placement:
         result = photo.copy()
         result.paste(Image.fromarray(pixels), (left, top))
         return result
+
+
+def hole_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The box around the hole of a mask, True = keep: left, top, right, bottom; None where there is no hole."""
+    rows, columns = np.flatnonzero(~mask.all(1)), np.flatnonzero(~mask.all(0))
+    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(rows) else None
 
 
 def pixel_matrix(matrix: np.ndarray, samples: int = 1) -> np.ndarray:

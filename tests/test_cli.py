@@ -13,6 +13,7 @@ from PIL import Image
 
 from csi_demo import masks
 from csi_demo.cli import main
+from csi_demo.faces import Placement, open_photo
 
 FRAME = str(Path(__file__).parents[1] / "examples" / "astronaut.png")
 
@@ -75,6 +76,46 @@ def test_a_photo_of_any_size_with_a_painted_mask(tmp_path: Path):
     (raw,) = complete(tmp_path / "raw", *words, "--no-blend", photo=str(tmp_path / "photo.jpg"))
     assert np.array_equal(raw[keep], before[keep])
     assert not np.array_equal(raw, filled)
+
+
+def upright(astronaut: Image.Image, file: Path) -> list[str]:
+    astronaut.save(file, "PNG")
+    return []
+
+
+def turned(astronaut: Image.Image, file: Path) -> list[str]:
+    """As a camera held on its side stores it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    astronaut.transpose(Image.Transpose.ROTATE_90).save(file, "PNG", exif=exif)
+    return []
+
+
+def group(astronaut: Image.Image, file: Path) -> list[str]:
+    """The second of three, the first of whom is larger."""
+    party = Image.new("RGB", (1500, 700), (120, 130, 140))
+    for corner, size in (((0, 0), 512), ((520, 20), 680), ((1210, 300), 280)):
+        party.paste(astronaut.resize((size, size), Image.Resampling.LANCZOS), corner)
+    party.save(file, "PNG")
+    return ["--face", "2"]
+
+
+@pytest.mark.parametrize("stored", [upright, turned, group])
+def test_the_mouth_of_a_512x512_portrait_is_filled(astronaut: Image.Image, tmp_path: Path, stored):
+    words = stored(astronaut, tmp_path / "photo.png")
+    (filled,) = complete(tmp_path / "out", "--mask", "mouth", *words, photo=str(tmp_path / "photo.png"))
+    photo = open_photo(tmp_path / "photo.png")
+    before = np.asarray(photo)
+    assert np.array_equal(before[:512, :512], np.asarray(astronaut)), "the portrait stands upright in the corner"
+    assert filled.shape == before.shape == ((700, 1500, 3) if stored is group else (512, 512, 3))
+    place = json.loads((tmp_path / "out" / "run.json").read_text())["placement"]
+    placement = Placement(*(place[name] for name in ("x", "y", "size", "angle")))
+    hole = ~placement.photo_mask(masks.family("mouth"), photo.size)
+    assert np.array_equal(filled[~hole], before[~hole])
+    assert (filled[hole] != before[hole]).any(1).mean() > 0.9
+    rows, columns = np.nonzero(hole)
+    assert 115 < rows.min() < 137 < 147 < rows.max() < 175, "her mouth"
+    assert 185 < columns.min() < 210 < 238 < columns.max() < 265, "her mouth"
 
 
 @pytest.fixture

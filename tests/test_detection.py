@@ -17,7 +17,7 @@ from csi_demo.complete import complete_photo, fit_mask, place_frame
 from csi_demo.detection import find_faces
 from csi_demo.faces import Placement
 
-COLLINS = np.array([(207.0, 101.0), (244.0, 101.5)])  # her eyes in the astronaut's 512x512 photo
+COLLINS = np.array([(203.4, 101.0), (247.0, 103.4)])  # her eyes in the astronaut's 512x512 photo
 
 
 def eye_error(found: Placement, eyes: np.ndarray) -> float:
@@ -96,14 +96,16 @@ def test_complete_photo_fills_the_face_that_was_found(astronaut: Image.Image):
     assert not mask[137:147, 210:238].any(), "her mouth"
 
 
-def test_twelve_megapixels_are_quick(astronaut: Image.Image):
-    photo = astronaut.resize((4000, 3000), Image.Resampling.BICUBIC, box=(0, 0, 512, 384))
+@pytest.mark.parametrize("box", [(0, 0, 512, 384), (110, 10, 350, 190)], ids=["a portrait", "a face as large as it"])
+@pytest.mark.parametrize("hole", ["mouth", "full"])
+def test_twelve_megapixels_are_quick(astronaut: Image.Image, box: tuple[int, int, int, int], hole: str):
+    photo = astronaut.resize((4000, 3000), Image.Resampling.BICUBIC, box=box)
     find_faces(astronaut)  # weights and cascade are loaded
     began = time.perf_counter()
     placement = find_faces(photo)[0]
-    mask, _ = fit_mask("mouth", placement, photo.size)
+    mask, _ = fit_mask(hole, placement, photo.size)
     placement.paste(photo, mask, placement.frame(photo))
-    assert time.perf_counter() - began < 15.0  # 1 s on an idle core; a busy machine may take longer
+    assert time.perf_counter() - began < 15.0  # 0.5 to 1.3 s on two idle cores; a busy machine may take longer
 
 
 def test_accuracy_on_turned_and_scaled_pictures(whole_pictures: Path):

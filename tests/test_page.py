@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import shutil
@@ -11,7 +12,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,11 +89,11 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
+@contextmanager
+def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     """A fresh page with its sliders drawn; afterwards nothing may have failed or gone to another host."""
     faults: list[str] = []
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = browser.new_page(**options)
     page.set_default_timeout(PATIENCE)
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -104,6 +107,21 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     yield page
     page.close()
     assert faults == []
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """The page on a desk."""
+    with opened(browser, url, viewport={"width": 1280, "height": 900}) as page:
+        yield page
+
+
+@pytest.fixture
+def phone(browser: Browser, url: str) -> Iterator[Page]:
+    """The page in a hand, in the dark."""
+    size = {"width": 390, "height": 844}
+    with opened(browser, url, viewport=size, has_touch=True, is_mobile=True, color_scheme="dark") as page:
+        yield page
 
 
 def set_number(page: Page, control: str, value: float) -> None:
@@ -132,13 +150,18 @@ def upload(page: Page, file: Path) -> str:
     return after(page, lambda: page.set_input_files("#painter [data-pick=open]", file))
 
 
-def paint(page: Page, points: list[tuple[float, float]]) -> None:
-    """A stroke through points of the canvas, from 0 to 1."""
+def on_canvas(page: Page, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points of the canvas, from 0 to 1, in the window."""
     canvas = page.locator("#painter canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box
-    spots = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+
+
+def paint(page: Page, points: list[tuple[float, float]]) -> None:
+    """A stroke of the mouse through points of the canvas, from 0 to 1."""
+    spots = on_canvas(page, points)
     page.mouse.move(*spots[0])
     page.mouse.down()
     for spot in spots[1:]:
@@ -219,6 +242,116 @@ def test_seed_sliders_and_reset_on_an_aligned_frame(page: Page) -> None:
     smooth = page.locator("#pictures .csi-after").get_attribute("src") or ""
     page.click("#look label:has-text('Crisp')")
     expect(page.locator("#pictures .csi-after")).not_to_have_attribute("src", smooth)
+
+
+def touch(page: Page, strokes: list[list[tuple[float, float]]]) -> None:
+    """Fingers that go down one after another, move together and go up together; points of the canvas, from 0 to 1."""
+    fingers = [on_canvas(page, points) for points in strokes]
+    browser = page.context.new_cdp_session(page)
+
+    def send(kind: str, spots: list[tuple[float, float]]) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(spots)]
+        browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    for count in range(1, len(fingers) + 1):
+        send("touchStart", [finger[0] for finger in fingers[:count]])
+    for spots in zip(*(finger[1:] for finger in fingers), strict=True):
+        send("touchMove", list(spots))
+    send("touchEnd", [])
+
+
+def test_fingers_paint_on_a_phone(phone: Page) -> None:
+    assert "dark" in (phone.locator("body").get_attribute("class") or "")
+    expect(phone.locator("#painter [data-act=camera]")).to_be_visible()
+    empty = after(phone, lambda: phone.click("#painter [data-act=clear]"))
+    # The portrait's face lies around (0.44, 0.2) of the photo.
+    stroke = [(0.44, 0.16), (0.44, 0.18), (0.44, 0.24)]
+    on_canvas(phone, stroke)  # in sight
+    top = phone.evaluate("scrollY")
+    painted = after(phone, lambda: touch(phone, [stroke]))
+    assert phone.evaluate("scrollY") == top, "the page scrolled under the finger"
+    assert after(phone, lambda: phone.click("#painter [data-act=undo]")) == empty
+    touch(phone, [stroke, [(0.6, y) for _, y in stroke]])  # two fingers do not paint
+    assert after(phone, lambda: touch(phone, [stroke])) == painted
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    filled(phone)
+
+
+def test_a_pen_paints_and_the_eraser_takes_paint_away(page: Page) -> None:
+    empty = after(page, lambda: page.click("#painter [data-act=clear]"))
+    browser, spots = page.context.new_cdp_session(page), on_canvas(page, [(0.42, 0.26), (0.46, 0.27)])
+
+    def pen() -> None:
+        for kind, (x, y) in zip(("mousePressed", "mouseMoved", "mouseReleased"), (*spots, spots[-1]), strict=True):
+            about = {"pointerType": "pen", "button": "left", "buttons": 1, "clickCount": 1, "force": 0.5}
+            browser.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **about})
+
+    page.evaluate("document.addEventListener('pointerdown', (event) => { window.kind = event.pointerType; }, true)")
+    painted = after(page, pen)
+    assert page.evaluate("window.kind") == "pen"
+    page.click("#painter [data-tool=erase]")
+    page.locator("#painter .csi-size input").fill("40")
+    some = after(page, lambda: paint(page, [(0.36, 0.26), (0.40, 0.26)]))
+    assert some not in (painted, empty)
+    assert after(page, lambda: paint(page, [(0.36, 0.26), (0.5, 0.27)])) == empty
+    assert after(page, lambda: page.click("#painter [data-act=undo]")) == some
+    assert after(page, lambda: page.click("#painter [data-act=undo]")) == painted
+
+
+# A file of these base64 characters, as a paste brings it.
+PASTE = """(data) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([bytes], "image.png", {type: "image/png"}));
+  document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_photos_are_dropped_and_pasted(page: Page) -> None:
+    browser, (spot,) = page.context.new_cdp_session(page), on_canvas(page, [(0.5, 0.5)])
+    dragged = {"items": [], "files": [str(ROOT / "examples" / "face-1.png")], "dragOperationsMask": 1}
+
+    def drag(kind: str) -> None:
+        browser.send("Input.dispatchDragEvent", {"type": kind, "x": spot[0], "y": spot[1], "data": dragged})
+
+    drag("dragEnter")
+    drag("dragOver")
+    expect(page.locator("#painter .csi-drop")).to_be_visible()
+    dropped = after(page, lambda: drag("drop"))
+    expect(page.locator("#painter .csi-drop")).to_be_hidden()
+    data = base64.b64encode((ROOT / "examples" / "astronaut.png").read_bytes()).decode()
+    pasted = after(page, lambda: page.evaluate(PASTE, data))
+    assert pasted != dropped
+    assert preset(page, "Mouth") != pasted
+    filled(page)
+    shown = page.locator("#pictures .csi-wipe").bounding_box()
+    assert shown
+    assert shown["width"] == shown["height"] == 384, "a small photo is shown enlarged"
+    before, result = np.asarray(Image.open(ROOT / "examples" / "astronaut.png")), downloaded(page)
+    assert result.shape == before.shape
+    changed = (before != result).any(-1)
+    assert changed[44:58, 20:44].any()
+    changed[44:58, 20:44] = False
+    assert not changed.any()
+
+
+def test_the_second_face_of_a_group_is_filled(page: Page, tmp_path: Path) -> None:
+    group = Image.new("RGB", (1100, 600), (120, 130, 140))
+    portrait = Image.open(PORTRAIT)
+    corners = {300: (20, 200), 512: (330, 30), 230: (850, 100)}
+    for size, corner in corners.items():
+        group.paste(portrait.resize((size, size), Image.Resampling.LANCZOS), corner)
+    group.save(tmp_path / "party.png")
+    first = upload(page, tmp_path / "party.png")
+    expect(page.locator("#painter .csi-say")).to_contain_text("3 faces were found")
+    assert after(page, lambda: page.click("#face label:has-text('2')")) != first
+    preset(page, "Mouth")
+    filled(page)
+    before, result = np.asarray(group), downloaded(page)
+    rows, columns = np.nonzero((result != before).any(-1))
+    # The portrait's mouth lies around (0.44, 0.28) of it; the second largest face is that of the left one.
+    assert 20 + 0.36 * 300 < columns.min() < columns.max() < 20 + 0.52 * 300
+    assert 200 + 0.22 * 300 < rows.min() < rows.max() < 200 + 0.34 * 300
 
 
 def test_keys_paint_and_escape_cancels(page: Page) -> None:

@@ -57,10 +57,10 @@ CSS = (
 .csi-crisp.csi-tiles img, .csi-crisp.csi-frames img { image-rendering: pixelated; }
 .csi-result { display: grid; gap: 12px; }
 .csi-big { margin: 0; min-width: 0; }
-.csi-wipe { position: relative; width: fit-content; max-width: 100%; margin: 0 auto; overflow: hidden;
-  border-radius: var(--radius-lg); }
+.csi-wipe { position: relative; width: fit-content; min-width: min(384px, 100%); max-width: 100%; margin: 0 auto;
+  overflow: hidden; border-radius: var(--radius-lg); }
 .csi-wipe img { display: block; margin: 0; max-width: 100%; width: auto; height: auto; max-height: 600px;
-  min-width: min(384px, 100%); object-fit: contain; border-radius: 0; }
+  min-width: 100%; object-fit: contain; border-radius: 0; }
 .csi-frames .csi-wipe img { width: 480px; }
 .csi-wipe .csi-after { position: absolute; inset: 0; width: 100% !important; height: 100%; max-height: none;
   clip-path: inset(0 0 0 var(--cut)); }
@@ -82,8 +82,8 @@ CSS = (
 .csi-strip img { display: block; width: 100%; aspect-ratio: 1; margin: 0 0 3px; object-fit: contain; }
 .csi-strip button:focus-visible, .csi-examples button:focus-visible { outline: 3px solid var(--color-accent);
   outline-offset: 2px; }
-.csi-examples { display: flex; flex-wrap: wrap; gap: 8px; }
-.csi-examples button { display: flex; align-items: center; gap: 10px; padding: 4px 12px 4px 4px; font-size: .85rem;
+.csi-examples { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
+.csi-examples button { display: flex; align-items: center; gap: 10px; padding: 4px 8px 4px 4px; font-size: .85rem;
   text-align: left; color: var(--body-text-color); background: var(--block-background-fill); cursor: pointer;
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }
 .csi-examples button:hover { border-color: var(--color-accent); }
