@@ -134,6 +134,7 @@ input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color) !i
   .csi-tiles:has(> :only-child) { grid-template-columns: 1fr; }
   #pair { grid-template-columns: 130px minmax(0, 1fr); gap: 12px; }
   #place .form { grid-template-columns: 1fr 1fr; }
+  #run button { font-size: .95rem; }
 }
 """
     + painter.CSS
