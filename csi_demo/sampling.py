@@ -28,12 +28,14 @@ def to_precision(model: CSI, dtype: torch.dtype) -> CSI:
     return model
 
 
-def frozen_noise(model: CSI, seeds: Sequence[int], height: int, width: int) -> Tensor:
+def frozen_noise(
+    model: CSI, seeds: Sequence[int], height: int, width: int, truncation: float = logistic_mixture.TRUNCATION
+) -> Tensor:
     """Pixel noise (n, H, W, K + 3), row k from seeds[k] alone; see `logistic_mixture.noise`."""
     rows = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        rows.append(logistic_mixture.noise(generator, height, width, model.config.mixtures))
+        rows.append(logistic_mixture.noise(generator, height, width, model.config.mixtures, truncation))
     return torch.stack(rows)
 
 

@@ -17,13 +17,14 @@ from ..sampling import frozen_noise, sample_pixels, to_precision
 from .base import Control, Method, Number, Step, check_all, check_inputs, keep_observed
 
 LIMIT = 3.0  # of a latent's value; the prior's standard deviation is 1
+TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
 
 
 def _latent_control(index: int, strength: float | None) -> Control:
-    text = f"Latent {index}, in standard deviations of its prior."
+    text = "In standard deviations of its prior."
     if strength is not None:
-        text += f" From -2.5 to +2.5 it changes the mean hole pixel by {strength:.2f}, of a range of 2."
+        text = f"From -2.5 to 2.5 it moves the hole's pixels by {strength:.2f} of 2."
     return Control(f"z{index}", f"z{index}", -LIMIT, LIMIT, None, text)
 
 
@@ -38,9 +39,17 @@ class CSIMethod(Method):
             0.0,
             10.0,
             1.0,
-            "How far samples stray from the likeliest latents: 0 is the posterior mean, 1 a draw from the posterior, "
-            "more gives more variety than the model believes in.",
+            "0: the likeliest latents; 1: drawn from the posterior; more: more variety than the model believes in.",
             step=0.5,
+        ),
+        Control(
+            "truncation",
+            "Detail",
+            0.1,
+            8.0,
+            TRUNCATION,
+            "How far a pixel may stray from its mean, in scales: less is smoother, more brings detail and slips. "
+            "The paper's is 1.",
         ),
     )
 
@@ -97,15 +106,20 @@ class CSIMethod(Method):
     ) -> Iterator[Step]:
         check_inputs(image, mask, seeds)
         values = check_all(self.controls, controls, "control of csi")
-        spread = self.check_options(options)["spread"]
-        return self._complete(image, mask, tuple(seeds), values, spread)
+        return self._complete(image, mask, tuple(seeds), values, self.check_options(options))
 
     def _complete(
-        self, image: Tensor, mask: Tensor, seeds: tuple[int, ...], values: dict[str, float], spread: float
+        self,
+        image: Tensor,
+        mask: Tensor,
+        seeds: tuple[int, ...],
+        values: dict[str, float],
+        options: dict[str, float],
     ) -> Iterator[Step]:
         began = time.perf_counter()
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
-        for images, progress, bits in self.fill(image, mask, self.latents(image, mask, seeds, values, spread), seeds):
+        z = self.latents(image, mask, seeds, values, options["spread"])
+        for images, progress, bits in self.fill(image, mask, z, seeds, options["truncation"]):
             info: dict[str, Any] = {}
             if bits is not None:
                 figures = [{"bits per dim": value} for value in bits.tolist()]
@@ -114,14 +128,14 @@ class CSIMethod(Method):
 
     @torch.inference_mode()
     def fill(
-        self, image: Tensor, mask: Tensor, z: Tensor, seeds: Sequence[int]
+        self, image: Tensor, mask: Tensor, z: Tensor, seeds: Sequence[int], truncation: float = TRUNCATION
     ) -> Iterator[tuple[Tensor, float, Tensor | None]]:
         """Draws the hole once for every row of latents (n, z), with the pixel noise of seeds[k].
 
         Yields pictures (n, 3, H, W), progress and, on the last step, the bits per dim (n,) of what was drawn.
         """
         x, masks, biases = self._conditions(image, mask, z)
-        noise = frozen_noise(self.model, seeds, *image.shape[2:]).to(self.precision)
+        noise = frozen_noise(self.model, seeds, *image.shape[2:], truncation=truncation).to(self.precision)
         for drawn, progress in sample_pixels(self.model, x, masks, biases, noise):
             bits = hole_bits(self.model, drawn, masks, biases) if progress == 1.0 else None
             yield keep_observed(image, mask, drawn.to(image.dtype)), progress, bits

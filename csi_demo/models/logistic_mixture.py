@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 HALF_STEP = 1.0 / 255.0
 MIN_LOG_SCALE = -7.0
-# Sampling is truncated to one scale around a component's mean (CSI, appendix A.2).
-TRUNCATION = 1.0 / (1.0 + math.e)
+TRUNCATION = 1.0  # scales that a drawn channel strays from its mean, at most (CSI, appendix A.2)
 
 
 def channels(components: int) -> int:
@@ -69,15 +68,19 @@ def log_prob(x: Tensor, params: Tensor) -> Tensor:
     return torch.logsumexp(log_level.sum(-2) + F.log_softmax(logits, -1), -1)
 
 
-def noise(generator: torch.Generator, height: int, width: int, components: int) -> Tensor:
+def noise(
+    generator: torch.Generator, height: int, width: int, components: int, truncation: float = TRUNCATION
+) -> Tensor:
     """The frozen noise of one sample: (H, W, K + 3), K Gumbel variates for the component and 3 truncated logistic ones.
 
-    Logistic variates are ``logit(u)`` with u uniform in [1/(1+e), 1 - 1/(1+e)], hence within [-1, 1].
+    Logistic variates are ``logit(u)`` with u uniform in [t, 1 - t], t = 1 / (1 + exp(truncation)), hence within
+    +-truncation.
     """
     u = torch.rand((height, width, components + 3), generator=generator, dtype=torch.float64)
     u = u.clamp(1e-12, 1.0 - 1e-12)
     gumbel = -torch.log(-torch.log(u[..., :components]))
-    logistic = torch.logit(TRUNCATION + (1.0 - 2.0 * TRUNCATION) * u[..., components:])
+    tail = 1.0 / (1.0 + math.exp(truncation))
+    logistic = torch.logit(tail + (1.0 - 2.0 * tail) * u[..., components:])
     return torch.cat((gumbel, logistic), -1)
 
 

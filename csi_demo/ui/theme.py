@@ -45,6 +45,9 @@ CSS = (
   grid-template-areas: "subject results" "steer results"; grid-template-rows: auto 1fr; gap: 24px; align-items: start; }
 #board > * { min-width: 0 !important; width: 100%; }
 #subject { grid-area: subject; } #results { grid-area: results; } #steer { grid-area: steer; }
+#steer .form { display: grid !important; grid-template-columns: repeat(2, minmax(0, 1fr)); }
+#steer .form { background: var(--block-background-fill); }
+#steer .form > * { min-width: 0 !important; }
 #pair { display: grid !important; grid-template-columns: 210px minmax(0, 1fr); gap: 16px; align-items: start; }
 #pair > * { min-width: 0 !important; }
 #place .form { display: grid !important; grid-template-columns: repeat(4, minmax(0, 1fr)); width: 100%; }
@@ -82,8 +85,9 @@ CSS = (
 .csi-strip img { display: block; width: 100%; aspect-ratio: 1; margin: 0 0 3px; object-fit: contain; }
 .csi-strip button:focus-visible, .csi-examples button:focus-visible { outline: 3px solid var(--color-accent);
   outline-offset: 2px; }
-.csi-examples { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
-.csi-examples button { display: flex; align-items: center; gap: 10px; padding: 4px 8px 4px 4px; font-size: .85rem;
+.csi-examples { display: flex; gap: 8px; overflow-x: auto; padding: 4px 4px 8px; scroll-snap-type: x proximity; }
+.csi-examples button { flex: 0 0 170px; scroll-snap-align: start; display: flex; align-items: center; gap: 10px;
+  padding: 4px 8px 4px 4px; font-size: .85rem;
   text-align: left; color: var(--body-text-color); background: var(--block-background-fill); cursor: pointer;
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); }
 .csi-examples button:hover { border-color: var(--color-accent); }
@@ -134,6 +138,7 @@ input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color) !i
   .csi-tiles:has(> :only-child) { grid-template-columns: 1fr; }
   #pair { grid-template-columns: 130px minmax(0, 1fr); gap: 12px; }
   #place .form { grid-template-columns: 1fr 1fr; }
+  #steer .form { grid-template-columns: minmax(0, 1fr); }
   #run button { font-size: .95rem; }
 }
 """
