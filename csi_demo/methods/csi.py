@@ -135,7 +135,8 @@ class CSIMethod(Method):
         Yields pictures (n, 3, H, W), progress and, on the last step, the bits per dim (n,) of what was drawn.
         """
         x, masks, biases = self._conditions(image, mask, z)
-        noise = frozen_noise(self.model, seeds, *image.shape[2:], truncation=truncation).to(self.precision)
+        height, width = image.shape[2:]
+        noise = frozen_noise(self.model, seeds, height, width, truncation).to(self.precision)
         for drawn, progress in sample_pixels(self.model, x, masks, biases, noise):
             bits = hole_bits(self.model, drawn, masks, biases) if progress == 1.0 else None
             yield keep_observed(image, mask, drawn.to(image.dtype)), progress, bits
