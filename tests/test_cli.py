@@ -58,6 +58,13 @@ def test_a_latent_changes_the_fill_and_nothing_else(tmp_path: Path):
     assert 0 < run["info"]["bits_per_dim"][0] < 8
 
 
+def test_less_truncation_brings_more_detail(tmp_path: Path):
+    words = ("--aligned", "--mask", "bottom", "--set", "spread=0")
+    fills = [complete(tmp_path / value, *words, "--set", f"truncation={value}")[0] for value in ("0.1", "8")]
+    rough = [np.abs(np.diff(fill[32:].astype(int), axis=1)).mean() for fill in fills]
+    assert rough[1] > 1.5 * rough[0]
+
+
 def test_a_photo_of_any_size_with_a_painted_mask(tmp_path: Path):
     photo = Image.open(FRAME).convert("RGB").resize((300, 200), Image.Resampling.BICUBIC)
     photo.save(tmp_path / "photo.jpg", quality=95)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from csi_demo.models import logistic_mixture as lm
@@ -105,6 +106,14 @@ def test_samples_follow_the_mixture_weights_and_the_channel_coefficients():
     drawn = lm.sample(p[None].expand(64, 64, -1), noise)
     assert abs((drawn[..., 0] > 0).double().mean() - 0.8) < 0.03
     assert (drawn[..., 1] - drawn[..., 0]).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("truncation", [0.5, 1.0, 3.0])
+def test_logistic_noise_is_truncated_where_it_is_told(truncation: float):
+    noise = lm.noise(torch.Generator().manual_seed(0), 64, 64, 1, truncation)[..., 1:]
+    assert noise.abs().max() <= truncation + 1e-9
+    assert noise.abs().max() > 0.98 * truncation
+    assert noise.mean().abs() < 0.05 * truncation
 
 
 def test_noise_of_a_seed_does_not_depend_on_what_else_is_drawn():
