@@ -17,7 +17,7 @@ from PIL import Image, ImageFont
 from csi_demo import methods
 from csi_demo.methods import CompletionError, Control, Step
 from csi_demo.methods.base import keep_observed, toggle
-from csi_demo.ui import comparison, engine, handlers, render
+from csi_demo.ui import comparison, engine, filling, handlers, render, results
 from csi_demo.ui.comparison import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, PageError
 
@@ -69,17 +69,17 @@ def two(monkeypatch: pytest.MonkeyPatch) -> dict[str, PlainMethod]:
     for module in ("csi_demo.methods", "csi_demo.complete"):
         monkeypatch.setattr(f"{module}.load_method", load)
     monkeypatch.setattr("csi_demo.methods.REGISTRY", {name: ("", one.label) for name, one in known.items()})
-    monkeypatch.setattr("csi_demo.ui.handlers.SECONDS_BETWEEN_UPDATES", 0.0)
+    monkeypatch.setattr("csi_demo.ui.filling.SECONDS_BETWEEN_UPDATES", 0.0)
     return known
 
 
 def run_fill(name: str, start: Any = None, values: tuple[Any, ...] = ()) -> list[Any]:
-    return list(handlers.fill(name, painting(a_photo()), "Crisp", handlers.IN_FRAME, start, 0, 1, *values))
+    return list(filling.fill(name, painting(a_photo()), "Crisp", results.IN_FRAME, start, 0, 1, *values))
 
 
 def run_compare(name: str = "plain", start: Any = None, values: tuple[Any, ...] = (), what: str | None = None) -> Any:
     what = what or painting(a_photo())
-    return handlers.compare(name, what, "Crisp", handlers.IN_PHOTO, start, 7, *values)
+    return filling.compare(name, what, "Crisp", results.IN_PHOTO, start, 7, *values)
 
 
 def tiles(*counts: int) -> list[Tile]:
@@ -199,10 +199,10 @@ def test_switches_and_whole_numbers_are_drawn_and_count_when_moved(two: dict[str
     assert "For tests." in note
     values: list[Any] = [0.0] * len(slots)
     values[MAX_CONTROLS], values[MAX_CONTROLS + MAX_OPTION_SLIDERS] = 25, False
-    list(handlers.fill("searching", what, "Crisp", handlers.IN_FRAME, start, 0, 1, *values))
+    list(filling.fill("searching", what, "Crisp", results.IN_FRAME, start, 0, 1, *values))
     assert two["searching"].calls == [({}, {"steps": 25.0, "blend": 0.0})]
     values[MAX_CONTROLS], values[MAX_CONTROLS + MAX_OPTION_SLIDERS] = 10, True
-    list(handlers.fill("searching", what, "Crisp", handlers.IN_FRAME, start, 0, 1, *values))
+    list(filling.fill("searching", what, "Crisp", results.IN_FRAME, start, 0, 1, *values))
     assert two["searching"].calls[1] == ({}, {})
     assert [slot["value"] for slot in handlers.reset_sliders(start) if "value" in slot] == [10, True]
 
@@ -215,7 +215,7 @@ def test_loss_and_other_pictures_are_shown_on_the_way_and_at_the_end(two: dict[s
     view, status, key, *_ = updates[-1]
     assert "G(z)" in view
     assert "Loss: 10.00." in status
-    sample = handlers.finished_result(key).samples[0]
+    sample = results.finished_result(key).samples[0]
     assert len(sample.frames) == 11
     assert np.array_equal(np.asarray(sample.beside["G(z)"])[0, 0], [191] * 3)
 
@@ -230,7 +230,7 @@ def test_what_diverges_leaves_one_line_and_the_last_good_step(two: dict[str, Pla
     assert every["interactive"]
     assert not halt["interactive"]
     assert not any(button["interactive"] for button in following)
-    assert "loss 15.00" in handlers.show_result(key, "Crisp", handlers.IN_FRAME)
+    assert "loss 15.00" in results.show_result(key, "Crisp", results.IN_FRAME)
     two["searching"] = Searching(broken=0)
     assert "gave up" in run_fill("searching")[-1][1]
 
@@ -246,13 +246,13 @@ def test_all_methods_run_on_one_hole_and_seed(two: dict[str, PlainMethod]) -> No
     assert "waits" in running
     view, status, key, *_ = updates[-1]
     assert "Compared 2 methods" in status
-    result = handlers.finished_result(key)
+    result = results.finished_result(key)
     assert [(sample.method, sample.seed) for sample in result.samples] == [("Plain", 7), ("Searching", 7)]
     for said in ("Plain", "1.25 s", "bits per dim 3.50", "Searching", "0.50 s", "loss 10.00", "With the hole"):
         assert said in view
-    handlers.choose_sample(key, handlers.gr.EventData(None, {"index": 1}))
+    results.choose_sample(key, handlers.gr.EventData(None, {"index": 1}))
     hole = ~result.photo.view_place.frame_mask(result.mask)
-    assert (np.asarray(handlers.finished_result(key).full())[hole] == 191).all()
+    assert (np.asarray(results.finished_result(key).full())[hole] == 191).all()
     shares = [float(line.split('valuenow="')[1].split('"')[0]) for _, line, *_ in updates[:-1]]
     assert shares == sorted(shares)
 
@@ -262,7 +262,7 @@ def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, Plain
     monkeypatch.setattr("csi_demo.methods.REGISTRY", labels)
     two["searching"] = Searching(broken=4)
     view, status, key, *_ = list(run_compare())[-1]
-    result = handlers.finished_result(key)
+    result = results.finished_result(key)
     assert [sample.method for sample in result.samples] == ["Searching", "Plain"]
     assert "Missing gave up: The model could not be loaded" in status
     assert "Searching gave up: its loss is not finite." in status
@@ -281,9 +281,9 @@ def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMet
     updates.close()
     assert two[name].closed
     assert len(two["searching"].calls) == (name == "searching")
-    assert "Stopped at" in handlers.stop(key)[0]
-    assert "csi-tiles" in handlers.show_result(key, "Crisp", handlers.IN_PHOTO)
-    assert "no longer here" in handlers.save_strip(key, "Crisp")[0]
+    assert "Stopped at" in filling.stop(key)[0]
+    assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO)
+    assert "no longer here" in results.save_strip(key, "Crisp")[0]
 
 
 def test_a_result_is_saved_as_a_strip_and_an_animation(
@@ -295,8 +295,8 @@ def test_a_result_is_saved_as_a_strip_and_an_animation(
         (run_fill("searching"), "fills-seed-0", 3, 11),
     ):
         key = list(updates)[-1][2]
-        _, strip = handlers.save_strip(key, "Smooth")
-        _, moving = handlers.save_animation(key, "Smooth")
+        _, strip = results.save_strip(key, "Smooth")
+        _, moving = results.save_animation(key, "Smooth")
         assert strip.endswith(f"csi-{kind}.png")
         assert moving.endswith(f"csi-{kind}.gif")
         with Image.open(strip) as picture:
@@ -305,14 +305,14 @@ def test_a_result_is_saved_as_a_strip_and_an_animation(
         with Image.open(moving) as picture:
             assert 11 <= getattr(picture, "n_frames", 1) <= frames
             assert picture.width == 12 + (tiles_shown - 1) * (GIF_SIDE + 12)
-    assert "no longer here" in handlers.save_animation("gone", "Crisp")[0]
+    assert "no longer here" in results.save_animation("gone", "Crisp")[0]
 
 
 def test_bad_numbers_stop_a_comparison_before_it_begins(two: dict[str, PlainMethod]) -> None:
-    updates = list(handlers.compare("plain", painting(a_photo()), "Crisp", handlers.IN_PHOTO, None, -1))
+    updates = list(filling.compare("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, None, -1))
     assert "The seed is a whole" in updates[-1][1]
     with pytest.raises(PageError):
-        handlers.finished_result(updates[-1][2])
+        results.finished_result(updates[-1][2])
     assert two["plain"].calls == []
 
 

@@ -17,7 +17,7 @@ from csi_demo import masks
 from csi_demo.faces import Placement
 from csi_demo.methods import ControlError, Method
 from csi_demo.methods.csi import CSIMethod
-from csi_demo.ui import engine, handlers, painter, photo, render
+from csi_demo.ui import engine, filling, handlers, painter, photo, render, results, subject
 from csi_demo.ui.blocks import build, launch_options
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
 from csi_demo.ui.examples import FOLDER, all_examples
@@ -64,7 +64,7 @@ def test_orientation_is_applied_and_a_result_has_no_metadata(method: PlainMethod
     shown = a_photo(file_of(noise(40, 30), "PNG", exif=exif))
     assert shown.size == (30, 40)
     key = run_fill(what=painting(shown))[-1][2]
-    assert not Image.open(io.BytesIO(render.png(handlers.finished_result(key).full()))).getexif()
+    assert not Image.open(io.BytesIO(render.png(results.finished_result(key).full()))).getexif()
 
 
 def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainMethod, tmp_path, monkeypatch) -> None:
@@ -73,7 +73,7 @@ def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainM
     shown = a_photo(file_of(picture))
     assert shown.view.size == (1600, 1000)
     key = run_fill(what=painting(shown))[-1][2]
-    _, path = handlers.save(key)
+    _, path = results.save(key)
     with Image.open(path) as saved:
         before, after = np.asarray(picture), np.asarray(saved)
     changed = (before != after).any(-1)
@@ -86,8 +86,8 @@ def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainM
 def test_a_result_becomes_the_photo(method: PlainMethod) -> None:
     shown = a_photo(file_of(noise(300, 200)))
     key = run_fill(what=painting(shown))[-1][2]
-    handlers.choose_sample(key, handlers.gr.EventData(None, {"index": 1}))
-    result = handlers.finished_result(key)
+    results.choose_sample(key, handlers.gr.EventData(None, {"index": 1}))
+    result = results.finished_result(key)
     assert result.chosen == 1
     status, scene, *_ = handlers.use_result(key)
     chained = photo.kept(json.loads(scene)["photo"])
@@ -95,7 +95,7 @@ def test_a_result_becomes_the_photo(method: PlainMethod) -> None:
     assert chained.place == shown.place
     assert np.array_equal(np.asarray(chained.full()), np.asarray(result.full()))
     assert "no longer here" in handlers.use_result("gone")[0]
-    assert "no longer here" in handlers.save(None)[0]
+    assert "no longer here" in results.save(None)[0]
 
 
 def test_faces_are_offered_and_the_frame_moves(faces: list[Placement]) -> None:
@@ -130,18 +130,18 @@ def test_photos_are_not_shared() -> None:
 
 
 def test_slider_positions_lie_on_the_grid() -> None:
-    assert handlers.on_grid(SMILE, 0.7321) == 0.7
-    assert handlers.on_grid(SMILE, 9.0) == 3.0
-    assert handlers.on_grid(GLASSES, None) == 0.5
+    assert subject.on_grid(SMILE, 0.7321) == 0.7
+    assert subject.on_grid(SMILE, 9.0) == 3.0
+    assert subject.on_grid(GLASSES, None) == 0.5
 
 
 def test_only_moved_sliders_count() -> None:
     start = {"smile": 0.7, "glasses": 0.5}
-    assert handlers.moved((SMILE, GLASSES), start, (0.7, 0.5, 0.0)) == {}
-    assert handlers.moved((SMILE, GLASSES), start, (0.8, 0.5)) == {"smile": 0.8}
-    assert handlers.moved((SMILE, GLASSES), start, (0.70001, 1.0)) == {"glasses": 1.0}
+    assert subject.moved((SMILE, GLASSES), start, (0.7, 0.5, 0.0)) == {}
+    assert subject.moved((SMILE, GLASSES), start, (0.8, 0.5)) == {"smile": 0.8}
+    assert subject.moved((SMILE, GLASSES), start, (0.70001, 1.0)) == {"glasses": 1.0}
     with pytest.raises(ControlError, match="smile=4"):
-        handlers.moved((SMILE, GLASSES), start, (4.0, 0.5))
+        subject.moved((SMILE, GLASSES), start, (4.0, 0.5))
 
 
 def test_crisp_keeps_pixels_smooth_blends_them() -> None:
@@ -186,7 +186,7 @@ def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMetho
     updates = run_fill(start, sliders, what=what)
     assert method.calls == [({"smile": 2.0}, {})]
     pictures, status, key, go, every, halt, *following = updates[-1]
-    result = handlers.finished_result(key)
+    result = results.finished_result(key)
     assert "Filled 2 samples in 1.2 s. Bits per dim: 3.50, 3.50." in status
     assert pictures.count("data-sample") == 2
     assert result.seeds == (0, 1)
@@ -197,7 +197,7 @@ def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMetho
 
 
 def test_sliders_of_another_picture_are_ignored(method: PlainMethod) -> None:
-    start = handlers.Start(("plain", "another", "1,2,3", "mouth"), {"smile": 0.0, "glasses": 0.5, "spread": 1.0})
+    start = subject.Start(("plain", "another", "1,2,3", "mouth"), {"smile": 0.0, "glasses": 0.5, "spread": 1.0})
     run_fill(start, (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0))
     assert method.calls == [({}, {})]
 
@@ -215,24 +215,24 @@ def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], mes
 
 
 def test_closing_a_fill_ends_the_work(method: PlainMethod) -> None:
-    updates = handlers.fill("plain", painting(a_photo()), "Smooth", handlers.IN_PHOTO, None, 0, 1)
+    updates = filling.fill("plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
     assert "Getting ready" in next(updates)[1]
     _, _, key, *_ = next(updates)
     assert not method.closed
     updates.close()
     assert method.closed
-    assert "Stopped at 0 %." in handlers.stop(key)[0]
+    assert "Stopped at 0 %." in filling.stop(key)[0]
 
 
 def test_look_changes_without_filling_again(method: PlainMethod) -> None:
     key = run_fill()[-1][2]
     crisp, smooth, in_photo = (
-        handlers.show_result(key, look, where)
-        for look, where in (("Crisp", handlers.IN_FRAME), ("Smooth", handlers.IN_FRAME), ("Smooth", handlers.IN_PHOTO))
+        results.show_result(key, look, where)
+        for look, where in (("Crisp", results.IN_FRAME), ("Smooth", results.IN_FRAME), ("Smooth", results.IN_PHOTO))
     )
     assert len({crisp, smooth, in_photo}) == 3
     assert len(method.calls) == 1
-    assert "Your fills appear here" in handlers.show_result(None, "Crisp", handlers.IN_PHOTO)
+    assert "Your fills appear here" in results.show_result(None, "Crisp", results.IN_PHOTO)
 
 
 def test_an_example_suggests_sliders_for_its_own_hole(method: PlainMethod) -> None:

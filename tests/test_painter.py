@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from csi_demo.ui import handlers, painter
+from csi_demo.ui import filling, handlers, painter, results
 
 from .visitor import PlainMethod, a_photo, file_of, noise, painting, run_fill
 
@@ -82,7 +82,7 @@ def test_what_the_painter_sends_is_checked(method: PlainMethod, changes: dict[st
     ],
 )
 def test_malformed_and_long_json_is_refused(method: PlainMethod, value: Any, message: str) -> None:
-    updates = list(handlers.fill("plain", value, "Crisp", handlers.IN_PHOTO, None, 0, 1))
+    updates = list(filling.fill("plain", value, "Crisp", results.IN_PHOTO, None, 0, 1))
     assert message in updates[-1][1]
     assert message in handlers.show_masked(value, "Smooth")
     assert handlers.draw_sliders("plain", value)[0] == handlers.gr.skip()

@@ -9,17 +9,36 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-FIGURES = ("psnr", "ssim", "l1", "bits_per_dim", "seam", "diversity", "seconds_per_image")
+METHODS, MASKS = ("csi", "dcgan", "vae", "vae-oneshot"), ("center", "random", "left", "mouth")
 
 
-def test_figures_are_those_of_metrics_json():
-    test = json.loads((ROOT / "weights" / "csi" / "metrics.json").read_text())["test"]["center"]
-    row = next(line for line in README.splitlines() if line.startswith("| centre 32\u00d732 |"))
-    assert [cell.strip() for cell in row.split("|")[2:-1]] == [str(test[name]) for name in FIGURES]
-    assert f"`{test['command']}`" in README
+def measured(model: str, name: str) -> dict:
+    """Figures of a model's metrics.json."""
+    return json.loads((ROOT / "weights" / model / "metrics.json").read_text())["test"][name]
 
 
-@pytest.mark.parametrize("model", ["csi", "aligner"])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_table_is_that_of_metrics_json(method: str, mask: str):
+    figures = measured(method, mask)
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| {mask} | {method} |")]
+    head = next(line for line in README.splitlines() if line.startswith("| mask | method |"))
+    names = [cell.strip() for cell in head.split("|")[3:-1]]
+    assert [cell.strip() for cell in row.split("|")[3:-1]] == [str(figures.get(name, "")) for name in names]
+    assert f"`{figures['command']}`" in README
+
+
+def test_figures_in_the_text_are_those_of_metrics_json():
+    samples = {method: measured(method, "samples") for method in ("dcgan", "vae")}
+    assert f"| {samples['dcgan']['frechet']} | {samples['vae']['frechet']} |" in README
+    descent, attributes = measured("dcgan", "descent center"), measured("attributes", "attributes")
+    for figure in (descent["loss_ratio"], descent["time_ratio"], attributes["balanced_accuracy"]):
+        assert str(figure) in README
+    for figures in (samples["dcgan"], samples["vae"], descent, attributes):
+        assert f"`{figures['command']}`" in README
+
+
+@pytest.mark.parametrize("model", [*METHODS, "attributes", "aligner"])
 def test_metrics_name_the_commands_that_make_them(model):
     metrics = json.loads((ROOT / "weights" / model / "metrics.json").read_text())
     assert metrics["training"]["hours"] > 0

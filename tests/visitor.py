@@ -13,7 +13,7 @@ from PIL import Image
 
 from csi_demo.methods import Control, Method, Step
 from csi_demo.methods.base import keep_observed
-from csi_demo.ui import handlers, painter, photo
+from csi_demo.ui import filling, painter, photo, results
 from csi_demo.ui.examples import FOLDER
 from csi_demo.ui.photo import Photo
 
@@ -79,4 +79,4 @@ def run_fill(
     start: Any = None, sliders: tuple[float, ...] = (), seed: object = 0, samples: object = 2, what: str | None = None
 ) -> list[Any]:
     what = what or painting(a_photo())
-    return list(handlers.fill("plain", what, "Crisp", handlers.IN_PHOTO, start, seed, samples, *sliders))
+    return list(filling.fill("plain", what, "Crisp", results.IN_PHOTO, start, seed, samples, *sliders))

@@ -7,10 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from . import engine, handlers, painter, render
+from . import engine, filling, handlers, painter, render, results
 from .engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_SWITCHES
 from .examples import all_examples
-from .handlers import CRISP, IN_FRAME, IN_PHOTO, MAX_SAMPLES, MAX_SEED, SMOOTH
+from .filling import MAX_SAMPLES, MAX_SEED
+from .results import CRISP, IN_FRAME, IN_PHOTO, SMOOTH
 from .theme import CSS, THEME
 
 SECONDS_KEPT = 600
@@ -168,22 +169,22 @@ def build() -> gr.Blocks:
         )
         method.input(handlers.draw_sliders, slot_inputs, slot_outputs, **quick, **COMPUTE)
         look.change(handlers.show_masked, [canvas, look], masked, **quick)
-        gr.on([look.change, where.change], handlers.show_result, [result, look, where], pictures, **quick)
-        pictures.select(handlers.choose_sample, result, None, **quick)
+        gr.on([look.change, where.change], results.show_result, [result, look, where], pictures, **quick)
+        pictures.select(results.choose_sample, result, None, **quick)
         reset.click(handlers.reset_sliders, start, slots, queue=False, **quick)
-        filling = go.click(handlers.begin, None, controls, queue=False, **quick).then(
-            handlers.fill, [method, canvas, look, where, start, seed, samples, *slots], outputs, **quick, **COMPUTE
+        running = go.click(filling.begin, None, controls, queue=False, **quick).then(
+            filling.fill, [method, canvas, look, where, start, seed, samples, *slots], outputs, **quick, **COMPUTE
         )
-        comparing = every.click(handlers.begin, None, controls, queue=False, **quick).then(
-            handlers.compare, [method, canvas, look, where, start, seed, *slots], outputs, **quick, **COMPUTE
+        comparing = every.click(filling.begin, None, controls, queue=False, **quick).then(
+            filling.compare, [method, canvas, look, where, start, seed, *slots], outputs, **quick, **COMPUTE
         )
-        halt.click(handlers.stop, result, controls, cancels=[filling, comparing], **quick).then(
-            handlers.show_result, [result, look, where], pictures, **quick
+        halt.click(filling.stop, result, controls, cancels=[running, comparing], **quick).then(
+            results.show_result, [result, look, where], pictures, **quick
         )
         for button, handler, inputs in (
-            (save, handlers.save, [result]),
-            (strip, handlers.save_strip, [result, look]),
-            (moving, handlers.save_animation, [result, look]),
+            (save, results.save, [result]),
+            (strip, results.save_strip, [result, look]),
+            (moving, results.save_animation, [result, look]),
         ):
             button.click(handler, inputs, [status, file], **quick).success(None, None, None, js=CLICK_FILE)
         reuse.click(handlers.use_result, result, [status, *placed], **quick)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MAX_CONTROLS = 6  # sliders for the strongest controls
 MAX_OPTION_SLIDERS = 4
-MAX_SWITCHES = 4
+MAX_SWITCHES = 6
 MAX_OPTIONS = MAX_OPTION_SLIDERS + MAX_SWITCHES
 
 _log = logging.getLogger(__name__)

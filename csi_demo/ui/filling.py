@@ -1,0 +1,222 @@
+"""Filling the hole, by one method or by all of them, while the visitor watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ..methods import CompletionError
+from . import engine, render
+from .comparison import Reel
+from .engine import PageError
+from .photo import KEPT
+from .render import Result, Sample
+from .results import CRISP, IN_PHOTO, kept_result
+from .subject import Start, Subject, moved, read_subject, whole
+
+if TYPE_CHECKING:
+    from ..complete import FrameStep
+    from ..methods import Method
+
+MAX_SAMPLES = 8
+MAX_SEED = 2**31 - 1
+SECONDS_BETWEEN_UPDATES = 0.1
+Settings = tuple[Mapping[str, float], Mapping[str, float]]  # controls and options, name -> value
+FOLLOWING = 4  # buttons that do something with a complete result
+
+
+def begin() -> list[Any]:
+    """What a fill or a comparison shows until its turn comes: [status, fill, compare, stop]."""
+    line = render.progress_line("Waiting for a free place…", 0.0)
+    return [line, *[gr.update(interactive=False)] * 2, gr.update(interactive=True)]
+
+
+def fill(
+    method: str | None,
+    painting: object,
+    look: str,
+    where: str,
+    start: Start | None,
+    first_seed: object,
+    samples: object,
+    *values: object,
+) -> Generator[list[Any]]:
+    """Fills the hole and shows it being drawn: [results, status, result's key, fill, compare, stop, *what follows].
+
+    values: of the slots; they count only for the photo and hole they were drawn for, and only where they were moved.
+    What follows: the buttons that do something with a complete result.
+    """
+    yield _getting_ready()
+    try:
+        subject = read_subject(painting)
+        first = whole(first_seed, "The seed", 0, MAX_SEED)
+        seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
+        loaded = engine.load(method)
+        controls, options = _settings(loaded, subject, start, values)
+        yield from _fill(loaded, subject, seeds, controls, options, where == IN_PHOTO, look == CRISP)
+    except ValueError as error:
+        yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
+
+
+def compare(
+    method: str | None,
+    painting: object,
+    look: str,
+    where: str,
+    start: Start | None,
+    seed: object,
+    *values: object,
+) -> Generator[list[Any]]:
+    """Fills the hole once by every method, one after another, and shows the fills side by side; outputs as of `fill`.
+
+    values: of the slots, for the method that is chosen; the others run at their defaults.
+    """
+    yield _getting_ready()
+    try:
+        subject = read_subject(painting)
+        number = whole(seed, "The seed", 0, MAX_SEED)
+        chosen = engine.load(method)
+        settings = {chosen.name: _settings(chosen, subject, start, values)}
+        yield from _compare(subject, number, settings, where == IN_PHOTO, look == CRISP)
+    except ValueError as error:
+        yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
+
+
+def _settings(loaded: Method, subject: Subject, start: Start | None, values: Sequence[object]) -> Settings:
+    """The controls and the options that the visitor moved. Raises ControlError."""
+    if start is None or start.subject != subject.key(loaded.name):
+        return {}, {}
+    slots = [(slot, value) for slot, value in zip(engine.slots(loaded), values, strict=False) if slot]
+    changed = moved([slot for slot, _ in slots], start.values, [value for _, value in slots])
+    names = {control.name for control in loaded.controls}
+    controls = {name: value for name, value in changed.items() if name in names}
+    return controls, {name: value for name, value in changed.items() if name not in names}
+
+
+def _run(
+    loaded: Method, subject: Subject, seeds: Sequence[int], controls: Mapping[str, float], options: Mapping[str, float]
+) -> Generator[tuple[tuple[Sample, ...], float]]:
+    """The samples as they are drawn, and how far they are. Raises CompletionError."""
+    from ..complete import complete_frame
+
+    reel = Reel()
+    frame, mask = subject.photo.frame, subject.frame_mask
+    with closing(complete_frame(frame, mask, loaded.name, seeds, controls, options)) as steps:  # type: ignore[type-var]
+        for step in steps:
+            reel.add(step.pictures, step.progress)
+            samples = (_sample(loaded.label, seed, index, step, reel) for index, seed in enumerate(seeds))
+            yield tuple(samples), step.progress
+
+
+def _sample(label: str, seed: int, index: int, step: FrameStep, reel: Reel) -> Sample:
+    beside = {name: pictures[index] for name, pictures in step.views.items()}
+    figures = step.info["figures"][index] if "figures" in step.info else {}
+    return Sample(label, seed, reel.frames(index), beside, figures, step.info.get("seconds"))
+
+
+def _fill(
+    loaded: Method,
+    subject: Subject,
+    seeds: tuple[int, ...],
+    controls: Mapping[str, float],
+    options: Mapping[str, float],
+    in_photo: bool,
+    crisp: bool,
+) -> Iterator[list[Any]]:
+    shown, key = 0.0, None
+    result: Result | None = None
+    try:
+        with closing(_run(loaded, subject, seeds, controls, options)) as moments:
+            for samples, progress in moments:
+                result = Result(subject.photo, subject.mask, samples, progress)
+                if progress < 1.0 and time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
+                    line = render.progress_line("Filling the hole…", progress)
+                    key = KEPT.put(result, result.cost, key)
+                    yield _running(render.running_view(result, crisp), line, key)
+                    shown = time.monotonic()
+    except CompletionError as error:
+        if result is None:
+            raise PageError(f"{loaded.label} gave up: {error}.") from None
+        line = render.trouble(f"{loaded.label} gave up: {error}. What it had reached is shown.")
+        key = KEPT.put(result, result.cost, key)
+        yield [render.running_view(result, crisp), line, key, *_idle(), *[gr.update(interactive=False)] * FOLLOWING]
+        return
+    result = Result(subject.photo, subject.mask, samples, 1.0, **_views(subject, samples))
+    key = KEPT.put(result, result.cost, key)
+    yield _finished(result, render.finished_line(samples, _cut(subject)), key, in_photo, crisp)
+
+
+def _compare(
+    subject: Subject, seed: int, settings: Mapping[str, Settings], in_photo: bool, crisp: bool
+) -> Iterator[list[Any]]:
+    began, shown, key = time.monotonic(), 0.0, None
+    finished: tuple[Sample, ...] = ()
+    troubles: list[str] = []
+    choices = engine.method_choices()
+    for place, (label, name) in enumerate(choices):
+        waiting = [label for label, _ in choices[place + 1 :]]
+        now: tuple[Sample, ...] = ()
+        try:
+            loaded = engine.load(name)
+            with closing(_run(loaded, subject, (seed,), *settings.get(loaded.name, ({}, {})))) as moments:
+                for now, progress in moments:
+                    if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
+                        overall = (place + progress) / len(choices)
+                        result = Result(subject.photo, subject.mask, finished + now, min(overall, 0.99), compared=True)
+                        key = KEPT.put(result, result.cost, key)
+                        view = render.running_view(result, crisp, waiting)
+                        yield _running(view, render.progress_line(f"{label}…", overall), key)
+                        shown = time.monotonic()
+        except (PageError, CompletionError) as error:
+            troubles.append(f"{label} gave up: {str(error).rstrip('.')}.")
+            now = tuple(replace(sample, flaw="gave up on the way") for sample in now)
+        finished += now
+    if not finished:
+        raise PageError(" ".join(troubles))
+    result = Result(subject.photo, subject.mask, finished, 1.0, compared=True, **_views(subject, finished))
+    key = KEPT.put(result, result.cost, key)
+    line = render.compared_line(result, time.monotonic() - began, _cut(subject))
+    line += render.trouble(" ".join(troubles)) if troubles else ""
+    yield _finished(result, line, key, in_photo, crisp)
+
+
+def _getting_ready() -> list[Any]:
+    return [gr.skip(), render.progress_line("Getting ready…", 0.0), *[gr.skip()] * (4 + FOLLOWING)]
+
+
+def _running(view: str, line: str, key: str) -> list[Any]:
+    return [view, line, key, *[gr.skip()] * 3, *[gr.update(interactive=False)] * FOLLOWING]
+
+
+def _finished(result: Result, line: str, key: str, in_photo: bool, crisp: bool) -> list[Any]:
+    view = render.result_view(result, in_photo, crisp)
+    return [view, line, key, *_idle(), *[gr.update(interactive=True)] * FOLLOWING]
+
+
+def _cut(subject: Subject) -> str:
+    return "What was painted outside the square is left as it was." if subject.cut else ""
+
+
+def _views(subject: Subject, samples: Sequence[Sample]) -> dict[str, Any]:
+    """The photo's view before and after, as `Result` keeps them."""
+    view, place = subject.photo.view, subject.photo.view_place
+    pasted = (place.paste(view, subject.mask, sample.picture) for sample in samples)
+    after = [render.view_url(picture, render.RESULT_SIDE) for picture in pasted]
+    return {"before": render.view_url(view, render.RESULT_SIDE), "views": tuple(after)}
+
+
+def _idle() -> tuple[Any, Any, Any]:
+    """The fill, the compare and the stop button while nothing runs."""
+    return gr.update(interactive=True), gr.update(interactive=True), gr.update(interactive=False)
+
+
+def stop(key: object) -> list[Any]:
+    """What follows a fill or comparison that was stopped: [status, fill, compare, stop]."""
+    result = kept_result(key)
+    line = f"Stopped at {round(100 * result.progress)} %." if result and result.progress < 1.0 else "Stopped."
+    return [render.plain_line(line), *_idle()]

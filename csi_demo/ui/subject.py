@@ -1,0 +1,81 @@
+"""What a visitor's values say: photo and hole, numbers, sliders; checked here, since no component checks them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import painter, photo
+from .engine import PageError
+from .photo import Photo
+
+if TYPE_CHECKING:
+    from ..methods import Control
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a fill is about: a photo, and the hole in its view cut to the frame."""
+
+    photo: Photo
+    mask: np.ndarray
+    cut: bool  # the visitor painted outside the frame, too
+
+    @property
+    def frame_mask(self) -> np.ndarray:
+        """The hole in the 64x64 frame."""
+        return self.photo.view_place.frame_mask(self.mask)
+
+    def key(self, method: str) -> tuple[str, str, str, str]:
+        """Two subjects have the same one when their sliders start alike."""
+        hole = hashlib.sha256(self.frame_mask.tobytes()).hexdigest()
+        return method, self.photo.key, str(self.photo.place), hole
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the sliders stood before the visitor moved any, and for what: a subject's key."""
+
+    subject: tuple[str, str, str, str]
+    values: dict[str, float]
+
+
+def whole(value: object, what: str, low: int, high: int) -> int:
+    """The value as a whole number from low to high. Raises PageError."""
+    if not isinstance(value, int | float) or value != value or not low <= value <= high or value != int(value):
+        raise PageError(f"{what} is a whole number from {low} to {high}.")
+    return int(value)
+
+
+def read_photo(painting: object) -> Photo:
+    """The photo that the painter shows. Raises PageError."""
+    return photo.kept(painter.read(painting).get("photo"))
+
+
+def read_subject(painting: object) -> Subject:
+    """Photo and hole of what the painter sends. Raises PageError."""
+    content = painter.read(painting)
+    shown = photo.kept(content.get("photo"))
+    mask, cut = shown.cut(painter.to_mask(content, shown.view.size))
+    return Subject(shown, mask, cut)
+
+
+def on_grid(control: Control, value: float | None) -> float:
+    """The slider position nearest to a value; the middle of the slider for None."""
+    middle = (control.minimum + control.maximum) / 2
+    steps = round(((middle if value is None else value) - control.minimum) / control.step)
+    return max(control.minimum, min(control.maximum, round(control.minimum + steps * control.step, 6)))
+
+
+def moved(controls: Sequence[Control], start: Mapping[str, float], values: Sequence[object]) -> dict[str, float]:
+    """The controls that stand elsewhere than at the start, by name. Raises ControlError for a value out of range."""
+    changed = {}
+    for control, value in zip(controls, values, strict=False):
+        number = control.check(value)  # type: ignore[arg-type]
+        if abs(number - start[control.name]) > control.step / 2:
+            changed[control.name] = number
+    return changed
