@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .methods.csi import CSIMethod
+from .models.logistic_mixture import TRUNCATION
 
 EXTREME = 2.5  # a latent's effect is what changes from -2.5 to +2.5
 ACTIVE = 0.05  # mean change of a hole pixel, of a range of 2, above which a latent counts as used
@@ -18,13 +19,14 @@ ACTIVE = 0.05  # mean change of a hole pixel, of a range of 2, above which a lat
 def traverse(method: CSIMethod, image: Tensor, mask: Tensor, latents: Sequence[int], values: Sequence[float]) -> Tensor:
     """Fills the hole with each latent set to each value, all else equal: (latents, values, 3, H, W).
 
-    The other latents stay at the posterior mean and every fill has the same noise, so that the latent alone differs.
+    The other latents stay at the posterior mean and every fill has the same noise, truncated as in the paper, so that
+    the latent alone differs.
     """
     mean, _ = method.infer(image, mask)
     z = mean.repeat(len(latents) * len(values), 1)
     for row, (latent, value) in enumerate((latent, value) for latent in latents for value in values):
         z[row, latent] = value
-    *_, (images, _, _) = method.fill(image, mask, z, (0,) * len(z))
+    *_, (images, _, _) = method.fill(image, mask, z, (0,) * len(z), TRUNCATION)
     return images.unflatten(0, (len(latents), len(values)))
 
 
