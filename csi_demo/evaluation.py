@@ -29,7 +29,7 @@ from .weights import write_atomically
 COLUMNS = ("mask", "method", "psnr", "ssim", "l1", "bits_per_dim", "seam", "diversity", "seconds_per_image", "n")
 DESCENTS: dict[str, dict[str, float]] = {
     "fast": {},
-    "faithful": {"steps": 1000, "learned_start": 0, "momentum": 1, "early_stop": 0},
+    "faithful": {"steps": 1000, "learned_start": 0, "optimiser": 2, "early_stop": 0},
 }
 SAMPLES = 4  # drawn for every picture; the figures are means over all of them
 CONTACT_SHEET = 16  # pictures on a contact sheet, at most

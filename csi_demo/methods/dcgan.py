@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import weights
 from ..blending import poisson
-from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_weights
+from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_loss, contextual_weights
 from .base import CompletionError, Control, Method, Number, Step, check_all, check_inputs, keep_observed, toggle
 
+L_BFGS, ADAM, MOMENTUM = range(3)
 ADAM_RATE, ADAM_FINAL = 0.1, 0.05  # step size, and the share of it that is left at the end
-MOMENTUM_RATE, MOMENTUM = 0.01, 0.9  # Amos's
+MOMENTUM_RATE, INERTIA = 0.01, 0.9  # Amos's
+CHUNK = 10  # evaluations of L-BFGS between two looks at the discriminator
+OUTSIDE = 5.0  # weight of the squared distance from [-1, 1] within a chunk of L-BFGS
 START_SPREAD = 0.15  # standard deviation of further starts around the encoder's guess
-FLAT_STEPS, FLAT_SHARE = 15, 2e-3  # flat: the best loss fell by less than this share over so many steps
+FLAT_STEPS, FLAT_SHARE = 20, 0.01  # flat: the best loss fell by less than this share over so many steps
 UPDATES = 24  # pictures shown on the way, at most
 
 
@@ -29,9 +33,31 @@ class _Descent:
     z: Tensor
     best_z: Tensor
     best: Tensor  # (r,)
-    first: Tensor
-    second: Tensor
-    trace: list[float] = field(default_factory=list)
+    steps: int = 0  # evaluations of the loss so far
+    trace: list[tuple[int, float]] = field(default_factory=list)  # steps, the best loss until then
+    memory: Any = None
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What is minimised over z: `completion_loss` for one masked picture."""
+
+    model: DCGAN
+    image: Tensor
+    weighting: Tensor
+    perceptual_weight: float
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Loss (r,) of latents (r, z)."""
+        return self.parts(self.model.generator(z))[0]
+
+    def parts(self, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Total, contextual and perceptual loss (r,) of pictures (r, 3, H, W)."""
+        return completion_loss(self.model, fake, self.image, self.weighting, self.perceptual_weight)
+
+    def contextual(self, fake: Tensor) -> Tensor:
+        """The contextual loss (r,) alone, without a look at the discriminator."""
+        return contextual_loss(fake, self.image, self.weighting)
 
 
 class DCGANMethod(Method):
@@ -39,21 +65,22 @@ class DCGANMethod(Method):
     label = "DCGAN"
     description = "Searches a generator's latents for the face that best agrees with the observed pixels (Yeh et al.)."
     options = (
-        Control("steps", "Steps", 1, 3000, 100, "Steps of gradient descent on z, at most.", step=1),
+        Control("steps", "Steps", 1, 3000, 90, "Evaluations of the loss and its gradient, at most.", step=1),
         Control("perceptual", "λ, perceptual loss", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts."),
-        Control("restarts", "Restarts", 1, 32, 2, "Starts a sample; the one with the lowest loss is kept.", step=1),
+        Control("restarts", "Restarts", 1, 32, 1, "Starts a sample; the one with the lowest loss is kept.", step=1),
+        Control("optimiser", "Optimiser", 0, 2, L_BFGS, "0: L-BFGS, 1: Adam, 2: Amos's momentum.", step=1),
         toggle("blend", "Poisson blending", True, "Fit the fill's colours to the observed pixels around the hole."),
         toggle(
             "weighted", "Importance weighting", True, "Observed pixels count by how much hole is around them (Yeh)."
         ),
         toggle("learned_start", "Learned start", True, "Start where a trained encoder guesses instead of at random."),
         toggle("early_stop", "Early stop", True, "Stop when the loss no longer falls."),
-        toggle("momentum", "Momentum", False, "Amos's gradient descent with momentum instead of Adam."),
     )
 
     def __init__(self) -> None:
         self.config = DCGANConfig(**weights.load_config("dcgan"))
-        self.model = weights.load_into("dcgan", DCGAN(self.config))
+        model = weights.load_into("dcgan", DCGAN(self.config))
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -84,19 +111,26 @@ class DCGANMethod(Method):
         self, image: Tensor, mask: Tensor, seeds: tuple[int, ...], options: dict[str, float]
     ) -> Iterator[Step]:
         began, total = time.perf_counter(), int(options["steps"])
+        weighting = contextual_weights(mask) if options["weighted"] else mask
+        if not weighting.any():  # no hole near anything observed: whatever is observed counts alike
+            weighting = mask
+        goal = _Goal(self.model, image, weighting, options["perceptual"])
         descents = [self._start(image, mask, seed, options) for seed in seeds]
         yield self._step(image, mask, descents, options, 0.0, {})
-        every, done = max(1, math.ceil(total / UPDATES)), 0
-        while done < total and not all(self._flat(descent, options) for descent in descents):
-            for descent in descents:
-                if not self._flat(descent, options):
-                    self._descend(image, mask, descent, options, done / total)
-            done += 1
-            if done % every == 0 and done < total:
-                yield self._step(image, mask, descents, options, done / total, {"seconds": time.perf_counter() - began})
+        shown = 0.0
+        while active := [descent for descent in descents if not self._done(descent, options)]:
+            for descent in active:
+                self._advance(goal, descent, options)
+            progress = sum(1.0 if self._done(d, options) else d.steps / total for d in descents) / len(descents)
+            if shown + 1.0 / UPDATES <= progress < 1.0:
+                yield self._step(image, mask, descents, options, progress, {"seconds": time.perf_counter() - began})
+                shown = progress
         for descent in descents:
-            self._descend(image, mask, descent, options, 1.0, move=False)
-        info = {"iterations": done, "loss_trace": [[round(loss, 3) for loss in d.trace] for d in descents]}
+            self._measure(goal, descent)
+        info = {
+            "iterations": max(descent.steps for descent in descents),
+            "loss_trace": [[(step, round(loss, 3)) for step, loss in descent.trace] for descent in descents],
+        }
         yield self._step(image, mask, descents, options, 1.0, info, began)
 
     def _start(self, image: Tensor, mask: Tensor, seed: int, options: Mapping[str, float]) -> _Descent:
@@ -109,47 +143,98 @@ class DCGANMethod(Method):
         else:
             z = 2.0 * torch.rand(restarts, self.config.latent_dim, generator=generator) - 1.0
         z = z.clamp(-1.0, 1.0)
-        return _Descent(z, z.clone(), torch.full((restarts,), math.inf), torch.zeros_like(z), torch.zeros_like(z))
+        return _Descent(z, z.clone(), torch.full((restarts,), math.inf))
 
-    def _descend(
-        self, image: Tensor, mask: Tensor, descent: _Descent, options: Mapping[str, float], done: float, move=True
-    ) -> None:
-        """Measures the loss at z, remembers the best, and moves z by one projected step."""
-        pixel_weights = contextual_weights(mask) if options["weighted"] else mask
-        if not pixel_weights.any():  # nothing observed: the discriminator alone decides
-            pixel_weights = mask
-        z = descent.z.detach().requires_grad_(move)
-        with torch.set_grad_enabled(move):
-            loss, _, _ = completion_loss(
-                self.model, self.model.generator(z), image, pixel_weights, options["perceptual"]
-            )
+    def _done(self, descent: _Descent, options: Mapping[str, float]) -> bool:
+        if descent.steps >= options["steps"]:
+            return True
+        if not options["early_stop"] or not descent.trace:
+            return False
+        last_step, last = descent.trace[-1]
+        before = [loss for step, loss in descent.trace if step <= last_step - FLAT_STEPS]
+        return bool(before) and before[-1] - last < FLAT_SHARE * abs(last)
+
+    @torch.no_grad()
+    def _measure(self, goal: _Goal, descent: _Descent) -> Tensor:
+        """The loss at z (r,), remembered where it is the best so far. Raises CompletionError when it is not finite."""
+        return self._remember(descent, goal(descent.z))
+
+    def _remember(self, descent: _Descent, loss: Tensor) -> Tensor:
         if not torch.isfinite(loss).all():
             raise CompletionError("the search for z diverged: its loss is not finite")
         better = loss.detach() < descent.best
         descent.best = torch.where(better, loss.detach(), descent.best)
         descent.best_z = torch.where(better[:, None], descent.z, descent.best_z)
-        descent.trace.append(float(descent.best.min()))
-        if not move:
+        descent.trace.append((descent.steps, float(descent.best.min())))
+        return loss
+
+    def _advance(self, goal: _Goal, descent: _Descent, options: Mapping[str, float]) -> None:
+        """One projected step of Adam or momentum, or a chunk of L-BFGS."""
+        if options["optimiser"] == L_BFGS:
+            self._chunk(goal, descent, int(options["steps"]))
             return
-        (gradient,) = torch.autograd.grad(loss.sum(), z)
-        if options["momentum"]:  # Nesterov's, as Amos has it
-            before = descent.first
-            descent.first = MOMENTUM * before - MOMENTUM_RATE * gradient
-            change = -MOMENTUM * before + (1.0 + MOMENTUM) * descent.first
+        z = descent.z.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self._remember(descent, goal(z)).sum(), z)
+        descent.steps += 1
+        if options["optimiser"] == MOMENTUM:  # Nesterov's, as Amos has it
+            before = descent.memory if descent.memory is not None else torch.zeros_like(z)
+            descent.memory = INERTIA * before - MOMENTUM_RATE * gradient
+            change = -INERTIA * before + (1.0 + INERTIA) * descent.memory
         else:
-            count = len(descent.trace)
-            rate = ADAM_RATE * (ADAM_FINAL + (1.0 - ADAM_FINAL) * 0.5 * (1.0 + math.cos(math.pi * done)))
-            descent.first = 0.9 * descent.first + 0.1 * gradient
-            descent.second = 0.99 * descent.second + 0.01 * gradient.square()
-            size = (descent.second / (1.0 - 0.99**count)).sqrt() + 1e-8
-            change = -rate * descent.first / (1.0 - 0.9**count) / size
+            first, second = descent.memory if descent.memory is not None else (torch.zeros_like(z),) * 2
+            descent.memory = first, second = 0.9 * first + 0.1 * gradient, 0.99 * second + 0.01 * gradient.square()
+            cosine = 0.5 * (1.0 + math.cos(math.pi * descent.steps / options["steps"]))
+            rate = ADAM_RATE * (ADAM_FINAL + (1.0 - ADAM_FINAL) * cosine)
+            size = (second / (1.0 - 0.99**descent.steps)).sqrt() + 1e-8
+            change = -rate * first / (1.0 - 0.9**descent.steps) / size
         descent.z = (descent.z + change).clamp(-1.0, 1.0)
 
-    def _flat(self, descent: _Descent, options: Mapping[str, float]) -> bool:
-        trace = descent.trace
-        if not options["early_stop"] or len(trace) <= FLAT_STEPS:
-            return False
-        return trace[-1 - FLAT_STEPS] - trace[-1] < FLAT_SHARE * abs(trace[-1])
+    def _chunk(self, goal: _Goal, descent: _Descent, total: int) -> None:
+        """Some iterations of L-BFGS with the perceptual loss linearised, since the discriminator costs as much again.
+
+        What it lacks is made good at each start of a chunk, where the loss is measured in full.
+        """
+        linear = self._linearise(goal, descent)
+        descent.steps += 1
+        if descent.memory is None:
+            descent.memory = torch.optim.LBFGS(
+                [descent.z.clone().requires_grad_()],
+                max_iter=CHUNK,
+                max_eval=CHUNK,
+                history_size=20,
+                line_search_fn="strong_wolfe",
+                tolerance_grad=0.0,
+                tolerance_change=0.0,
+            )
+        optimiser = descent.memory
+        (free,) = optimiser.param_groups[0]["params"]
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            inside = free.clamp(-1.0, 1.0)
+            loss = linear(inside) + OUTSIDE * (free - inside).square().sum()
+            loss.backward()
+            descent.steps += 1
+            return loss
+
+        optimiser.param_groups[0]["max_eval"] = max(1, min(CHUNK, total - descent.steps))
+        optimiser.step(closure)
+        descent.z = free.detach().clamp(-1.0, 1.0)
+
+    def _linearise(self, goal: _Goal, descent: _Descent) -> Callable[[Tensor], Tensor]:
+        """Measures the loss at z; returns the sum of the losses near z with the perceptual one linear in G(z)."""
+        with torch.no_grad():
+            drawn = self.model.generator(descent.z)
+        drawn.requires_grad_()
+        total, contextual, _ = goal.parts(drawn)
+        self._remember(descent, total)
+        (slope,) = torch.autograd.grad((total - contextual).sum(), drawn)
+
+        def near(z: Tensor) -> Tensor:
+            fake = self.model.generator(z)
+            return goal.contextual(fake).sum() + (slope * fake).sum()
+
+        return near
 
     @torch.no_grad()
     def _step(

@@ -108,6 +108,11 @@ def contextual_weights(mask: Tensor, window: int = 7) -> Tensor:
     return near * mask
 
 
+def contextual_loss(fake: Tensor, image: Tensor, weights: Tensor) -> Tensor:
+    """Sum of weights * |G(z) - image|: (B, 3, H, W), (B or 1, 3, H, W), (B or 1, 1, H, W) to (B,)."""
+    return (weights * (fake - image).abs()).sum((1, 2, 3))
+
+
 def completion_loss(
     model: DCGAN, fake: Tensor, image: Tensor, weights: Tensor, perceptual_weight: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,6 +121,6 @@ def completion_loss(
     contextual: sum of weights * |G(z) - image| (weights: the mask itself, or `contextual_weights`); perceptual:
     log(1 - D(G(z))); total = contextual + perceptual_weight * perceptual.
     """
-    contextual = (weights * (fake - image).abs()).sum((1, 2, 3))
+    contextual = contextual_loss(fake, image, weights)
     perceptual = -nn.functional.softplus(model.discriminator(fake))  # log(1 - sigmoid(logit))
     return contextual + perceptual_weight * perceptual, contextual, perceptual

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..methods import Control, Method
 
 MAX_CONTROLS = 6  # sliders for the strongest controls
-MAX_OPTION_SLIDERS = 4
+MAX_OPTION_SLIDERS = 5
 MAX_SWITCHES = 6
 MAX_OPTIONS = MAX_OPTION_SLIDERS + MAX_SWITCHES
 
