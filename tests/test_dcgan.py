@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from csi_demo import masks
 from csi_demo.methods import CompletionError, ControlError, load_method
-from csi_demo.methods.dcgan import DCGANMethod
+from csi_demo.methods.dcgan import DCGANMethod, _Descent
 from csi_demo.models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_weights
 from csi_demo.training.data import masks_to_tensor
 from csi_demo.training.dcgan import AdversarialStep, DCGANRecipe, DCGANSettings
@@ -119,24 +119,45 @@ def test_a_sample_depends_on_its_seed_alone():
     assert not torch.equal(both.images[0], both.images[1])
 
 
-def test_the_search_lowers_the_loss_and_reports_it():
+@pytest.mark.parametrize("optimiser", [0, 1, 2])
+def test_the_search_lowers_the_loss_and_reports_it(optimiser: int):
     method = load_method("dcgan")
-    steps = list(method.complete(picture(), MASK, (0,), options={"steps": 60, "restarts": 1, "learned_start": 0}))
-    trace = steps[-1].info["loss_trace"][0]
-    assert trace == sorted(trace, reverse=True)
-    assert trace[-1] < 0.6 * trace[0]
-    assert steps[-1].info["figures"][0]["loss"] == pytest.approx(trace[-1], abs=1e-3)
+    options = {"steps": 60, "learned_start": 0, "optimiser": optimiser, "restarts": 2}
+    steps = list(method.complete(picture(), MASK, (0,), options=options))
+    info = steps[-1].info
+    losses = [loss for _, loss in info["loss_trace"][0]]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.6 * losses[0]
+    assert info["figures"][0]["loss"] == pytest.approx(losses[-1], abs=1e-3)
+    assert info["iterations"] == info["loss_trace"][0][-1][0]
+    assert 60 <= info["iterations"] < 90  # a line search ends what it began
     assert [step.progress for step in steps] == sorted(step.progress for step in steps)
     assert {"G(z)", "Not blended"} <= set(steps[-1].views)
-    z = torch.tensor(steps[-1].info["latents"])
+    z = torch.tensor(info["latents"])
     assert z.abs().max() <= 1
-    assert torch.allclose(method.generate(z), steps[-1].views["G(z)"], atol=1e-5)
+    fake = method.generate(z)
+    assert torch.allclose(fake, steps[-1].views["G(z)"], atol=1e-5)
+    loss, _, _ = completion_loss(method.model, fake, picture(), contextual_weights(MASK), 0.1)
+    assert float(loss) == pytest.approx(losses[-1], abs=0.01)
 
 
-def test_the_early_stop_saves_steps():
-    patient, eager = (last_step(steps=200, restarts=1, early_stop=value) for value in (0, 1))
-    assert patient.info["iterations"] == 200
-    assert eager.info["iterations"] < 200
+def test_the_learned_start_is_ahead():
+    learned, random = (last_step(steps=1, learned_start=value).info["loss_trace"][0][0][1] for value in (1, 0))
+    assert learned < 0.8 * random
+
+
+def test_the_search_stops_when_its_loss_is_flat():
+    method, z = load_method("dcgan"), torch.zeros(1, 100)
+    options = method.check_options(None)
+    for trace, done in (
+        ([(0, 100.0), (10, 50.0), (20, 49.9), (31, 49.8)], True),
+        ([(0, 100.0), (10, 50.0), (20, 49.0), (31, 48.0)], False),
+        ([(0, 100.0), (10, 99.9)], False),  # too early to tell
+        ([(0, 100.0), (89, 50.0), (90, 10.0)], True),  # all steps are used up
+    ):
+        descent = _Descent(z, z, torch.ones(1), steps=trace[-1][0], trace=trace)
+        assert method._done(descent, options) == done
+        assert method._done(descent, options | {"early_stop": 0}) == (trace[-1][0] >= options["steps"])
 
 
 def test_blending_meets_the_photo_at_the_edge():
@@ -153,7 +174,14 @@ def test_blending_meets_the_photo_at_the_edge():
 
 @pytest.mark.parametrize(
     "options",
-    [{"steps": 0}, {"perceptual": -0.1}, {"restarts": 10**6}, {"steps": 2.5}, {"blend": 0.5}, {"steps": float("nan")}],
+    [
+        {"steps": 0},
+        {"perceptual": -0.1},
+        {"restarts": 10**6},
+        {"steps": 2.5},
+        {"optimiser": 3},
+        {"steps": float("nan")},
+    ],
 )
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ControlError, match=next(iter(options))):
