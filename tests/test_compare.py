@@ -274,14 +274,17 @@ def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, Plain
 
 @pytest.mark.parametrize(("name", "waiting"), [("plain", 1), ("searching", 0)])
 def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMethod], name: str, waiting: int) -> None:
-    updates = run_compare()
+    run, *_ = filling.begin()
+    values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, None, 7)
+    updates = filling.stoppable(filling.compare)(run, *values)
     running = (update for update in updates if isinstance(update[0], str))
     key = next(key for view, _, key, *_ in running if view.count("csi-hold") == waiting)
     assert not two[name].closed
-    updates.close()
+    filling.stop(run)
+    (last,) = updates
     assert two[name].closed
     assert len(two["searching"].calls) == (name == "searching")
-    assert "Stopped at" in filling.stop(key)[0]
+    assert "Stopped at" in last[1]
     assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO)
     assert "no longer here" in results.save_strip(key, "Crisp")[0]
 

@@ -19,7 +19,7 @@ from csi_demo.methods import ControlError, Method
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.ui import engine, filling, handlers, painter, photo, render, results, subject
 from csi_demo.ui.blocks import build, launch_options
-from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
+from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS, PageError
 from csi_demo.ui.examples import FOLDER, all_examples
 from csi_demo.ui.keep import Keep
 
@@ -214,14 +214,28 @@ def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], mes
     assert method.calls == []
 
 
-def test_closing_a_fill_ends_the_work(method: PlainMethod) -> None:
-    updates = filling.fill("plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
+def test_stop_ends_the_work_and_what_was_drawn_stays(method: PlainMethod) -> None:
+    run, *_ = filling.begin()
+    updates = filling.stoppable(filling.fill)(run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
     assert "Getting ready" in next(updates)[1]
     _, _, key, *_ = next(updates)
     assert not method.closed
-    updates.close()
+    filling.stop("of someone else")
+    filling.stop(run)
+    (last,) = updates
     assert method.closed
-    assert "Stopped at 0 %." in filling.stop(key)[0]
+    assert "Stopped at 0 %." in last[1]
+    assert results.kept_result(key) is not None
+    with pytest.raises(PageError):
+        results.finished_result(key)
+
+
+def test_a_run_stopped_while_it_waits_does_nothing(method: PlainMethod) -> None:
+    run, *_ = filling.begin()
+    filling.stop(run)
+    (only,) = filling.stoppable(filling.fill)(run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
+    assert "Stopped." in only[1]
+    assert method.calls == []
 
 
 def test_look_changes_without_filling_again(method: PlainMethod) -> None:

@@ -37,7 +37,7 @@ files made for a download are deleted within 20 minutes.</p>"""
 def build() -> gr.Blocks:
     """The page."""
     with gr.Blocks(title="Fill a face, your way", delete_cache=(SECONDS_KEPT, SECONDS_KEPT)) as demo:
-        start, result = gr.State(None), gr.State(None)
+        start, run, result = gr.State(None), gr.State(None), gr.State(None)
         gr.HTML(TITLE, elem_id="title")
         with gr.Row(elem_id="board"):
             with gr.Column(elem_id="subject"):
@@ -172,15 +172,14 @@ def build() -> gr.Blocks:
         gr.on([look.change, where.change], results.show_result, [result, look, where], pictures, **quick)
         pictures.select(results.choose_sample, result, None, **quick)
         reset.click(handlers.reset_sliders, start, slots, queue=False, **quick)
-        running = go.click(filling.begin, None, controls, queue=False, **quick).then(
-            filling.fill, [method, canvas, look, where, start, seed, samples, *slots], outputs, **quick, **COMPUTE
-        )
-        comparing = every.click(filling.begin, None, controls, queue=False, **quick).then(
-            filling.compare, [method, canvas, look, where, start, seed, *slots], outputs, **quick, **COMPUTE
-        )
-        halt.click(filling.stop, result, controls, cancels=[running, comparing], **quick).then(
-            results.show_result, [result, look, where], pictures, **quick
-        )
+        for button, work, needed in (
+            (go, filling.fill, [method, canvas, look, where, start, seed, samples, *slots]),
+            (every, filling.compare, [method, canvas, look, where, start, seed, *slots]),
+        ):
+            button.click(filling.begin, None, [run, *controls], queue=False, **quick).then(
+                filling.stoppable(work), [run, *needed], outputs, **quick, **COMPUTE
+            )
+        halt.click(filling.stop, run, halt, queue=False, **quick)
         for button, handler, inputs in (
             (save, results.save, [result]),
             (strip, results.save_strip, [result, look]),

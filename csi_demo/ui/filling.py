@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -27,13 +27,50 @@ MAX_SAMPLES = 8
 MAX_SEED = 2**31 - 1
 SECONDS_BETWEEN_UPDATES = 0.1
 Settings = tuple[Mapping[str, float], Mapping[str, float]]  # controls and options, name -> value
+RUNNING, STOPPED = "running", "stopped"
 FOLLOWING = 4  # buttons that do something with a complete result
 
 
 def begin() -> list[Any]:
-    """What a fill or a comparison shows until its turn comes: [status, fill, compare, stop]."""
+    """What a fill or a comparison shows until its turn comes: [run, status, fill, compare, stop]."""
     line = render.progress_line("Waiting for a free place…", 0.0)
-    return [line, *[gr.update(interactive=False)] * 2, gr.update(interactive=True)]
+    return [KEPT.put(RUNNING, 64), line, *[gr.update(interactive=False)] * 2, gr.update(interactive=True)]
+
+
+def stop(run: object) -> Any:
+    """Ends a run at its next update: the stop button."""
+    if KEPT.get(run) == RUNNING:
+        KEPT.put(STOPPED, 64, run)  # type: ignore[arg-type]
+    return gr.update(interactive=False)
+
+
+def stoppable(work: Callable[..., Generator[list[Any]]]) -> Callable[..., Generator[list[Any]]]:
+    """`fill` or `compare` with the run that `begin` gave as first argument; ends between two updates after `stop`.
+
+    Cancelling the event instead would leave it to chance whether the browser shows an update that was under way last.
+    """
+
+    def until_stopped(run: object, *values: object) -> Generator[list[Any]]:
+        key: object = None
+        with closing(work(*values)) as updates:
+            while True:
+                if KEPT.get(run) == STOPPED:
+                    result = kept_result(key)
+                    if result is None or result.progress < 1.0:
+                        yield _stopped(result)
+                    return
+                update = next(updates, None)
+                if update is None:
+                    return
+                key = update[2] if isinstance(update[2], str) else key
+                yield update
+
+    return until_stopped
+
+
+def _stopped(result: Result | None) -> list[Any]:
+    line = f"Stopped at {round(100 * result.progress)} %." if result else "Stopped."
+    return [gr.skip(), render.plain_line(line), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
 
 
 def fill(
@@ -213,10 +250,3 @@ def _views(subject: Subject, samples: Sequence[Sample]) -> dict[str, Any]:
 def _idle() -> tuple[Any, Any, Any]:
     """The fill, the compare and the stop button while nothing runs."""
     return gr.update(interactive=True), gr.update(interactive=True), gr.update(interactive=False)
-
-
-def stop(key: object) -> list[Any]:
-    """What follows a fill or comparison that was stopped: [status, fill, compare, stop]."""
-    result = kept_result(key)
-    line = f"Stopped at {round(100 * result.progress)} %." if result and result.progress < 1.0 else "Stopped."
-    return [render.plain_line(line), *_idle()]
