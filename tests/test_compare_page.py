@@ -31,7 +31,7 @@ def downloaded(page: Page, button: str) -> Image.Image:  # noqa: F811
 
 def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:  # noqa: F811
     expect(page.locator("#steer input[type=checkbox]")).to_have_count(4)
-    expect(page.locator("#steer input[type=range]")).to_have_count(3)
+    expect(page.locator("#steer input[type=range]")).to_have_count(4)
     expect(page.locator("#switch-0 input")).to_be_checked()
     page.click("#fill")
     expect(page.locator("#status")).to_contain_text("Loss", timeout=PATIENCE)
@@ -71,12 +71,12 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
 
 
 def test_stop_ends_a_comparison(page: Page) -> None:  # noqa: F811
-    preset(page, "All")  # the whole square: CSI takes its time
-    page.wait_for_timeout(1500)  # the sliders follow the hole
+    set_number(page, "slider-6", 3000)  # DCGAN takes its time
+    set_number(page, "slider-8", 32)
     page.click("#compare")
-    expect(page.locator("#pictures .csi-hold")).to_have_count(3, timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-hold")).to_have_count(2, timeout=PATIENCE)
     page.click("#stop")
     expect(page.locator("#status")).to_contain_text("Stopped at", timeout=PATIENCE)
     expect(page.locator("#compare")).to_be_enabled()
-    expect(page.locator("#pictures .csi-tile")).to_have_count(2)
+    expect(page.locator("#pictures .csi-tile")).to_have_count(3)
     expect(page.locator("#strip")).to_be_disabled()

@@ -57,7 +57,7 @@ def stoppable(work: Callable[..., Generator[list[Any]]]) -> Callable[..., Genera
                 if KEPT.get(run) == STOPPED:
                     result = kept_result(key)
                     if result is None or result.progress < 1.0:
-                        yield _stopped(result)
+                        yield _stopped(result, values[2] == CRISP)
                     return
                 update = next(updates, None)
                 if update is None:
@@ -68,9 +68,10 @@ def stoppable(work: Callable[..., Generator[list[Any]]]) -> Callable[..., Genera
     return until_stopped
 
 
-def _stopped(result: Result | None) -> list[Any]:
+def _stopped(result: Result | None, crisp: bool) -> list[Any]:
     line = f"Stopped at {round(100 * result.progress)} %." if result else "Stopped."
-    return [gr.skip(), render.plain_line(line), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
+    view = render.running_view(result, crisp) if result else gr.skip()
+    return [view, render.plain_line(line), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
 
 
 def fill(
