@@ -15,7 +15,8 @@ from .models.attributes import AttributeConfig, AttributeNet
 @cache
 def face_network() -> AttributeNet:
     """The trained face network, loaded once. Raises WeightsError."""
-    return weights.load_into("attributes", AttributeNet(AttributeConfig(**weights.load_config("attributes"))))
+    with torch.inference_mode(False):  # whoever asks first: others may want gradients through it
+        return weights.load_into("attributes", AttributeNet(AttributeConfig(**weights.load_config("attributes"))))
 
 
 @torch.inference_mode()
