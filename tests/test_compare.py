@@ -44,7 +44,7 @@ class Searching(PlainMethod):
     def start_values(self, image: Any, mask: Any) -> dict[str, float]:
         return {}
 
-    def _steps(self, image: torch.Tensor, mask: torch.Tensor, seeds: Any, smile: float | None) -> Iterator[Step]:
+    def _complete(self, image: Any, mask: Any, seeds: Any, controls: Any, options: Any) -> Iterator[Step]:
         try:
             for number in range(11):
                 if number == self.broken:

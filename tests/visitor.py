@@ -41,9 +41,10 @@ class PlainMethod(Method):
 
     def complete(self, image: Any, mask: Any, seeds: Any = (0,), controls: Any = None, options: Any = None) -> Any:
         self.calls.append((dict(controls or {}), dict(options or {})))
-        return self._steps(image, mask, seeds, (controls or {}).get("smile"))
+        return super().complete(image, mask, seeds, controls, options)
 
-    def _steps(self, image: torch.Tensor, mask: torch.Tensor, seeds: Any, smile: float | None) -> Iterator[Step]:
+    def _complete(self, image: Any, mask: Any, seeds: Any, controls: Any, options: Any) -> Iterator[Step]:
+        smile = controls.get("smile")
         levels = torch.tensor([seed / 10 if smile is None else smile / 3 for seed in seeds])
         images = keep_observed(image, mask, levels[:, None, None, None].expand(-1, 3, 64, 64))
         try:

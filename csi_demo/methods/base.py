@@ -90,7 +90,6 @@ class Method(ABC):
     def controls(self) -> tuple[Control, ...]:
         """The controls to offer, strongest first."""
 
-    @abstractmethod
     def complete(
         self,
         image: Tensor,
@@ -104,6 +103,20 @@ class Method(ABC):
         image: (1, 3, 64, 64) in [-1, 1]; mask: (1, 1, 64, 64), 1 = observed. Sample k depends on seeds[k] alone. Raises
         ControlError for an unknown control or option or a value out of range, ValueError for an empty hole.
         """
+        check_inputs(image, mask, seeds)
+        values = check_all(self.controls, controls, f"control of {self.name}")
+        return self._complete(image, mask, tuple(seeds), values, self.check_options(options))
+
+    @abstractmethod
+    def _complete(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        seeds: tuple[int, ...],
+        controls: dict[str, float],
+        options: dict[str, float],
+    ) -> Iterator[Step]:
+        """`complete` with everything checked: controls that are set or have a default, and all options."""
 
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
         """Where this picture's controls stand before anyone moves them: name -> value."""

@@ -14,7 +14,7 @@ from .. import weights
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
 from ..sampling import frozen_noise, sample_pixels, to_precision
-from .base import Control, Method, Number, Step, check_all, check_inputs, keep_observed
+from .base import Control, Method, Step, keep_observed
 
 LIMIT = 3.0  # of a latent's value; the prior's standard deviation is 1
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
@@ -96,29 +96,17 @@ class CSIMethod(Method):
             z[:, int(name[1:])] = value
         return z
 
-    def complete(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        seeds: Sequence[int] = (0,),
-        controls: Mapping[str, Number] | None = None,
-        options: Mapping[str, Number] | None = None,
-    ) -> Iterator[Step]:
-        check_inputs(image, mask, seeds)
-        values = check_all(self.controls, controls, "control of csi")
-        return self._complete(image, mask, tuple(seeds), values, self.check_options(options))
-
     def _complete(
         self,
         image: Tensor,
         mask: Tensor,
         seeds: tuple[int, ...],
-        values: dict[str, float],
+        controls: dict[str, float],
         options: dict[str, float],
     ) -> Iterator[Step]:
         began = time.perf_counter()
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
-        z = self.latents(image, mask, seeds, values, options["spread"])
+        z = self.latents(image, mask, seeds, controls, options["spread"])
         for images, progress, bits in self.fill(image, mask, z, seeds, options["truncation"]):
             info: dict[str, Any] = {}
             if bits is not None:

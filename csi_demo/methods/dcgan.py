@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import weights
 from ..blending import poisson
 from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_loss, contextual_weights
-from .base import CompletionError, Control, Method, Number, Step, check_all, check_inputs, keep_observed, toggle
+from .base import CompletionError, Control, Method, Step, keep_observed, toggle
 
 L_BFGS, ADAM, MOMENTUM = range(3)
 ADAM_RATE, ADAM_FINAL = 0.1, 0.05  # step size, and the share of it that is left at the end
@@ -95,20 +95,13 @@ class DCGANMethod(Method):
         generator = torch.Generator().manual_seed(seed)
         return self.generate(2.0 * torch.rand(count, self.config.latent_dim, generator=generator) - 1.0)
 
-    def complete(
+    def _complete(
         self,
         image: Tensor,
         mask: Tensor,
-        seeds: Sequence[int] = (0,),
-        controls: Mapping[str, Number] | None = None,
-        options: Mapping[str, Number] | None = None,
-    ) -> Iterator[Step]:
-        check_inputs(image, mask, seeds)
-        check_all(self.controls, controls, "control of dcgan")
-        return self._complete(image, mask, tuple(seeds), self.check_options(options))
-
-    def _complete(
-        self, image: Tensor, mask: Tensor, seeds: tuple[int, ...], options: dict[str, float]
+        seeds: tuple[int, ...],
+        controls: dict[str, float],
+        options: dict[str, float],
     ) -> Iterator[Step]:
         began, total = time.perf_counter(), int(options["steps"])
         weighting = contextual_weights(mask) if options["weighted"] else mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import weights
 from ..models.vae import VAE, OneShotVAE, VAEConfig
-from .base import Control, Method, Number, Step, check_all, check_inputs, keep_observed, toggle
+from .base import Control, Method, Step, keep_observed, toggle
 
 TEMPERATURE = Control(
     "temperature",
@@ -37,20 +37,13 @@ class _IteratingVAE(Method):
     def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:
         """X_t (1, 3, H, W), the mean of p(x | Z_t), from X'_t (1, 3, H, W), with noise eps (1, z) for Z_t."""
 
-    def complete(
+    def _complete(
         self,
         image: Tensor,
         mask: Tensor,
-        seeds: Sequence[int] = (0,),
-        controls: Mapping[str, Number] | None = None,
-        options: Mapping[str, Number] | None = None,
-    ) -> Iterator[Step]:
-        check_inputs(image, mask, seeds)
-        check_all(self.controls, controls, f"control of {self.name}")
-        return self._complete(image, mask, tuple(seeds), self.check_options(options))
-
-    def _complete(
-        self, image: Tensor, mask: Tensor, seeds: tuple[int, ...], options: dict[str, float]
+        seeds: tuple[int, ...],
+        controls: dict[str, float],
+        options: dict[str, float],
     ) -> Iterator[Step]:
         began, total = time.perf_counter(), int(options["iterations"])
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]

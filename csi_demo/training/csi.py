@@ -37,6 +37,8 @@ class CSISettings(Settings):
     context_rate: float = 5.0  # learning rate of what is new in stage 2, relative to the rest
     edge_weight: float = 5.0  # stage 2: how much more a hole pixel counts that has context close below or right of it
     rgb_weight: float = 1.0  # stage 1's auxiliary loss on the decoder's own RGB picture
+    feature_weight: float = 1.0  # stage 1's auxiliary loss on that picture's deep features
+    features: str = "faces"  # as `DeepFeatures` has it
     small: bool = False  # 4 blocks x 32 filters, the configuration for a CPU
 
 
@@ -95,6 +97,7 @@ class CSIStep(nn.Module):
         super().__init__()
         self.model, self.stage, self.settings, self.dataset_size = model, stage, settings, dataset_size
         self.nll = torch.compile(model.pixel_nll) if settings.compile else model.pixel_nll
+        self.features = losses.DeepFeatures(settings.features) if stage == 1 and settings.feature_weight else None
         wanted = {id(parameter) for parameter in model.stage_parameters(stage)}
         for parameter in model.parameters():
             parameter.requires_grad_(id(parameter) in wanted)
@@ -128,6 +131,12 @@ class CSIStep(nn.Module):
             rgb = self.model.rgb_head(maps).float()
             # A Laplace distribution at the batch's most likely scale, in bits per dim up to a constant.
             terms["rgb"] = torch.log2((rgb - x).abs().mean())
+            auxiliary = self.settings.rgb_weight * terms["rgb"]
+            if self.features is not None:  # likewise, of a normal distribution of the features
+                with torch.no_grad():
+                    wanted = self.features(x)
+                terms["deep"] = 0.5 * torch.log2(self.features.distance(rgb, wanted))
+                auxiliary = auxiliary + self.settings.feature_weight * terms["deep"]
             terms["regulariser"] = losses.regulariser(
                 config.objective,
                 z,
@@ -139,7 +148,7 @@ class CSIStep(nn.Module):
                 dataset_size=self.dataset_size,
                 dims=x[0].numel(),
             )
-            terms["loss"] = terms["bits"] + self.settings.rgb_weight * terms["rgb"] + terms["regulariser"]
+            terms["loss"] = terms["bits"] + auxiliary + terms["regulariser"]
         else:
             hole = 1.0 - mask_crop[:, 0]  # (B, h, w)
             nll = self.nll(x_crop, maps_crop, mask_crop) / (3.0 * LN2)
