@@ -7,7 +7,7 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test chromium train-csi train-dcgan train-vae train-attributes train-aligner figures clean
+.PHONY: demo test chromium train-csi train-dcgan train-vae train-attributes train-aligner figures bench clean
 
 demo: $(VENV)/.runtime
 	$(RUN) app.py
@@ -53,6 +53,10 @@ figures: $(VENV)/.dev
 	$(RUN) -m csi_demo evaluate-attributes --data $(DATA)/test-attributes.parquet --record
 	$(RUN) -m csi_demo discover --data $(DATA)/test.parquet --mask bottom --limit 64 --record
 	$(RUN) -m csi_demo evaluate-alignment --data $(WHOLE)/test.parquet --record
+
+# Every speed, of an idle machine only.
+bench: $(VENV)/.dev
+	$(RUN) -m csi_demo bench --json runs/bench.json --plot runs/bench.png
 
 $(VENV)/.runtime: requirements.txt constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

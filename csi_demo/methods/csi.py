@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import weights
+from ..incremental import Box, Fill, SharedFill, Stream, kernel_ready, prepare
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
 from ..sampling import frozen_noise, sample_pixels, to_precision
@@ -18,7 +22,13 @@ from .base import Control, Method, Step, keep_observed
 
 LIMIT = 3.0  # of a latent's value; the prior's standard deviation is 1
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
+HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
+KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
+
+
+def _noise(model: CSI, seed: int, height: int, width: int, truncation: float) -> Tensor:
+    return frozen_noise(model, (seed,), height, width, truncation)[0]
 
 
 def _latent_control(index: int, strength: float | None) -> Control:
@@ -53,12 +63,20 @@ class CSIMethod(Method):
         ),
     )
 
-    def __init__(self, precision: torch.dtype = torch.float64):
-        """precision: of the streams. float64 keeps a sample free of the batch it is drawn in; float32 is faster."""
-        self.precision = precision
-        self.config = CSIConfig(**weights.load_config("csi"))
-        self.model = weights.load_into("csi", CSI(self.config))
+    def __init__(self, precision: torch.dtype = torch.float64, compiled: bool = True, model: CSI | None = None):
+        """precision: of what torch runs; where torch draws the pixels, float64 keeps a sample free of the batch it is
+        drawn in. compiled: whether the kernel draws them, in float32, as soon as it is ready. model: in
+        place of the one in weights/; only its size and its speed are then of interest."""
+        self.precision, self.compiled = precision, compiled
+        self.config = model.config if model else CSIConfig(**weights.load_config("csi"))
+        self.model = model or weights.load_into("csi", CSI(self.config))
         to_precision(self.model, precision)
+        self._stream = Stream(self.model)
+        self._kept: dict[bytes, Known] = {}
+        self._lock = threading.Lock()
+        self._noise = lru_cache(KEPT)(partial(_noise, self.model))
+        if compiled:
+            prepare()
         measured = weights.load_json("csi", "latents.json") or {"latents": []}
         strengths = {entry["index"]: entry["strength"] for entry in measured["latents"]}
         ranked = sorted(range(self.config.latent_dim), key=lambda index: -strengths.get(index, 0.0))
@@ -68,13 +86,10 @@ class CSIMethod(Method):
     def controls(self) -> tuple[Control, ...]:
         return self._latents
 
-    @torch.inference_mode()
     def infer(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (1, z) of the latents given the context."""
-        generator = torch.Generator().manual_seed(0)  # the encoder's fill of the hole: the same for every seed
-        noise = torch.rand(image.shape, generator=generator) * 2.0 - 1.0
-        mean, log_variance = self.model.encode(image, mask, noise)
-        return mean, torch.exp(0.5 * log_variance)
+        known = self._known(image, mask)
+        return known.mean, known.sigma
 
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
         mean, _ = self.infer(image, mask)
@@ -107,50 +122,138 @@ class CSIMethod(Method):
         began = time.perf_counter()
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         z = self.latents(image, mask, seeds, controls, options["spread"])
-        for images, progress, bits in self.fill(image, mask, z, seeds, options["truncation"]):
-            info: dict[str, Any] = {}
-            if bits is not None:
-                figures = [{"bits per dim": value} for value in bits.tolist()]
-                info = {"seconds": time.perf_counter() - began, "figures": figures, "bits_per_dim": bits.tolist()}
-            yield Step(images, progress, info)
+        for images, progress, predicted in self.fill(image, mask, z, seeds, options["truncation"]):
+            if predicted is None:
+                yield Step(images, progress)
+                continue
+            bits, entropy = predicted.bits_per_dim().tolist(), predicted.entropy()
+            info: dict[str, Any] = {
+                "seconds": time.perf_counter() - began,
+                "figures": [{"bits per dim": value} for value in bits],
+                "bits_per_dim": bits,
+                "entropy_bits": entropy[:, predicted.hole].mean(1).tolist(),
+            }
+            yield Step(images, progress, info, {"Uncertainty": heat_map(image, mask, entropy)})
 
     @torch.inference_mode()
     def fill(
         self, image: Tensor, mask: Tensor, z: Tensor, seeds: Sequence[int], truncation: float = TRUNCATION
-    ) -> Iterator[tuple[Tensor, float, Tensor | None]]:
+    ) -> Iterator[tuple[Tensor, float, Predicted | None]]:
         """Draws the hole once for every row of latents (n, z), with the pixel noise of seeds[k].
 
-        Yields pictures (n, 3, H, W), progress and, on the last step, the bits per dim (n,) of what was drawn.
+        Yields pictures (n, 3, H, W), progress and, on the last step, what was predicted for the pixels drawn.
         """
-        x, masks, biases = self._conditions(image, mask, z)
+        known = self._known(image, mask)
         height, width = image.shape[2:]
-        noise = frozen_noise(self.model, seeds, height, width, truncation).to(self.precision)
-        for drawn, progress in sample_pixels(self.model, x, masks, biases, noise):
-            bits = hole_bits(self.model, drawn, masks, biases) if progress == 1.0 else None
-            yield keep_observed(image, mask, drawn.to(image.dtype)), progress, bits
+        noise = torch.stack([self._noise(seed, height, width, truncation) for seed in seeds])
+        hole = mask[0, 0] < 0.5
+        if self._use_kernel():
+            biases, threads = self._kernel_biases(known, z), torch.get_num_threads()
+            fill = SharedFill(self._stream, known.x, known.mask, biases, noise, threads)
+            for drawn, progress in fill:
+                last = Predicted(drawn[:, :, hole].mT, fill.params, hole) if progress == 1.0 else None
+                yield keep_observed(image, mask, drawn.to(image.dtype)), progress, last
+        else:
+            x, masks = (tensor.expand(len(z), -1, -1, -1) for tensor in (known.x, known.mask))
+            conditions = self._torch_biases(known, z)
+            for drawn, progress in sample_pixels(self.model, x, masks, conditions, noise.to(self.precision)):
+                last = self._predicted(drawn, conditions, hole) if progress == 1.0 else None
+                yield keep_observed(image, mask, drawn.to(image.dtype)), progress, last
 
     @torch.inference_mode()
     def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float:
-        z = self.latents(image, mask, (seed,), {}, 1.0)
-        return float(hole_bits(self.model, *self._conditions(image, mask, z)))
+        known, z = self._known(image, mask), self.latents(image, mask, (seed,), {}, 1.0)
+        hole = mask[0, 0] < 0.5
+        if self._use_kernel():
+            fill = Fill(self._stream, known.x, known.mask, self._kernel_biases(known, z), None)
+            list(fill)
+            predicted = Predicted(known.x[:, :, hole].mT, fill.params, hole)
+        else:
+            predicted = self._predicted(known.x, self._torch_biases(known, z), hole)
+        return float(predicted.bits_per_dim())
 
-    def _conditions(self, image: Tensor, mask: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Image and mask once for every row of latents, and what conditions the forward stream.
+    def _use_kernel(self) -> bool:
+        return self.compiled and kernel_ready()
 
-        Every row is decoded alone, so that a sample does not depend on the batch it was drawn in.
-        """
+    def _known(self, image: Tensor, mask: Tensor) -> Known:
+        """What a photo and its hole determine, computed once and kept for the last few."""
+        key = image.numpy().tobytes() + mask.numpy().tobytes()
+        with self._lock:
+            found = self._kept.pop(key, None)
+        if found is None:
+            found = self._observe(image, mask)
+        with self._lock:
+            self._kept[key] = found
+            while len(self._kept) > KEPT:
+                self._kept.pop(next(iter(self._kept)))
+        return found
+
+    @torch.inference_mode()
+    def _observe(self, image: Tensor, mask: Tensor) -> Known:
+        generator = torch.Generator().manual_seed(0)  # the encoder's fill of the hole: the same for every seed
+        noise = torch.rand(image.shape, generator=generator) * 2.0 - 1.0
+        mean, log_variance = self.model.encode(image, mask, noise)
         x, masks = logistic_mixture.quantise(image.to(self.precision)), mask.to(self.precision)
-        maps = torch.cat([self.model.decode(row[None]) for row in z]).to(self.precision)
         context = self.model.context_features(x, masks) if self.config.reverse_stream else None
-        x, masks = (tensor.expand(len(z), -1, -1, -1) for tensor in (x, masks))
-        if context is not None:
-            context = context.expand(len(z), -1, -1, -1)
-        return x, masks, self.model.biases(maps, masks, context)
+        box = Box.around(self.config.blocks, mask[0, 0].numpy() < 0.5)
+        constant = self._stream.constant(masks, context, box)
+        return Known(x, masks, mean, torch.exp(0.5 * log_variance), context, box, constant)
+
+    def _maps(self, z: Tensor) -> Tensor:
+        """Every row decoded alone, so that a sample does not depend on the batch it was drawn in: (n, M, H, W)."""
+        return torch.cat([self.model.decode(row[None]) for row in z])
+
+    def _kernel_biases(self, known: Known, z: Tensor) -> Tensor:
+        return self._stream.biases_of_maps(known.constant, self._maps(z), len(z), known.box)
+
+    def _torch_biases(self, known: Known, z: Tensor) -> Tensor | None:
+        masks = known.mask.expand(len(z), -1, -1, -1)
+        context = known.context.expand(len(z), -1, -1, -1) if known.context is not None else None
+        return self.model.biases(self._maps(z).to(self.precision), masks, context)
+
+    def _predicted(self, x: Tensor, biases: Tensor | None, hole: Tensor) -> Predicted:
+        return Predicted(x[:, :, hole].mT, self.model.logits(x, biases)[:, :, hole].mT, hole)
 
 
-def hole_bits(model: CSI, x: Tensor, mask: Tensor, biases: Tensor | None) -> Tensor:
-    """-log2 p per hole pixel and channel of every picture (n, 3, H, W), given its context: (n,)."""
-    params = model.logits(x, biases).permute(0, 2, 3, 1)
-    nll = -logistic_mixture.log_prob(x.permute(0, 2, 3, 1), params)
-    hole = 1.0 - mask[:, 0]
-    return (nll * hole).sum((1, 2)) / (hole.sum((1, 2)) * 3.0 * math.log(2.0))
+@dataclass(frozen=True)
+class Known:
+    """What a photo and its hole determine; x and mask are (1, 3, H, W) and (1, 1, H, W)."""
+
+    x: Tensor
+    mask: Tensor
+    mean: Tensor  # (1, z)
+    sigma: Tensor  # (1, z)
+    context: Tensor | None  # (1, F, H, W)
+    box: Box
+    constant: Tensor  # see `Stream.constant`
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The distributions of the P hole pixels and what they became. x: (n, P, 3); params: (n, P, 10 K); hole: (H, W)."""
+
+    x: Tensor
+    params: Tensor
+    hole: Tensor
+
+    def bits_per_dim(self) -> Tensor:
+        """-log2 p per hole pixel and channel of every picture: (n,)."""
+        log_prob = logistic_mixture.log_prob(self.x.double(), self.params.double())
+        return -log_prob.mean(1) / (3.0 * math.log(2.0))
+
+    def entropy(self) -> Tensor:
+        """Bits of uncertainty about each pixel, 0 where it is observed: (n, H, W). See `logistic_mixture.entropy`."""
+        result = torch.zeros(len(self.x), *self.hole.shape)
+        parts = zip(self.x.float().split(64, 1), self.params.float().split(64, 1), strict=True)
+        result[:, self.hole] = torch.cat([logistic_mixture.entropy(x, params) for x, params in parts], 1)
+        return result
+
+
+def heat_map(image: Tensor, mask: Tensor, entropy: Tensor) -> Tensor:
+    """Bits (n, H, W) as pictures (n, 3, H, W): black, red, yellow, white at `HOTTEST`; a dim grey photo around.
+
+    image: (1, 3, H, W); mask: (1, 1, H, W).
+    """
+    heat = (3.0 * entropy[:, None] / HOTTEST - torch.arange(3.0)[:, None, None]).clamp(0.0, 1.0)
+    grey = (image.mean(1, keepdim=True) + 1.0) * 0.2
+    return torch.where(mask > 0.5, grey, heat) * 2.0 - 1.0
