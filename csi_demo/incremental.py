@@ -287,6 +287,16 @@ def sample_compiled(
     yield from Fill(stream, x, mask, stream.biases_of(biases, len(x), box), noise)
 
 
+def entropy(x: Tensor, params: Tensor) -> Tensor:
+    """Bits of uncertainty (...) about pixels (..., 3); as `logistic_mixture.entropy`, in float32."""
+    from . import kernel
+
+    edges = (2.0 * torch.arange(256, dtype=torch.float32) + 1.0) / 255.0 - 1.0
+    flat, result = _numpy(params.flatten(0, -2), torch.float32), np.empty(x[..., 0].numel())
+    kernel.entropy(flat, _numpy(x.reshape(-1, 3), torch.float64), edges.numpy(), result)
+    return torch.from_numpy(result).view(x.shape[:-1])
+
+
 def compile_kernel() -> bool:
     """Reads the kernel's machine code from the disk, or compiles it; says whether that worked. Takes long at first."""
     try:
@@ -295,6 +305,7 @@ def compile_kernel() -> bool:
         x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
         mask[..., 2, 2] = 0.0
         list(sample_compiled(stream, x, mask, None, torch.zeros(1, 4, 4, 4, dtype=torch.float64)))
+        entropy(torch.zeros(1, 3), torch.zeros(1, 10))
     except ImportError:
         _log.info("numba is not installed: pixels are drawn with torch, more slowly")
         return False

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 LANES = 16
-MIN_LOG_SCALE = -7.0  # as in logistic_mixture
+MIN_LOG_SCALE, HALF_STEP = -7.0, 1.0 / 255.0  # as in logistic_mixture
 # Columns of the table of regions: what is needed of a block, as first row, first column, column after the last.
 V_IN, V_MIDDLE, V_OUT, H_IN, H_MIDDLE, H_OUT = range(6)
 
@@ -349,6 +349,63 @@ def _draw(params, at, noise, levels, pixels, target):
         level = np.rint((value + 1.0) * 127.5)
         pixels[target + channel] = levels[int(level)]
         red, green = (level / 127.5 - 1.0, green) if channel == 0 else (red, level / 127.5 - 1.0)
+
+
+@_compiled
+def _log_sigmoid(x):
+    return -math.log1p(math.exp(-x)) if x > 0.0 else x - math.log1p(math.exp(x))
+
+
+@_compiled
+def _log_level(x, mean, inverse_scale):
+    """Logarithm of the probability that one component gives a level; see `logistic_mixture.log_prob`."""
+    upper, lower = inverse_scale * (x - mean + HALF_STEP), inverse_scale * (x - mean - HALF_STEP)
+    if x < -1.0 + HALF_STEP:
+        return _log_sigmoid(upper)
+    if x > 1.0 - HALF_STEP:
+        return _log_sigmoid(-lower)
+    return _log_sigmoid(upper) + _log_sigmoid(-lower) + math.log(-math.expm1(lower - upper))
+
+
+@_compiled
+def entropy(params, x, edges, result):
+    """Bits of uncertainty about pixels, as `logistic_mixture.entropy` has them.
+
+    params: (P, 10 K) and edges: (256), the upper ends of the levels, float32; x: (P, 3); result: (P), written.
+    """
+    components = params.shape[1] // 10
+    weights, means, table = np.empty(components), np.empty(components), np.empty(256, np.float32)
+    for p in range(len(params)):
+        own, total = params[p], 0.0
+        for k in range(components):
+            weights[k] = own[k]
+        for channel in range(3):
+            highest, whole = np.max(weights), 0.0
+            for k in range(components):
+                whole += math.exp(weights[k] - highest)
+            table[:] = _ZERO
+            for k in range(components):
+                mean = np.float64(own[(1 + channel) * components + k])
+                if channel == 1:
+                    mean += math.tanh(own[7 * components + k]) * x[p, 0]
+                elif channel == 2:
+                    mean += math.tanh(own[8 * components + k]) * x[p, 0] + math.tanh(own[9 * components + k]) * x[p, 1]
+                means[k] = mean
+                inverse = np.float32(math.exp(-max(np.float64(own[(4 + channel) * components + k]), MIN_LOG_SCALE)))
+                middle, share = np.float32(mean), np.float32(math.exp(weights[k] - highest) / whole)
+                for i in range(256):
+                    table[i] += share * _sigmoid_of((edges[i] - middle) * inverse)
+            below = 0.0
+            for i in range(256):
+                reached = np.float64(table[i]) if i < 255 else 1.0
+                level = reached - below
+                if level > 0.0:
+                    total -= level * math.log(level)
+                below = reached
+            for k in range(components):
+                scale = max(np.float64(own[(4 + channel) * components + k]), MIN_LOG_SCALE)
+                weights[k] += _log_level(x[p, channel], means[k], math.exp(-scale))
+        result[p] = total / math.log(2.0)
 
 
 @_compiled

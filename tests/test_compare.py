@@ -250,7 +250,7 @@ def test_all_methods_run_on_one_hole_and_seed(two: dict[str, PlainMethod]) -> No
     assert [(sample.method, sample.seed) for sample in result.samples] == [("Plain", 7), ("Searching", 7)]
     for said in ("Plain", "1.25 s", "bits per dim 3.50", "Searching", "0.50 s", "loss 10.00", "With the hole"):
         assert said in view
-    results.choose_sample(key, handlers.gr.EventData(None, {"index": 1}))
+    results.choose_sample(key, "Smooth", results.IN_PHOTO, handlers.gr.EventData(None, {"index": 1}))
     hole = ~result.photo.view_place.frame_mask(result.mask)
     assert (np.asarray(results.finished_result(key).full())[hole] == 191).all()
     shares = [float(line.split('valuenow="')[1].split('"')[0]) for _, line, *_ in updates[:-1]]
@@ -274,7 +274,7 @@ def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, Plain
 
 @pytest.mark.parametrize(("name", "waiting"), [("plain", 1), ("searching", 0)])
 def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMethod], name: str, waiting: int) -> None:
-    run, *_ = filling.begin()
+    run, *_ = filling.begin(None)
     values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, None, 7)
     updates = filling.stoppable(filling.compare)(run, *values)
     running = (update for update in updates if isinstance(update[0], str))

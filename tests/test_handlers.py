@@ -86,7 +86,7 @@ def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainM
 def test_a_result_becomes_the_photo(method: PlainMethod) -> None:
     shown = a_photo(file_of(noise(300, 200)))
     key = run_fill(what=painting(shown))[-1][2]
-    results.choose_sample(key, handlers.gr.EventData(None, {"index": 1}))
+    results.choose_sample(key, "Smooth", results.IN_PHOTO, handlers.gr.EventData(None, {"index": 1}))
     result = results.finished_result(key)
     assert result.chosen == 1
     status, scene, *_ = handlers.use_result(key)
@@ -189,6 +189,7 @@ def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMetho
     result = results.finished_result(key)
     assert "Filled 2 samples in 1.2 s. Bits per dim: 3.50, 3.50." in status
     assert pictures.count("data-sample") == 2
+    assert "Lowest bits per dim first" in pictures
     assert result.seeds == (0, 1)
     assert result.progress == 1.0
     assert all(button["interactive"] for button in (go, every, *following))
@@ -215,7 +216,7 @@ def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], mes
 
 
 def test_stop_ends_the_work_and_what_was_drawn_stays(method: PlainMethod) -> None:
-    run, *_ = filling.begin()
+    run, *_ = filling.begin(None)
     updates = filling.stoppable(filling.fill)(run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
     assert "Getting ready" in next(updates)[1]
     _, _, key, *_ = next(updates)
@@ -231,7 +232,7 @@ def test_stop_ends_the_work_and_what_was_drawn_stays(method: PlainMethod) -> Non
 
 
 def test_a_run_stopped_while_it_waits_does_nothing(method: PlainMethod) -> None:
-    run, *_ = filling.begin()
+    run, *_ = filling.begin(None)
     filling.stop(run)
     (only,) = filling.stoppable(filling.fill)(run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
     assert "Stopped." in only[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,8 @@ class PlainMethod(Method):
     description = "For tests."
     options = (SPREAD,)
     controls = (SMILE, GLASSES)
+    live = True
+    pause = 0.0  # seconds a row takes
 
     def __init__(self) -> None:
         self.calls: list[tuple[dict[str, float], dict[str, float]]] = []
@@ -49,6 +52,7 @@ class PlainMethod(Method):
         images = keep_observed(image, mask, levels[:, None, None, None].expand(-1, 3, 64, 64))
         try:
             for row in range(50):
+                time.sleep(self.pause)
                 yield Step(images, row / 50)
             figures = [{"bits per dim": 3.5}] * len(seeds)
             yield Step(images, 1.0, {"seconds": 1.25, "figures": figures, "bits_per_dim": [3.5] * len(seeds)})

@@ -86,6 +86,11 @@ class Method(ABC):
     options: ClassVar[tuple[Control, ...]] = ()
 
     @property
+    def live(self) -> bool:
+        """Whether a completion is quick enough to follow a slider while it moves."""
+        return False
+
+    @property
     @abstractmethod
     def controls(self) -> tuple[Control, ...]:
         """The controls to offer, strongest first."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..incremental import Box, Fill, SharedFill, Stream, kernel_ready, prepare
+from ..incremental import Box, Fill, SharedFill, Stream, entropy, kernel_ready, prepare
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
 from ..sampling import frozen_noise, sample_pixels, to_precision
@@ -81,6 +81,10 @@ class CSIMethod(Method):
         strengths = {entry["index"]: entry["strength"] for entry in measured["latents"]}
         ranked = sorted(range(self.config.latent_dim), key=lambda index: -strengths.get(index, 0.0))
         self._latents = tuple(_latent_control(index, strengths.get(index)) for index in ranked)
+
+    @property
+    def live(self) -> bool:
+        return self._use_kernel()
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -243,9 +247,10 @@ class Predicted:
 
     def entropy(self) -> Tensor:
         """Bits of uncertainty about each pixel, 0 where it is observed: (n, H, W). See `logistic_mixture.entropy`."""
+        measure = entropy if kernel_ready() else logistic_mixture.entropy
         result = torch.zeros(len(self.x), *self.hole.shape)
         parts = zip(self.x.float().split(64, 1), self.params.float().split(64, 1), strict=True)
-        result[:, self.hole] = torch.cat([logistic_mixture.entropy(x, params) for x, params in parts], 1)
+        result[:, self.hole] = torch.cat([measure(x, params).float() for x, params in parts], 1)
         return result
 
 

@@ -28,6 +28,7 @@ class _IteratingVAE(Method):
     """X'_{t+1} = m * X' + (1 - m) * X_t, X_t drawn from X'_t by `draw`; every seed's sample goes its way alone."""
 
     latent_dim: int
+    live = True
 
     @property
     def controls(self) -> tuple[Control, ...]:

@@ -170,15 +170,24 @@ def build() -> gr.Blocks:
         method.input(handlers.draw_sliders, slot_inputs, slot_outputs, **quick, **COMPUTE)
         look.change(handlers.show_masked, [canvas, look], masked, **quick)
         gr.on([look.change, where.change], results.show_result, [result, look, where], pictures, **quick)
-        pictures.select(results.choose_sample, result, None, **quick)
-        reset.click(handlers.reset_sliders, start, slots, queue=False, **quick)
+        pictures.select(results.choose_sample, [result, look, where], pictures, **quick)
         for button, work, needed in (
             (go, filling.fill, [method, canvas, look, where, start, seed, samples, *slots]),
             (every, filling.compare, [method, canvas, look, where, start, seed, *slots]),
         ):
-            button.click(filling.begin, None, [run, *controls], queue=False, **quick).then(
+            button.click(filling.begin, run, [run, *controls], queue=False, **quick).then(
                 filling.stoppable(work), [run, *needed], outputs, **quick, **COMPUTE
             )
+        moves = [slot.input for slot in slots]  # type: ignore[attr-defined]
+        gr.on(moves, filling.outdate, [run, method], None, queue=False, **quick)
+        refilled: dict[str, Any] = {
+            "inputs": [run, method, canvas, look, where, start, seed, samples, *slots],
+            "outputs": [run, *outputs],
+        }
+        gr.on(moves, filling.refill, **refilled, trigger_mode="always_last", **quick, **COMPUTE)
+        reset.click(handlers.reset_sliders, start, slots, queue=False, **quick).then(
+            filling.refill, **refilled, **quick, **COMPUTE
+        )
         halt.click(filling.stop, run, halt, queue=False, **quick)
         for button, handler, inputs in (
             (save, results.save, [result]),

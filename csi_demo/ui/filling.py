@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -27,45 +27,80 @@ MAX_SAMPLES = 8
 MAX_SEED = 2**31 - 1
 SECONDS_BETWEEN_UPDATES = 0.1
 Settings = tuple[Mapping[str, float], Mapping[str, float]]  # controls and options, name -> value
-RUNNING, STOPPED = "running", "stopped"
+QUICK = 0.3  # seconds that a fill may go on for although its sliders have moved on
 FOLLOWING = 4  # buttons that do something with a complete result
 
 
-def begin() -> list[Any]:
+@dataclass
+class Run:
+    """Work under way for a visitor: what is kept under the key that the page holds."""
+
+    began: float = field(default_factory=time.monotonic)
+    stopped: bool = False  # by the stop button
+    outdated: bool = False  # by a slider
+
+
+def _run_under(key: object) -> str:
+    """The key of a fresh run, in the place of the visitor's last one, which ends if it has not yet."""
+    before = KEPT.get(key)
+    if not isinstance(before, Run):
+        return KEPT.put(Run(), 64)
+    before.outdated = True
+    return KEPT.put(Run(), 64, key)  # type: ignore[arg-type]
+
+
+def begin(key: object) -> list[Any]:
     """What a fill or a comparison shows until its turn comes: [run, status, fill, compare, stop]."""
     line = render.progress_line("Waiting for a free place…", 0.0)
-    return [KEPT.put(RUNNING, 64), line, *[gr.update(interactive=False)] * 2, gr.update(interactive=True)]
+    return [_run_under(key), line, *[gr.update(interactive=False)] * 2, gr.update(interactive=True)]
 
 
-def stop(run: object) -> Any:
+def stop(key: object) -> Any:
     """Ends a run at its next update: the stop button."""
-    if KEPT.get(run) == RUNNING:
-        KEPT.put(STOPPED, 64, run)  # type: ignore[arg-type]
+    run = KEPT.get(key)
+    if isinstance(run, Run):
+        run.stopped = True
     return gr.update(interactive=False)
 
 
+def outdate(key: object, method: str | None) -> None:
+    """A slider has moved: a run that takes long ends at its next row, since `refill` is to come."""
+    run = KEPT.get(key)
+    with suppress(PageError):
+        if isinstance(run, Run) and time.monotonic() - run.began >= QUICK and engine.load(method).live:
+            run.outdated = True
+
+
 def stoppable(work: Callable[..., Generator[list[Any]]]) -> Callable[..., Generator[list[Any]]]:
-    """`fill` or `compare` with the run that `begin` gave as first argument; ends between two updates after `stop`.
+    """`fill` or `compare` with the key that `begin` gave as first argument; ends between two updates after `stop`.
 
     Cancelling the event instead would leave it to chance whether the browser shows an update that was under way last.
     """
 
-    def until_stopped(run: object, *values: object) -> Generator[list[Any]]:
-        key: object = None
-        with closing(work(*values)) as updates:
-            while True:
-                if KEPT.get(run) == STOPPED:
-                    result = kept_result(key)
-                    if result is None or result.progress < 1.0:
-                        yield _stopped(result, values[2] == CRISP)
-                    return
-                update = next(updates, None)
-                if update is None:
-                    return
-                key = update[2] if isinstance(update[2], str) else key
-                yield update
+    def until_stopped(key: object, *values: object) -> Generator[list[Any]]:
+        run = KEPT.get(key)
+        yield from _until_stopped(run if isinstance(run, Run) else Run(), work(*values), values[2] == CRISP)
 
     return until_stopped
+
+
+def _until_stopped(run: Run, work: Generator[list[Any]], crisp: bool) -> Generator[list[Any]]:
+    key: object = None
+    with closing(work) as updates:
+        while True:
+            if run.outdated:
+                yield [*[gr.skip()] * 3, *_idle(), *[gr.skip()] * FOLLOWING]
+                return
+            if run.stopped:
+                result = kept_result(key)
+                if result is None or result.progress < 1.0:
+                    yield _stopped(result, crisp)
+                return
+            update = next(updates, None)
+            if update is None:
+                return
+            key = update[2] if isinstance(update[2], str) else key
+            yield update
 
 
 def _stopped(result: Result | None, crisp: bool) -> list[Any]:
@@ -92,13 +127,40 @@ def fill(
     yield _getting_ready()
     try:
         subject = read_subject(painting)
-        first = whole(first_seed, "The seed", 0, MAX_SEED)
-        seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
         loaded = engine.load(method)
-        controls, options = _settings(loaded, subject, start, values)
-        yield from _fill(loaded, subject, seeds, controls, options, where == IN_PHOTO, look == CRISP)
+        settings = _settings(loaded, subject, start, values)
+        yield from _fill(loaded, subject, _seeds(first_seed, samples), *settings, where == IN_PHOTO, look == CRISP)
     except ValueError as error:
         yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
+
+
+def refill(
+    key: object,
+    method: str | None,
+    painting: object,
+    look: str,
+    where: str,
+    start: Start | None,
+    first_seed: object,
+    samples: object,
+    *values: object,
+) -> Generator[list[Any]]:
+    """Fills the hole anew since a slider has moved, without a word unless it takes long: [run, *outputs of `fill`].
+
+    Does nothing for a method that is not live, for values that belong to another photo or hole, or where something is
+    wrong, which the fill button tells.
+    """
+    try:
+        subject, loaded = read_subject(painting), engine.load(method)
+        if not loaded.live or start is None or start.subject != subject.key(loaded.name):
+            return
+        seeds, settings = _seeds(first_seed, samples), _settings(loaded, subject, start, values)
+    except ValueError:
+        return
+    key = _run_under(key)
+    work = _fill(loaded, subject, seeds, *settings, where == IN_PHOTO, look == CRISP, patience=QUICK)
+    for update in _until_stopped(KEPT.get(key), work, look == CRISP):
+        yield [key, *update]
 
 
 def compare(
@@ -123,6 +185,12 @@ def compare(
         yield from _compare(subject, number, settings, where == IN_PHOTO, look == CRISP)
     except ValueError as error:
         yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
+
+
+def _seeds(first_seed: object, samples: object) -> tuple[int, ...]:
+    """One for each sample. Raises PageError."""
+    first = whole(first_seed, "The seed", 0, MAX_SEED)
+    return tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
 
 
 def _settings(loaded: Method, subject: Subject, start: Start | None, values: Sequence[object]) -> Settings:
@@ -165,8 +233,9 @@ def _fill(
     options: Mapping[str, float],
     in_photo: bool,
     crisp: bool,
-) -> Iterator[list[Any]]:
-    shown, key = 0.0, None
+    patience: float = 0.0,  # seconds before anything unfinished is shown
+) -> Generator[list[Any]]:
+    shown, key = time.monotonic() + patience - SECONDS_BETWEEN_UPDATES, None
     result: Result | None = None
     try:
         with closing(_run(loaded, subject, seeds, controls, options)) as moments:
@@ -184,7 +253,7 @@ def _fill(
         key = KEPT.put(result, result.cost, key)
         yield [render.running_view(result, crisp), line, key, *_idle(), *[gr.update(interactive=False)] * FOLLOWING]
         return
-    result = Result(subject.photo, subject.mask, samples, 1.0, **_views(subject, samples))
+    result = Result(subject.photo, subject.mask, samples, 1.0, before=_before(subject))
     key = KEPT.put(result, result.cost, key)
     yield _finished(result, render.finished_line(samples, _cut(subject)), key, in_photo, crisp)
 
@@ -216,7 +285,7 @@ def _compare(
         finished += now
     if not finished:
         raise PageError(" ".join(troubles))
-    result = Result(subject.photo, subject.mask, finished, 1.0, compared=True, **_views(subject, finished))
+    result = Result(subject.photo, subject.mask, finished, 1.0, compared=True, before=_before(subject))
     key = KEPT.put(result, result.cost, key)
     line = render.compared_line(result, time.monotonic() - began, _cut(subject))
     line += render.trouble(" ".join(troubles)) if troubles else ""
@@ -240,12 +309,9 @@ def _cut(subject: Subject) -> str:
     return "What was painted outside the square is left as it was." if subject.cut else ""
 
 
-def _views(subject: Subject, samples: Sequence[Sample]) -> dict[str, Any]:
-    """The photo's view before and after, as `Result` keeps them."""
-    view, place = subject.photo.view, subject.photo.view_place
-    pasted = (place.paste(view, subject.mask, sample.picture) for sample in samples)
-    after = [render.view_url(picture, render.RESULT_SIDE) for picture in pasted]
-    return {"before": render.view_url(view, render.RESULT_SIDE), "views": tuple(after)}
+def _before(subject: Subject) -> str:
+    """The photo's view, as `Result` keeps it."""
+    return render.view_url(subject.photo.view, render.RESULT_SIDE)
 
 
 def _idle() -> tuple[Any, Any, Any]:

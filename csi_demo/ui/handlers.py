@@ -154,7 +154,8 @@ def draw_sliders(method: str | None, painting: object) -> list[Any]:
     start = Start(subject.key(loaded.name), values)
     suggested = subject.photo.suggested(subject.mask)
     shown = values | {one.name: on_grid(one, suggested[one.name]) for one in known if one.name in suggested}
-    note = "The sliders start where your picture stands. Move one, then fill again: only what it means changes."
+    then = "Move one, and the fill follows" if loaded.live else "Move one, then fill again"
+    note = f"The sliders start where your picture stands. {then}: only what it means changes."
     return [
         start,
         render.plain_line(note if loaded.controls else loaded.description),

@@ -54,8 +54,8 @@ class Sample:
 class Result:
     """What a fill, or a comparison of methods, has brought so far; the rest once it is complete.
 
-    photo, mask: what was filled, the mask boolean in pixels of the photo's view; before, views: data URLs of the view
-    before and after, one a sample. compared: whether each sample is another method's.
+    photo, mask: what was filled, the mask boolean in pixels of the photo's view; before: a data URL of the view as it
+    was. compared: whether each sample is another method's.
     """
 
     photo: Photo
@@ -64,7 +64,6 @@ class Result:
     progress: float
     compared: bool = False
     before: str = ""
-    views: tuple[str, ...] = ()
     chosen: int = 0
 
     @property
@@ -76,7 +75,7 @@ class Result:
     def cost(self) -> int:
         """Bytes in memory, the photo's aside."""
         pictures = sum(len(sample.frames) + len(sample.beside) for sample in self.samples)
-        return self.mask.size + len(self.before) + sum(map(len, self.views)) + 3 * 64 * 64 * pictures
+        return self.mask.size + len(self.before) + 3 * 64 * 64 * pictures
 
     def title(self, index: int) -> str:
         """What tells this sample from the others."""
@@ -87,6 +86,11 @@ class Result:
         """The chosen sample in the photo, at the photo's own size; every pixel outside the hole is the photo's own."""
         mask = self.photo.full_mask(self.mask)
         return self.photo.place.paste(self.photo.full(), mask, self.samples[self.chosen].picture)
+
+    def after(self) -> str:
+        """A data URL of the view with the chosen sample in it."""
+        pasted = self.photo.view_place.paste(self.photo.view, self.mask, self.samples[self.chosen].picture)
+        return view_url(pasted, RESULT_SIDE)
 
     def masked(self, crisp: bool, side: int) -> Image.Image:
         """What was filled, with stripes over the hole."""
@@ -204,51 +208,51 @@ def result_view(result: Result | None, in_photo: bool, crisp: bool) -> str:
     """The chosen sample, with a wipe between before and after, by the side of all of them; photos or 64x64 squares."""
     if result is None:
         return empty_view()
-    if not result.views:
+    if not result.before:
         return running_view(result, crisp)
+    chosen = result.samples[result.chosen]
     if in_photo:
-        before, sources = result.before, list(result.views)
+        before, after = result.before, result.after()
     else:
-        before = png_url(enlarge(result.photo.frame, crisp))
-        sources = [png_url(enlarge(sample.picture, crisp)) for sample in result.samples]
+        before, after = (png_url(enlarge(picture, crisp)) for picture in (result.photo.frame, chosen.picture))
     wipe = (
         f'<figure class="csi-big"><div class="csi-wipe" style="--cut: 0%"><img src="{before}" alt="Before">'
-        f'<img class="csi-after" src="{sources[result.chosen]}" alt="After"><i></i>'
+        f'<img class="csi-after" src="{after}" alt="After"><i></i>'
         '<input type="range" min="0" max="100" value="0" step="any" aria-label="Before and after" '
         "oninput=\"this.parentNode.style.setProperty('--cut', this.value + '%')\"></div>"
         f'<figcaption><b class="csi-seed">{escape(result.title(result.chosen))}</b>'
         "<span>Slide across the picture: before, after</span></figcaption></figure>"
     )
-    parts = [wipe, _compared(result, sources, crisp) if result.compared else _strip(result, sources)]
+    parts = [wipe, _compared(result, crisp) if result.compared else _strip(result)]
     if result.compared:
         parts.reverse()
-    beside = "".join(
-        f'<div data-of="{index}"{"" if index == result.chosen else " hidden"}>{_beside(sample)}</div>'
-        for index, sample in enumerate(result.samples)
-        if sample.beside and not result.compared
-    )
+    beside = "" if result.compared else _beside(chosen)
     return f'<div class="csi-result{_look(crisp)}{"" if in_photo else " csi-frames"}">{"".join(parts)}{beside}</div>'
 
 
-def _strip(result: Result, sources: Sequence[str]) -> str:
+def _strip(result: Result) -> str:
     """A button for every sample; nothing for a single one."""
-    if len(sources) == 1:
+    if len(result.samples) == 1:
         return ""
+    figure = next(iter(result.samples[0].figures), None)
+    order = sorted(range(len(result.samples)), key=lambda index: result.samples[index].figures.get(figure or "", 0.0))
     buttons = "".join(
-        f'<button type="button" {_selects(result, index)}><img src="{source}" '
-        f'alt="Sample {index + 1}, seed {result.seeds[index]}"><span>{result.title(index)}</span></button>'
-        for index, source in enumerate(sources)
+        f'<button type="button" {_selects(result, index)} style="--rank: {order.index(index)}">'
+        f'<img src="{png_url(sample.picture)}" alt="Sample {index + 1}, seed {sample.seed}">'
+        f"{_caption(result.title(index), captions(result, sample))}</button>"
+        for index, sample in enumerate(result.samples)
     )
-    return f'<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
+    sort = f'<label class="csi-sort"><input type="checkbox"> Lowest {escape(figure)} first</label>' if figure else ""
+    return f'{sort}<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
 
 
-def _compared(result: Result, sources: Sequence[str], crisp: bool) -> str:
+def _compared(result: Result, crisp: bool) -> str:
     """The input with its hole, and a button for every method's fill, which shows it large."""
     buttons = "".join(
-        f'<button type="button" class="csi-tile" {_selects(result, index)} data-view="{source}">'
+        f'<button type="button" class="csi-tile" {_selects(result, index)}>'
         f"{_square(png_url(sample.picture), f'Fill of {sample.method}')}"
         f"{_caption(sample.method, captions(result, sample))}</button>"
-        for index, (sample, source) in enumerate(zip(result.samples, sources, strict=True))
+        for index, sample in enumerate(result.samples)
     )
     tiles = f"{_masked_tile(result, crisp)}{buttons}"
     return f'<div class="csi-tiles csi-compared{_look(crisp)}" role="group" aria-label="Methods">{tiles}</div>'
@@ -257,8 +261,7 @@ def _compared(result: Result, sources: Sequence[str], crisp: bool) -> str:
 def _selects(result: Result, index: int) -> str:
     """What makes a button of a sample; see results.js."""
     pressed = "true" if index == result.chosen else "false"
-    title = escape(result.title(index))
-    return f'data-sample="{index}" data-title="{title}" title="Show this one large" aria-pressed="{pressed}"'
+    return f'data-sample="{index}" title="Show this one large" aria-pressed="{pressed}"'
 
 
 def _masked_tile(result: Result, crisp: bool) -> str:

@@ -27,7 +27,7 @@ def kept_result(key: object) -> Result | None:
 def finished_result(key: object) -> Result:
     """The finished result of this key. Raises PageError."""
     result = kept_result(key)
-    if result is None or not result.views:
+    if result is None or not result.before:
         raise PageError("This result is no longer here: fill the hole again.")
     return result
 
@@ -37,12 +37,14 @@ def show_result(key: object, look: str, where: str) -> str:
     return render.result_view(kept_result(key), where == IN_PHOTO, look == CRISP)
 
 
-def choose_sample(key: object, event: gr.EventData) -> None:
-    """Remembers which sample is shown large."""
+def choose_sample(key: object, look: str, where: str, event: gr.EventData) -> str:
+    """Shows a sample large, and remembers which."""
     result = kept_result(key)
     index = event._data.get("index") if isinstance(event._data, dict) else None
-    if result and isinstance(index, int) and 0 <= index < len(result.samples):
-        KEPT.put(replace(result, chosen=index), result.cost, key)  # type: ignore[arg-type]
+    if result is None or not isinstance(index, int) or not 0 <= index < len(result.samples):
+        return gr.skip()
+    KEPT.put(replace(result, chosen=index), result.cost, key)  # type: ignore[arg-type]
+    return show_result(key, look, where)
 
 
 def save(key: object) -> list[Any]:

@@ -82,6 +82,9 @@ CSS = (
 .csi-strip button { padding: 4px; border: 2px solid var(--border-color-primary); border-radius: var(--radius-lg);
   background: var(--block-background-fill); color: var(--body-text-color-subdued); font-size: .78rem; cursor: pointer; }
 .csi-strip button[aria-pressed="true"] { border-color: var(--color-accent); color: var(--body-text-color); }
+.csi-sort { display: flex; gap: 6px; align-items: center; font-size: .85rem; color: var(--body-text-color-subdued); }
+.csi-sort input { appearance: auto; width: 1rem; height: 1rem; margin: 0; accent-color: var(--color-accent); }
+.csi-sort:has(:checked) + .csi-strip button { order: var(--rank); }
 .csi-strip img { display: block; width: 100%; aspect-ratio: 1; margin: 0 0 3px; object-fit: contain; }
 .csi-strip button:focus-visible, .csi-examples button:focus-visible { outline: 3px solid var(--color-accent);
   outline-offset: 2px; }
