@@ -84,8 +84,8 @@ class VAEMethod(_IteratingVAE):
 
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> Tensor:
-        z = torch.randn(count, self.latent_dim, generator=torch.Generator().manual_seed(seed))
-        return torch.cat([self.model.decode(part) for part in z.split(64)])
+        noise = torch.randn(count, self.latent_dim, generator=torch.Generator().manual_seed(seed))
+        return torch.cat([self.model.sample(part) for part in noise.split(64)])
 
     @torch.no_grad()
     def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:

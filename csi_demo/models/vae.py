@@ -6,7 +6,7 @@ prior. p(x|z) is normal around the decoder's picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -81,12 +81,34 @@ class Decoder(nn.Module):
 class VAE(nn.Module):
     """One decoder p(x | z) and two encoders: of complete pictures, q(z | x), and of masked ones, q(z | x * m)."""
 
+    aggregate_mean: Tensor  # (z)
+    aggregate_factor: Tensor  # (z, z), Cholesky factor of the covariance
+
     def __init__(self, config: VAEConfig):
         super().__init__()
         self.config = config
         self.complete_encoder = Encoder(3, config.latent_dim, config.channels)
         self.masked_encoder = Encoder(3, config.latent_dim, config.channels)
         self.decoder = Decoder(config.latent_dim, config.channels)
+        self.register_buffer("aggregate_mean", torch.zeros(config.latent_dim))
+        self.register_buffer("aggregate_factor", torch.eye(config.latent_dim))
+
+    @torch.no_grad()
+    def fit_aggregate(self, pictures: Iterable[Tensor]) -> None:
+        """Fits a normal distribution to the aggregate posterior, q(z) = mean of q(z | x) over pictures (B, 3, 64, 64).
+
+        `sample` draws from it: the encoder does not quite meet the prior, and decodes badly what it never produces
+        (ex-post density estimation, Ghosh et al. 2020, "From Variational to Deterministic Autoencoders", section 4).
+        """
+        found = [self.encode(batch, masked=False) for batch in pictures]
+        mean, log_variance = (torch.cat(parts).double() for parts in zip(*found, strict=True))
+        covariance = torch.cov(mean.T) + torch.diag(log_variance.exp().mean(0))
+        self.aggregate_mean.copy_(mean.mean(0))
+        self.aggregate_factor.copy_(torch.linalg.cholesky(covariance))
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Mean pictures (B, 3, 64, 64) for standard normal noise (B, z), from the fitted aggregate posterior."""
+        return self.decode(self.aggregate_mean + noise @ self.aggregate_factor.T)
 
     def encode(self, x: Tensor, masked: bool) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, z) of a picture (B, 3, 64, 64), by the encoder of masked or of complete ones."""

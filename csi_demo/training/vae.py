@@ -18,6 +18,8 @@ from .data import draw_frames, masks_to_tensor, read_split, to_float
 from .loop import Recipe, Settings
 from .losses import DeepFeatures, normal_kl
 
+AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
+
 
 @dataclass(frozen=True)
 class VAESettings(Settings):
@@ -44,10 +46,16 @@ class VAERecipe(Recipe):
         self.config = VAEConfig(**overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
-        return read_split(data, "train"), read_split(data, "val")
+        self.frames = read_split(data, "train")
+        return self.frames, read_split(data, "val")
 
     def build(self) -> nn.Module:
         return VAE(self.config)
+
+    def fit(self, model: Any) -> None:
+        """Finishes a model that is to be validated or exported: its aggregate posterior, from training pictures."""
+        device = model.aggregate_mean.device
+        model.fit_aggregate(to_float(part.to(device)) for part in self.frames[:AGGREGATED].split(100))
 
     def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module:
         step = self.loss(model)
@@ -72,12 +80,14 @@ class VAERecipe(Recipe):
         return totals | self.samples(model, frames, device)
 
     def samples(self, model: VAE, frames: Tensor, device) -> dict[str, float]:
-        """Fréchet distance of pictures drawn from the prior to these, as `distance_to_faces` has it."""
-        z = torch.randn(len(frames), self.config.latent_dim, generator=torch.Generator().manual_seed(0))
-        drawn = torch.cat([model.decode(part.to(device)).float() for part in z.split(100)])
+        """Fréchet distance of samples to these pictures, as `distance_to_faces` has it."""
+        self.fit(model)
+        noise = torch.randn(len(frames), self.config.latent_dim, generator=torch.Generator().manual_seed(0))
+        drawn = torch.cat([model.sample(part.to(device)).float() for part in noise.split(100)])
         return distance_to_faces(drawn, to_float(frames.to(device)))
 
     def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
+        self.fit(model)
         weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {self.name: ("",)})
 
 
@@ -89,11 +99,14 @@ class OneShotRecipe(VAERecipe):
     def build(self) -> nn.Module:
         return OneShotVAE(self.config)
 
+    def fit(self, model: Any) -> None:
+        pass  # it completes pictures; nothing is drawn from its prior alone
+
     def loss(self, model: Any) -> nn.Module:
         return OneShotStep(model, self.settings)
 
     def samples(self, model: Any, frames: Tensor, device) -> dict[str, float]:
-        return {}  # it completes pictures; nothing is drawn from its prior alone
+        return {}
 
 
 def make_batch(frames: Tensor, latent_dim: int, rng: np.random.Generator) -> dict[str, Tensor]:
