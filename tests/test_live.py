@@ -24,7 +24,7 @@ from csi_demo.ui import filling, handlers, painter, photo, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
 from csi_demo.ui.subject import Start
 
-from .test_page import browser, filled, page, set_number, url  # noqa: F401  (fixtures)
+from .test_page import browser, filled, page, set_number, settle, url  # noqa: F401  (fixtures)
 from .visitor import PlainMethod, a_photo, file_of, painting
 
 PICTURES_A_SECOND = 5
@@ -119,7 +119,6 @@ WATCH_PICTURES = """() => {
 
 def test_dragging_shows_new_pictures_and_ends_at_the_last_position(page: Page) -> None:  # noqa: F811
     set_number(page, "samples", 1)
-    page.wait_for_timeout(1000)  # the sliders follow the hole
     slider = page.locator("#slider-0 input[type=range]")
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
@@ -135,7 +134,7 @@ def test_dragging_shows_new_pictures_and_ends_at_the_last_position(page: Page) -
         page.wait_for_timeout(15)
     page.mouse.up()
     rate = len(page.evaluate("window.shown")) / (time.monotonic() - began)
-    page.wait_for_timeout(1500)
+    settle(page)
     last = page.evaluate("window.shown.at(-1)[1]")
     assert last == page.locator("#pictures .csi-after").get_attribute("src")
     assert last == filled(page)  # a fill for where the sliders stand now

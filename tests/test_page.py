@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTRAIT = ROOT / "examples" / "astronaut.jpg"
@@ -34,6 +35,8 @@ FLAGS = [
     "--disable-quic",
 ]
 PATIENCE = 90_000  # milliseconds
+WORK = re.compile("/gradio_api/(queue|run|upload)")
+UNDER_WAY: dict[Page, set[Request]] = {}  # what a page has asked of the server
 # A fill disables the button, perhaps only for a moment.
 WATCH_FILL = """() => {
   const button = document.querySelector("#fill");
@@ -101,6 +104,10 @@ def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
         "request",
         lambda request: None if request.url.startswith((url, "data:", "blob:")) else faults.append(request.url),
     )
+    under_way = UNDER_WAY[page] = set[Request]()
+    page.on("request", lambda request: under_way.add(request) if WORK.search(request.url) else None)
+    page.on("requestfinished", lambda request: under_way.discard(request))
+    page.on("requestfailed", lambda request: under_way.discard(request))
     page.goto(url)
     expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("#masked img")).to_be_visible(timeout=PATIENCE)
@@ -124,10 +131,19 @@ def phone(browser: Browser, url: str) -> Iterator[Page]:
         yield page
 
 
+def settle(page: Page) -> None:
+    """Waits until nothing has been asked of the server for a while."""
+    quiet = 0
+    while quiet < 5:
+        page.wait_for_timeout(100)
+        quiet = 0 if UNDER_WAY[page] else quiet + 1
+
+
 def set_number(page: Page, control: str, value: float) -> None:
     field = page.locator(f"#{control} input[type=number]")
     field.fill(str(value))
     field.press("Tab")
+    settle(page)
 
 
 def masked(page: Page) -> str:
@@ -198,7 +214,7 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
     assert after(page, lambda: page.click("#painter [data-act=undo]")) == whole
 
     set_number(page, "samples", 2)
-    page.wait_for_timeout(500)  # the sliders follow the hole
+    settle(page)  # the sliders follow the hole
     slider = page.locator("#slider-0 input[type=number]")
     first, start = filled(page), slider.input_value()
     set_number(page, "slider-0", -3 if float(start) > 0 else 3)
@@ -229,7 +245,7 @@ def test_seed_sliders_and_reset_on_an_aligned_frame(page: Page) -> None:
     expect(page.locator("#seed input")).to_have_value("0")
     preset(page, "Nose")
     set_number(page, "samples", 1)
-    page.wait_for_timeout(500)
+    settle(page)
     slider = page.locator("#slider-0 input[type=number]")
     first, start = filled(page), slider.input_value()
     set_number(page, "slider-0", -3 if float(start) > 0 else 3)
