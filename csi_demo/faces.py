@@ -15,6 +15,7 @@ from . import blending
 
 FRAME = 64
 SMALLEST, LARGEST = 8, 20_000  # side of a frame, in photo pixels
+FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 40_000_000
 TINY = 1e-4  # frame pixels by which a point may miss the pixel that it lies on the edge of
 
@@ -26,11 +27,11 @@ class PhotoError(ValueError):
 def open_photo(file: str | Path | BinaryIO) -> Image.Image:
     """Reads a picture file (path or binary stream) as RGB: EXIF orientation applied, transparency laid on white.
 
-    Raises PhotoError when it is no picture Pillow can read, or larger than 40 megapixels.
+    Raises PhotoError when it is no JPEG, PNG or WebP file, or larger than 40 megapixels.
     """
     name = Path(file).name if isinstance(file, str | Path) else "the file"
     try:
-        with Image.open(file) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise PhotoError(f"{name} has {picture.width}x{picture.height} pixels: 40 megapixels at most")
             picture.load()

@@ -6,8 +6,9 @@ import os
 from typing import Any
 
 import gradio as gr
+from gradio.components.api_component import Api
 
-from . import engine, filling, handlers, painter, render, results
+from . import api, engine, filling, handlers, painter, render, results
 from .engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_SWITCHES
 from .examples import all_examples
 from .filling import MAX_SAMPLES, MAX_SEED
@@ -34,9 +35,19 @@ Photos are not kept: they live in memory alone, for at most 20 minutes after the
 files made for a download are deleted within 20 minutes.</p>"""
 
 
+class Page(gr.Blocks):
+    """Blocks that complete a short call with the endpoint's defaults, where Gradio would log what was sent."""
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        missing = block_fn.inputs[len(inputs) :]
+        if not all(isinstance(one, Api) for one in missing):
+            raise gr.Error("Values are missing in this call.", print_exception=False)
+        inputs.extend(one.value for one in missing)
+
+
 def build() -> gr.Blocks:
     """The page."""
-    with gr.Blocks(title="Fill a face, your way", delete_cache=(SECONDS_KEPT, SECONDS_KEPT)) as demo:
+    with Page(title="Fill a face, your way", delete_cache=(SECONDS_KEPT, SECONDS_KEPT)) as demo:
         start, run, result = gr.State(None), gr.State(None), gr.State(None)
         gr.HTML(TITLE, elem_id="title")
         with gr.Row(elem_id="board"):
@@ -196,6 +207,11 @@ def build() -> gr.Blocks:
         ):
             button.click(handler, inputs, [status, file], **quick).success(None, None, None, js=CLICK_FILE)
         reuse.click(handlers.use_result, result, [status, *placed], **quick)
+
+        gr.api(api.complete, **COMPUTE)
+        gr.api(api.compare, **COMPUTE)
+        gr.api(api.list_methods, queue=False)
+        gr.api(api.list_controls, queue=False)
     return demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
 
 
@@ -206,7 +222,7 @@ def launch_options() -> dict[str, Any]:
         "server_port": int(os.environ.get("PORT") or os.environ.get("GRADIO_SERVER_PORT") or 7860),
         "theme": THEME,
         "css": CSS,
-        "footer_links": ["gradio", "settings"],
+        "footer_links": ["api", "gradio", "settings"],
         "allowed_paths": [],
         "max_file_size": "25mb",
         "state_session_capacity": 256,
@@ -214,4 +230,5 @@ def launch_options() -> dict[str, Any]:
         "enable_monitoring": False,
         "run_history": False,
         "ssr_mode": False,
+        "mcp_server": True,
     }

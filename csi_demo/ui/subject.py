@@ -46,7 +46,13 @@ class Start:
 
 def whole(value: object, what: str, low: int, high: int) -> int:
     """The value as a whole number from low to high. Raises PageError."""
-    if not isinstance(value, int | float) or value != value or not low <= value <= high or value != int(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value != value
+        or not low <= value <= high
+        or value != int(value)
+    ):
         raise PageError(f"{what} is a whole number from {low} to {high}.")
     return int(value)
 

@@ -1,0 +1,178 @@
+"""What programs call: typed endpoints over HTTP, gradio_client and MCP. Nothing of a call is kept."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import time
+from collections.abc import Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import numpy as np
+from gradio import FileData
+from PIL import Image
+
+from .. import masks
+from ..faces import open_photo
+from . import engine, photo, render
+from .filling import MAX_SAMPLES, MAX_SEED
+from .subject import whole
+
+if TYPE_CHECKING:
+    from ..methods import Control, Method
+
+MAX_TEXT = photo.MAX_BYTES * 4 // 3 + 100  # of a photo as text
+MAX_SETTINGS = 100
+DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,")
+
+
+def list_methods() -> list[dict[str, str]]:
+    """Every way of filling a hole: its name, which the other calls take, its label and what it does."""
+    loaded = (engine.load(name) for _, name in engine.method_choices())
+    return [{"name": one.name, "label": one.label, "description": one.description} for one in loaded]
+
+
+def list_controls(method: str = "csi") -> list[dict[str, Any]]:
+    """What can be set for a method: name, label, help, range, step, default (null: inferred from the picture), kind.
+
+    Parameters:
+        method: a name of list_methods.
+    """
+    with _Spoken():
+        loaded = engine.load(_text(method, "The method", 40))
+        return [_described(one, "control") for one in loaded.controls] + [
+            _described(one, "option") for one in loaded.options
+        ]
+
+
+def complete(
+    picture: FileData | str,
+    mask: str = "mouth",
+    method: str = "csi",
+    seed: int = 0,
+    samples: int = 1,
+    settings: dict[str, float] | None = None,
+    face: int = 1,
+) -> dict[str, Any]:
+    """Fills a hole in the photo of a face: the pictures as PNG data URLs of the photo's size, and how they came about.
+
+    Parameters:
+        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG or WebP file of up to 25 MB.
+        mask: eyes, nose, mouth, left, right, top, bottom, center, full, random:SEED, or a box x0,y0,x1,y1 in pixels of
+            the 64x64 frame around the face; or a PNG of the photo's size as base64, black where the hole is.
+        method: a name of list_methods.
+        seed: of the first sample; sample k has seed + k, and the same seed draws the same picture.
+        samples: how many, 1 to 8.
+        settings: values of list_controls by name; what is left out stays where the picture puts it.
+        face: which face where there are several, the largest being 1.
+    """
+    with _Spoken():
+        shown, hole = _read(picture, mask)
+        loaded = engine.load(_text(method, "The method", 40))
+        first = whole(seed, "The seed", 0, MAX_SEED)
+        seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
+        return _filled(shown, hole, loaded, seeds, _settings(settings), whole(face, "The face", 1, photo.MAX_FACES))
+
+
+def compare(picture: FileData | str, mask: str = "mouth", seed: int = 0, face: int = 1) -> dict[str, Any]:
+    """Fills the same hole with the same seed by every method: name of the method -> what `complete` returns for it.
+
+    Parameters:
+        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG or WebP file of up to 25 MB.
+        mask: as of `complete`.
+        seed: of the one sample.
+        face: which face where there are several, the largest being 1.
+    """
+    with _Spoken():
+        shown, hole = _read(picture, mask)
+        number = whole(seed, "The seed", 0, MAX_SEED)
+        which = whole(face, "The face", 1, photo.MAX_FACES)
+        loaded = [engine.load(name) for _, name in engine.method_choices()]
+        return {one.name: _filled(shown, hole, one, (number,), {}, which) for one in loaded}
+
+
+class _Spoken:
+    """Turns what a caller did wrong into the endpoint's error message."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        from ..methods import CompletionError
+
+        if isinstance(error, ValueError | CompletionError):
+            raise gr.Error(str(error), print_exception=False) from None
+
+
+def _described(control: Control, kind: str) -> dict[str, Any]:
+    names = ("name", "label", "help", "minimum", "maximum", "step", "default")
+    return {name: getattr(control, name) for name in names} | {"kind": kind}
+
+
+def _text(value: object, what: str, longest: int) -> str:
+    if not isinstance(value, str) or len(value) > longest:
+        raise ValueError(f"{what} is a text of at most {longest} characters.")
+    return value
+
+
+def _settings(values: object) -> dict[str, float]:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or len(values) > MAX_SETTINGS:
+        raise ValueError(f"The settings are at most {MAX_SETTINGS} numbers by name.")
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"The setting {_text(name, 'A name', 40)} is not a number.")
+    return dict(values)
+
+
+def _read(picture: object, mask: object) -> tuple[Image.Image, np.ndarray | str]:
+    """Photo and mask as `fit_mask` takes it. Raises PhotoError, MaskError, PageError or ValueError."""
+    if isinstance(picture, Mapping):
+        data = photo.receive(picture.get("path"))
+    elif isinstance(picture, FileData):
+        data = photo.receive(picture.path)
+    else:
+        data = _decoded(_text(picture, "The picture", MAX_TEXT), "The picture")
+    shown = open_photo(BytesIO(data))
+    if len(_text(mask, "The mask", MAX_TEXT)) <= 40:
+        masks.family(mask)  # type: ignore[arg-type]
+        return shown, mask  # type: ignore[return-value]
+    return shown, masks.from_image(open_photo(BytesIO(_decoded(mask, "The mask"))))  # type: ignore[arg-type]
+
+
+def _decoded(text: str, what: str) -> bytes:
+    start = DATA_URL.match(text[:100])
+    try:
+        return base64.b64decode(text[start.end() :] if start else text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"{what} is neither an uploaded file nor base64.") from None
+
+
+def _filled(
+    shown: Image.Image,
+    hole: np.ndarray | str,
+    loaded: Method,
+    seeds: tuple[int, ...],
+    settings: Mapping[str, float],
+    face: int,
+) -> dict[str, Any]:
+    from ..complete import complete_frame, fit_mask, place_frame
+
+    began = time.monotonic()
+    placement = place_frame(shown, face if face > 1 else None)
+    large, small = fit_mask(hole, placement, shown.size)
+    options = {one.name for one in loaded.options}
+    controls = {name: value for name, value in settings.items() if name not in options}
+    tuning = {name: value for name, value in settings.items() if name in options}
+    *_, last = complete_frame(placement.frame(shown), small, loaded.name, seeds, controls, tuning)
+    pasted = [placement.paste(shown, large, picture) for picture in last.pictures]
+    return {
+        "pictures": [render.png_url(one) for one in pasted],
+        "seeds": list(seeds),
+        "figures": last.info.get("figures", [{} for _ in seeds]),
+        "seconds": round(time.monotonic() - began, 3),
+    }
