@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_worker_niceness": "0",  # Ray's 15 starves on a busy machine
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "ab" * 32,  # else Ray makes one and keeps it in the home folder
     "OMP_NUM_THREADS": "1",
