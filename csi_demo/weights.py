@@ -107,16 +107,21 @@ def _entry(model: str, *, anew: bool = False) -> dict[str, str]:
     return manifest[model]
 
 
-def _checked(model: str, file: str, *, anew: bool = False) -> Path:
+def _checked(model: str, file: str) -> Path:
     """Path of a model's file with the manifest's SHA-256. What came from the Hub damaged is fetched anew once."""
-    path = _resolve(f"{model}/{file}", anew=anew)
-    expected = _entry(model, anew=anew).get(file, "nothing")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest == expected:
-        return path
-    if anew or not _from_hub():
+    name, expected = f"{model}/{file}", _entry(model).get(file, "nothing")
+    path = _resolve(name)
+    digest = _sha256(path)
+    if digest != expected and _from_hub():
+        path = _resolve(name, anew=True)
+        digest, expected = _sha256(path), _entry(model, anew=True).get(file, "nothing")
+    if digest != expected:
         raise WeightsError(f"{path} is damaged: its SHA-256 is {digest[:12]}…, the manifest says {expected[:12]}…")
-    return _checked(model, file, anew=True)
+    return path
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def load_json(model: str, file: str) -> Any:
@@ -212,7 +217,7 @@ def _digests(weights: Path) -> dict[str, dict[str, str]]:
     """What the manifest of these model folders says: SHA-256 of every file a model is loaded from."""
     return {
         folder.name: {
-            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+            file.name: _sha256(file)
             for file in sorted(folder.iterdir())
             if file.suffix == ".safetensors" or file.name in ("config.json", "latents.json")
         }
