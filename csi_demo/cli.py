@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 
 from . import masks, weights
-from .commands import bench, complete, figures, train
+from .commands import bench, complete, complete_many, figures, publish, train
 from .commands.common import UsageError
 from .faces import PhotoError
 from .methods import CompletionError, ControlError, UnknownMethodError
@@ -23,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = _Parser(prog="python -m csi_demo", description="Controllable Semantic Inpainting")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for module in (complete, figures, train, bench):
+    for module in (complete, complete_many, figures, train, bench, publish):
         module.add_to(commands)
     return top
 
@@ -31,11 +32,13 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what goes wrong with the Hub is said once, by us
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         options = parser().parse_args(words)
         options.line = shlex.join(["python", "-m", "csi_demo", *words])
-        options.run(options)
-        return 0
+        return options.run(options) or 0
     except KeyboardInterrupt:
         print("csi_demo: stopped", file=sys.stderr)
         return 130
@@ -57,6 +60,8 @@ def _user_errors() -> tuple[type[Exception], ...]:
         UnknownMethodError,
         weights.WeightsError,
     ]
+    if publishing := sys.modules.get("csi_demo.publishing"):
+        errors.append(publishing.PublishError)
     if data := sys.modules.get("csi_demo.training.data"):
         errors.append(data.DataError)
     if loop := sys.modules.get("csi_demo.training.loop"):

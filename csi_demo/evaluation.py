@@ -100,9 +100,9 @@ def _shared(work: Callable[..., Any], jobs: Sequence[tuple], workers: int) -> It
         yield from pool.map(work, *zip(*jobs, strict=True), chunksize=2)
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of figures as a Markdown table; a figure that a row lacks is left blank."""
-    names = [name for name in COLUMNS if any(name in row for row in rows)]
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
+    """Rows of figures as a Markdown table; a figure that a row lacks is left blank, a column that all lack left out."""
+    names = [name for name in columns if any(name in row for row in rows)]
     lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     lines += [f"| {' | '.join(str(row.get(name, '')) for name in names)} |" for row in rows]
     return "\n".join(lines)

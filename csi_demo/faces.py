@@ -24,12 +24,12 @@ class PhotoError(ValueError):
     """A photo that cannot be used; the message says why and what would be right."""
 
 
-def open_photo(file: str | Path | BinaryIO) -> Image.Image:
+def open_photo(file: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
     """Reads a picture file (path or binary stream) as RGB: EXIF orientation applied, transparency laid on white.
 
-    Raises PhotoError when it is no JPEG, PNG or WebP file, or larger than 40 megapixels.
+    name: what errors call it. Raises PhotoError when it is no JPEG, PNG or WebP file, or larger than 40 megapixels.
     """
-    name = Path(file).name if isinstance(file, str | Path) else "the file"
+    name = name or (Path(file).name if isinstance(file, str | Path) else "the file")
     try:
         with Image.open(file, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:

@@ -2,7 +2,8 @@
 
 A model is a folder: config.json, one or more fp16 safetensors files, metrics.json. ``weights/manifest.json`` holds the
 SHA-256 of each file. By default the folder ``weights`` of this repository is read and the network is never touched;
-``CSI_WEIGHTS_DIR`` names another folder, ``CSI_WEIGHTS_REPO=user/name[@revision]`` a Hub repository.
+``CSI_WEIGHTS_DIR`` names another folder, ``CSI_WEIGHTS_REPO=user/name[@revision]`` a Hub repository, whose files are
+kept in huggingface_hub's cache and read from there where the Hub does not answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-MANIFEST = "manifest.json"
+MANIFEST, METRICS = "manifest.json", "metrics.json"
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -31,19 +33,49 @@ def weights_folder() -> Path:
     return Path(os.environ.get("CSI_WEIGHTS_DIR") or Path(__file__).resolve().parent.parent / "weights")
 
 
-def _resolve(file: str) -> Path:
-    """Local path of a file such as ``csi/config.json``; downloads it first where a Hub repository is configured."""
-    repository = os.environ.get("CSI_WEIGHTS_REPO")
-    if repository:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+def hub_reason(error: Exception) -> str:
+    """What went wrong with the Hub, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = " ".join(lines[:2]) or type(error).__name__
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return f"{reason} (is HF_TOKEN set, or `hf auth login` done?)" if status in (401, 403) else reason
 
-        name, _, revision = repository.partition("@")
-        try:
-            return Path(hf_hub_download(name, file, revision=revision or None))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise WeightsError(f"{file} could not be fetched from the Hub repository {repository}: {reason}") from None
+
+def _download(repository: str, file: str, revision: str | None, *, anew: bool = False) -> Path:
+    """A file of a Hub repository at a revision, in the cache; anew: whatever the cache holds is replaced."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+
+    try:
+        cached = try_to_load_from_cache(repository, file, revision=revision)
+        if anew or not isinstance(cached, str):
+            # Asked once and briefly: for a file that is not cached, hf_hub_download itself asks again for minutes.
+            get_hf_file_metadata(hf_hub_url(repository, file, revision=revision))
+        if anew and isinstance(cached, str):
+            Path(cached).unlink(missing_ok=True)
+        return Path(hf_hub_download(repository, file, revision=revision, force_download=anew))
+    except Exception as error:  # of huggingface_hub, of its HTTP client, of the file system
+        source = f"{repository}@{revision}" if revision else repository
+        damaged = "is damaged in the cache and " if anew else ""
+        raise WeightsError(
+            f"{file} {damaged}could not be fetched from the Hub repository {source}: {hub_reason(error)}"
+        ) from error
+
+
+@cache
+def _commit(repository: str, revision: str | None) -> str:
+    """The commit that a revision stands for, found once a process, so that all files are of the same commit."""
+    return _download(repository, MANIFEST, revision).parent.name
+
+
+def _from_hub() -> bool:
+    return bool(os.environ.get("CSI_WEIGHTS_REPO"))
+
+
+def _resolve(file: str, *, anew: bool = False) -> Path:
+    """Local path of a file such as ``csi/config.json``; downloads it first where a Hub repository is configured."""
+    if _from_hub():
+        repository, _, revision = os.environ["CSI_WEIGHTS_REPO"].partition("@")
+        return _download(repository, file, _commit(repository, revision or None), anew=anew)
     path = weights_folder() / file
     if not path.is_file():
         raise WeightsError(
@@ -59,41 +91,54 @@ def _read_json(path: Path) -> Any:
         raise WeightsError(f"{path} is damaged: not readable as JSON ({error})") from None
 
 
-def _checked(model: str, file: str, expected: Mapping[str, str]) -> Path:
-    path = _resolve(f"{model}/{file}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != expected[file]:
-        raise WeightsError(
-            f"{path} is damaged: its SHA-256 is {digest[:12]}…, the manifest says {expected[file][:12]}…"
-        )
+def _entry(model: str, *, anew: bool = False) -> dict[str, str]:
+    """The manifest's entry of a model. A manifest from the Hub that is damaged is fetched anew once."""
+    path = _resolve(MANIFEST, anew=anew)
+    try:
+        manifest = _read_json(path)
+        if not isinstance(manifest, dict):
+            raise WeightsError(f"{path} is damaged: not a list of models")
+        if model not in manifest:
+            raise WeightsError(f"{path} has no model {model!r}; it lists: {', '.join(manifest) or 'none'}")
+    except WeightsError:
+        if anew or not _from_hub():
+            raise
+        return _entry(model, anew=True)
+    return manifest[model]
+
+
+def _checked(model: str, file: str) -> Path:
+    """Path of a model's file with the manifest's SHA-256. What came from the Hub damaged is fetched anew once."""
+    name, expected = f"{model}/{file}", _entry(model).get(file, "nothing")
+    path = _resolve(name)
+    digest = _sha256(path)
+    if digest != expected and _from_hub():
+        path = _resolve(name, anew=True)
+        digest, expected = _sha256(path), _entry(model, anew=True).get(file, "nothing")
+    if digest != expected:
+        raise WeightsError(f"{path} is damaged: its SHA-256 is {digest[:12]}…, the manifest says {expected[:12]}…")
     return path
 
 
-def _entry(model: str) -> dict[str, str]:
-    path = _resolve(MANIFEST)
-    manifest = _read_json(path)
-    if model not in manifest:
-        raise WeightsError(f"{path} has no model {model!r}; it lists: {', '.join(manifest) or 'none'}")
-    return manifest[model]
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def load_json(model: str, file: str) -> Any:
     """A JSON file of a model's folder, checked against the manifest; None where the model has no such file."""
-    entry = _entry(model)
-    return _read_json(_checked(model, file, entry)) if file in entry else None
+    return _read_json(_checked(model, file)) if file in _entry(model) else None
 
 
 def load_config(model: str) -> dict[str, Any]:
     """The model's config.json, checked against the manifest."""
-    return _read_json(_checked(model, "config.json", _entry(model)))
+    return _read_json(_checked(model, "config.json"))
 
 
 def load_state(model: str) -> dict[str, Tensor]:
     """All tensors of a model as float32, checked against the manifest. Raises WeightsError naming a broken file."""
-    entry = _entry(model)
     state: dict[str, Tensor] = {}
-    for file in sorted(name for name in entry if name.endswith(".safetensors")):
-        path = _checked(model, file, entry)
+    for file in sorted(name for name in _entry(model) if name.endswith(".safetensors")):
+        path = _checked(model, file)
         try:
             state |= load_file(path)
         except Exception as error:
@@ -151,13 +196,13 @@ def save_model(
 
 def save_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Writes a model's metrics.json."""
-    write_atomically(folder / "metrics.json", json.dumps(dict(metrics), indent=1) + "\n")
+    write_atomically(folder / METRICS, json.dumps(dict(metrics), indent=1) + "\n")
 
 
 def record_test(model: str, name: str, figures: Mapping[str, Any]) -> None:
     """Puts figures measured on test faces under a name into the local metrics.json of a model."""
     folder = weights_folder() / model
-    metrics = _read_json(folder / "metrics.json")
+    metrics = _read_json(folder / METRICS)
     metrics.setdefault("test", {})[name] = dict(figures)
     save_metrics(folder, metrics)
 
@@ -168,15 +213,39 @@ def save_latents(model: str, latents: Mapping[str, Any]) -> None:
     update_manifest(weights_folder())
 
 
-def update_manifest(weights: Path) -> None:
-    """Rewrites manifest.json from the model folders beside it: SHA-256 of every file a model is loaded from."""
-    manifest = {
+def _digests(weights: Path) -> dict[str, dict[str, str]]:
+    """What the manifest of these model folders says: SHA-256 of every file a model is loaded from."""
+    return {
         folder.name: {
-            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+            file.name: _sha256(file)
             for file in sorted(folder.iterdir())
             if file.suffix == ".safetensors" or file.name in ("config.json", "latents.json")
         }
         for folder in sorted(weights.iterdir())
         if (folder / "config.json").is_file()
     }
-    write_atomically(weights / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def update_manifest(weights: Path) -> None:
+    """Rewrites manifest.json from the model folders beside it."""
+    write_atomically(weights / MANIFEST, json.dumps(_digests(weights), indent=1) + "\n")
+
+
+def local_metrics() -> dict[str, Any]:
+    """Model -> its metrics.json, of all local models."""
+    return {file.parent.name: _read_json(file) for file in sorted(weights_folder().glob(f"*/{METRICS}"))}
+
+
+def local_files() -> list[Path]:
+    """The files of the local weights that are worth publishing. Raises WeightsError where the manifest disagrees."""
+    folder = weights_folder()
+    if not (folder / MANIFEST).is_file():
+        raise WeightsError(f"{folder / MANIFEST} is missing: there are no weights to publish")
+    listed, found = _read_json(folder / MANIFEST), _digests(folder)
+    for model in sorted({*listed, *found}):
+        entry, digests = listed.get(model, {}), found.get(model, {})
+        for file in sorted({*entry, *digests}):
+            if entry.get(file) != digests.get(file):
+                raise WeightsError(f"{folder / model / file} is not what {MANIFEST} says: restore it, or train it anew")
+    names = [MANIFEST, "TRAINING.md", *(f"{model}/{file}" for model in listed for file in (*listed[model], METRICS))]
+    return [folder / name for name in names if (folder / name).is_file()]

@@ -134,8 +134,10 @@ def files(tmp_path: Path) -> dict[str, str]:
     dot.paste(0, (40, 40, 50, 50))
     dot.save(tmp_path / "dot.png")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "folder").mkdir()
+    dot.save(tmp_path / "folder" / "photo.png")
     (tmp_path / "file").write_text("")
-    names = ("text.png", "small.png", "white.png", "dot.png", "empty", "file", "none.png")
+    names = ("text.png", "small.png", "white.png", "dot.png", "empty", "folder", "file", "none.png")
     return {name: str(tmp_path / name) for name in names}
 
 
@@ -165,6 +167,13 @@ BAD = [
     ("complete FRAME --mask mouth --place 90,32,64 --out OUT", "has its centre outside the photo, which is 64x64"),
     ("complete FRAME --mask {dot.png} --place 10,10,16 --out OUT", "the hole reaches outside the square"),
     ("complete FRAME --mask mouth --aligned --face 1 --out OUT", "--aligned and --face exclude each other"),
+    ("complete-many {none.png} --mask mouth --out OUT", "no such folder"),
+    ("complete-many {empty} --mask mouth --out OUT", "no photos in"),
+    ("complete-many {empty} --mask mouth --workers 0 --out OUT", "--workers 0 is out of range: 1 to 1024"),
+    ("complete-many {folder} --mask chin --out OUT", "unknown mask 'chin'"),
+    ("complete-many {folder} --mask mouth --set smirk=1 --out OUT", "unknown control of csi: 'smirk'"),
+    ("complete-many {folder} --mask mouth --method vae --out {file}", "cannot write to"),
+    ("publish --revision v1", "required: --repo-id"),
     ("evaluate-alignment --data {none.png} --json OUT", "no such file"),
     ("evaluate-alignment --data {text.png} --limit 0 --json OUT", "--limit 0 is out of range"),
     ("evaluate --data {none.png} --mask mouth --json OUT", "no such file"),

@@ -1,12 +1,13 @@
-"""`complete`: fills a hole in a photo."""
+"""`complete`: fills a hole in a photo; and what `complete-many` shares with it."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 import json
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +19,90 @@ from ..methods import ControlError, available_methods
 from ..methods.base import Method
 from .common import FAMILIES, UsageError, pairs
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the command line says about how photos are to be filled in, checked; painted: the pixels of a mask file."""
+
+    command: str
+    method: str
+    mask: str
+    painted: np.ndarray | None
+    seeds: range
+    controls: dict[str, float]
+    options: dict[str, float]
+    aligned: bool
+    face: int | None
+    place: Placement | None
+    blend: bool
+
+    def fingerprint(self, photo: bytes) -> str:
+        """SHA-256 of a photo's file and of everything that decides how it is filled in."""
+        settings = {name: value for name, value in vars(self).items() if name not in ("command", "painted")}
+        text = json.dumps(settings, default=str, sort_keys=True)
+        painted = b"" if self.painted is None else self.painted.tobytes()
+        return hashlib.sha256(b"\0".join((text.encode(), painted, photo))).hexdigest()
+
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
     complete = commands.add_parser("complete", help="fill a hole in a photo")
     complete.add_argument("photo", type=Path)
-    complete.add_argument(
+    add_settings(complete)
+    complete.add_argument("--out", type=Path, required=True, help=f"a folder for sample-0.png … and {RUN}")
+    complete.set_defaults(run=_complete)
+
+
+def add_settings(command: argparse.ArgumentParser) -> None:
+    """Adds what `read_recipe` reads."""
+    command.add_argument(
         "--mask", required=True, help=f"a PNG of the photo's size (white = keep, black = hole), {FAMILIES}"
     )
-    complete.add_argument("--method", default="csi", help=f"one of {', '.join(available_methods())}")
-    complete.add_argument("--seed", type=int, default=0, help="of the first sample; sample k takes SEED + k")
-    complete.add_argument("--samples", type=int, default=1)
-    complete.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
-    complete.add_argument("--aligned", action="store_true", help=f"the photo is a {FRAME}x{FRAME} frame already")
-    complete.add_argument("--face", type=int, metavar="N", help="fill in the N-th face found, the largest being 1")
-    complete.add_argument(
+    command.add_argument("--method", default="csi", help=f"one of {', '.join(available_methods())}")
+    command.add_argument("--seed", type=int, default=0, help="of the first sample; sample k takes SEED + k")
+    command.add_argument("--samples", type=int, default=1)
+    command.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
+    command.add_argument("--aligned", action="store_true", help=f"the photo is a {FRAME}x{FRAME} frame already")
+    command.add_argument("--face", type=int, metavar="N", help="fill in the N-th face found, the largest being 1")
+    command.add_argument(
         "--place", metavar="X,Y,SIZE[,ANGLE]", help="the frame by hand: its centre and side in photo pixels, degrees"
     )
-    complete.add_argument("--no-blend", action="store_true", help="paste the fill as it is, without fitting it")
-    complete.add_argument("--out", type=Path, required=True, help="a folder for sample-0.png … and run.json")
-    complete.set_defaults(run=_complete)
+    command.add_argument("--no-blend", action="store_true", help="paste the fill as it is, without fitting it")
+
+
+def read_recipe(options: argparse.Namespace) -> Recipe:
+    """The arguments of `add_settings`, checked as far as they can be without a photo; loads the method."""
+    from ..methods import load_method
+
+    if not 1 <= options.samples <= 64:
+        raise UsageError(f"--samples {options.samples} is out of range: 1 to 64")
+    if not 0 <= options.seed < 2**31:
+        raise UsageError(f"--seed {options.seed} is out of range: 0 to {2**31 - 1}")
+    ways = {"--aligned": options.aligned, "--face": options.face is not None, "--place": options.place is not None}
+    given = [name for name, used in ways.items() if used]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other: each says where the frame is")
+    painted = _read_mask(options.mask)
+    method = load_method(options.method)
+    controls, tuning = _split_settings(method, options.settings)
+    method.check_controls(controls)
+    method.check_options(tuning)
+    return Recipe(
+        command=options.line,
+        method=options.method,
+        mask=options.mask,
+        painted=painted,
+        seeds=range(options.seed, options.seed + options.samples),
+        controls=controls,
+        options=tuning,
+        aligned=options.aligned,
+        face=options.face,
+        place=None if options.place is None else Placement.from_numbers(options.place),
+        blend=not options.no_blend,
+    )
 
 
 def _number(text: str, name: str) -> float:
@@ -54,75 +119,90 @@ def _split_settings(method: Method, words: Sequence[str]) -> tuple[dict[str, flo
     return {k: v for k, v in values.items() if k not in names}, {k: v for k, v in values.items() if k in names}
 
 
+def _read_mask(name: str) -> np.ndarray | None:
+    """The mask in a file, None for the name of a family."""
+    if Path(name).is_file():
+        return masks.from_image(open_photo(name))
+    if Path(name).suffix.lower() in PICTURES:
+        raise masks.MaskError(f"no such mask file: {name}")
+    masks.family(name)  # raises before anything long starts
+    return None
+
+
 def _complete(options: argparse.Namespace) -> None:
+    photo = read_file(options.photo)
+    recipe = read_recipe(options)
+    write_files(result_files(photo, options.photo.name, recipe), options.out)
+
+
+def read_file(photo: Path) -> bytes:
+    """A photo's file. Raises PhotoError."""
+    try:
+        return photo.read_bytes()
+    except FileNotFoundError:
+        raise PhotoError(f"no such file: {photo.name}") from None
+    except OSError as error:
+        raise PhotoError(f"{photo.name} cannot be read: {error.strerror}") from None
+
+
+def result_files(photo: bytes, name: str, recipe: Recipe) -> dict[str, bytes]:
+    """Fills the hole of a photo's file; returns what there is to write, file name -> content, RUN last.
+
+    name: what errors call the photo. Raises PhotoError, MaskError and CompletionError.
+    """
     from ..complete import complete_frame, fit_mask
-    from ..methods import load_method
 
-    if not 1 <= options.samples <= 64:
-        raise UsageError(f"--samples {options.samples} is out of range: 1 to 64")
-    if not 0 <= options.seed < 2**31:
-        raise UsageError(f"--seed {options.seed} is out of range: 0 to {2**31 - 1}")
-    photo = open_photo(options.photo)
-    if options.aligned and photo.size != (FRAME, FRAME):
-        raise PhotoError(
-            f"--aligned needs a {FRAME}x{FRAME} frame, {options.photo.name} is {photo.width}x{photo.height}"
-        )
-    given = _read_mask(options.mask, photo.size)
-    method = load_method(options.method)
-    placement = _place(options, photo)
-    mask, frame_mask = fit_mask(given, placement, photo.size)
-    controls, tuning = _split_settings(method, options.settings)
-    seeds = range(options.seed, options.seed + options.samples)
-    *_, last = complete_frame(placement.frame(photo), frame_mask, options.method, seeds, controls, tuning)
+    picture = open_photo(io.BytesIO(photo), name)
+    if recipe.aligned and picture.size != (FRAME, FRAME):
+        raise PhotoError(f"--aligned needs a {FRAME}x{FRAME} frame, {name} is {picture.width}x{picture.height}")
+    placement = _place(recipe, picture)
+    mask, frame_mask = fit_mask(_mask_for(recipe, picture.size), placement, picture.size)
+    frame = placement.frame(picture)
+    *_, last = complete_frame(frame, frame_mask, recipe.method, recipe.seeds, recipe.controls, recipe.options)
     run = {
-        "command": options.line,
-        "method": options.method,
-        "mask": options.mask,
-        "seeds": list(seeds),
-        "controls": controls,
-        "options": tuning,
+        "command": recipe.command,
+        "method": recipe.method,
+        "mask": recipe.mask,
+        "seeds": list(recipe.seeds),
+        "controls": recipe.controls,
+        "options": recipe.options,
         "placement": asdict(placement) | {"corners": placement.corners},
-        "blend": not options.no_blend and not placement.exact,
+        "blend": recipe.blend and not placement.exact,
         "info": last.info,
+        "fingerprint": recipe.fingerprint(photo),
     }
-    with tempfile.TemporaryDirectory(prefix="csi-") as scratch:
-        for index, picture in enumerate(last.pictures):
-            placement.paste(photo, mask, picture, not options.no_blend).save(Path(scratch) / f"sample-{index}.png")
-        (Path(scratch) / "run.json").write_text(json.dumps(run, indent=1) + "\n")
-        _move_files(Path(scratch), options.out)
+    files = {}
+    for index, fill in enumerate(last.pictures):
+        stored = io.BytesIO()
+        placement.paste(picture, mask, fill, recipe.blend).save(stored, format="PNG")
+        files[f"sample-{index}.png"] = stored.getvalue()
+    return files | {RUN: (json.dumps(run, indent=1) + "\n").encode()}
 
 
-def _place(options: argparse.Namespace, photo: Image.Image) -> Placement:
+def _mask_for(recipe: Recipe, size: tuple[int, int]) -> np.ndarray | str:
+    """The mask as `fit_mask` takes it, for a photo of this (width, height)."""
+    if recipe.painted is None:
+        return recipe.mask
+    height, width = recipe.painted.shape
+    if (width, height) != size:
+        raise masks.MaskError(
+            f"the mask {recipe.mask} is {width}x{height}, the photo {size[0]}x{size[1]}: make them one size"
+        )
+    return recipe.painted
+
+
+def _place(recipe: Recipe, photo: Image.Image) -> Placement:
     from ..complete import place_frame
 
-    ways = {"--aligned": options.aligned, "--face": options.face is not None, "--place": options.place is not None}
-    given = [name for name, used in ways.items() if used]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other: each says where the frame is")
-    if options.place is not None:
-        return Placement.from_numbers(options.place)
-    return Placement.centred(photo.size) if options.aligned else place_frame(photo, options.face)
+    if recipe.place is not None:
+        return recipe.place
+    return Placement.centred(photo.size) if recipe.aligned else place_frame(photo, recipe.face)
 
 
-def _read_mask(name: str, size: tuple[int, int]) -> np.ndarray | str:
-    """The mask in a file, or the name of a family."""
-    if not Path(name).is_file():
-        if Path(name).suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
-            raise masks.MaskError(f"no such mask file: {name}")
-        masks.family(name)  # raises before anything long starts
-        return name
-    picture = open_photo(name)
-    if picture.size != size:
-        raise masks.MaskError(
-            f"the mask {name} is {picture.width}x{picture.height}, the photo {size[0]}x{size[1]}: make them one size"
-        )
-    return masks.from_image(picture)
-
-
-def _move_files(source: Path, target: Path) -> None:
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Writes files into a folder, each whole or not at all. Raises UsageError where that cannot be done."""
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for file in sorted(source.iterdir()):
-            weights.write_atomically(target / file.name, file.read_bytes())
+        for name, content in files.items():
+            weights.write_atomically(folder / name, content)
     except OSError as error:
-        raise UsageError(f"cannot write to {target}: {error.strerror}") from None
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from None

@@ -109,8 +109,7 @@ class Method(ABC):
         ControlError for an unknown control or option or a value out of range, ValueError for an empty hole.
         """
         check_inputs(image, mask, seeds)
-        values = check_all(self.controls, controls, f"control of {self.name}")
-        return self._complete(image, mask, tuple(seeds), values, self.check_options(options))
+        return self._complete(image, mask, tuple(seeds), self.check_controls(controls), self.check_options(options))
 
     @abstractmethod
     def _complete(
@@ -134,6 +133,10 @@ class Method(ABC):
     def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float | None:
         """-log2 p of the hole's true pixels per pixel and channel, given the context; None without a likelihood."""
         return None
+
+    def check_controls(self, controls: Mapping[str, Number] | None) -> dict[str, float]:
+        """The controls that are given, checked, or have a default."""
+        return check_all(self.controls, controls, f"control of {self.name}")
 
     def check_options(self, options: Mapping[str, Number] | None) -> dict[str, float]:
         """All options, the given ones checked, the others at their default."""

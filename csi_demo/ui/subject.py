@@ -46,15 +46,10 @@ class Start:
 
 def whole(value: object, what: str, low: int, high: int) -> int:
     """The value as a whole number from low to high. Raises PageError."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or value != value
-        or not low <= value <= high
-        or value != int(value)
-    ):
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
+    if not low <= number <= high or number != int(number):
         raise PageError(f"{what} is a whole number from {low} to {high}.")
-    return int(value)
+    return int(number)
 
 
 def read_photo(painting: object) -> Photo:
