@@ -35,9 +35,8 @@ def test_examples_name_files_holes_and_sliders() -> None:
         assert not masks.family(example.hole).all()
         assert example.thumbnail().size == (96, 96)
         assert example.title
-        assert example.controls.keys() <= {f"z{index}" for index in range(32)}
-        assert all(-3.0 <= value <= 3.0 for value in example.controls.values())
-        assert example.options.keys() <= options
+        assert example.settings.keys() <= {f"z{index}" for index in range(32)} | options
+        assert all(-3.0 <= value <= 3.0 for value in example.settings.values())
     with Image.open(FRAME_FILE) as picture:
         assert (picture.size, picture.mode) == ((64, 64), "RGB")
     assert (FOLDER / "astronaut.jpg").stat().st_size < 60_000
@@ -49,13 +48,13 @@ def test_examples_name_files_holes_and_sliders() -> None:
 
 
 def test_an_example_opens_with_its_hole_and_settings() -> None:
-    scene, _, _, _, _, _, seed, samples, _ = handlers.first_example()
+    scene, _, _, _, _, _, seed, samples, _ = handlers.open_example(all_examples()[0])
     content, example = json.loads(scene), all_examples()[0]
     shown = photo.kept(content["photo"])
     mask = painter.to_mask(content, shown.view.size)
     assert np.array_equal(mask, shown.preset(example.hole))
     assert (seed, samples) == (example.seed, example.samples)
-    assert json.loads(handlers.first_example()[0])["photo"] != content["photo"]
+    assert json.loads(handlers.open_example(all_examples()[0])[0])["photo"] != content["photo"]
 
 
 def test_orientation_is_applied_and_a_result_has_no_metadata(method: PlainMethod) -> None:
@@ -251,7 +250,8 @@ def test_look_changes_without_filling_again(method: PlainMethod) -> None:
 
 
 def test_an_example_suggests_sliders_for_its_own_hole(method: PlainMethod) -> None:
-    shown = replace(a_photo(), suggestion=("mouth", {"smile": 2.0, "spread": 0.5, "unknown": 1.0}))
+    shown = a_photo()
+    shown = replace(shown, suggestion=(shown.preset("mouth"), {"smile": 2.0, "spread": 0.5, "unknown": 1.0}))
     photo.keep(shown)
     start, _, *slots = handlers.draw_sliders("plain", painting(shown))
     assert (start.values["smile"], slots[0]["value"], slots[MAX_CONTROLS]["value"]) == (0.7, 2.0, 0.5)

@@ -97,13 +97,14 @@ def browser() -> Iterator[Browser]:
 def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     """A fresh page with its sliders drawn; afterwards nothing may have failed or gone to another host."""
     faults: list[str] = []
+    origin = url.partition("?")[0]
     page = browser.new_page(**options)
     page.set_default_timeout(PATIENCE)
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on(
         "request",
-        lambda request: None if request.url.startswith((url, "data:", "blob:")) else faults.append(request.url),
+        lambda request: None if request.url.startswith((origin, "data:", "blob:")) else faults.append(request.url),
     )
     under_way = UNDER_WAY[page] = set[Request]()
     page.on("request", lambda request: under_way.add(request) if WORK.search(request.url) else None)

@@ -27,6 +27,11 @@ TITLE = """<h1>Fill a face, your way</h1>
 <p>Paint a hole into the photo of a face and let a model paint it in again: sliders say what appears,
 the pixels around the hole say how it fits.</p>"""
 
+# In a frame of someone else's page, with ?embed=1 in the address: the rules for .csi-embed make the page compact.
+EMBEDDED = """<script>
+if (new URLSearchParams(location.search).has("embed")) document.documentElement.classList.add("csi-embed");
+</script>"""
+
 COLOPHON = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another
 (Controllable Semantic Inpainting). Every visible pixel stays exactly as it was.</p>
@@ -48,7 +53,7 @@ class Page(gr.Blocks):
 def build() -> gr.Blocks:
     """The page."""
     with Page(title="Fill a face, your way", delete_cache=(SECONDS_KEPT, SECONDS_KEPT)) as demo:
-        start, run, result = gr.State(None), gr.State(None), gr.State(None)
+        start, run, result, linked = (gr.State(None) for _ in range(4))
         gr.HTML(TITLE, elem_id="title")
         with gr.Row(elem_id="board"):
             with gr.Column(elem_id="subject"):
@@ -163,7 +168,9 @@ def build() -> gr.Blocks:
         controls = [status, go, every, halt]
         outputs = [pictures, status, result, go, every, halt, save, strip, moving, reuse]
 
-        demo.load(handlers.first_example, None, example_outputs, **quick)
+        demo.load(handlers.open_page, None, [*example_outputs, status, linked], **quick).then(
+            filling.fill_linked, [linked, canvas, look, where], outputs, **quick, **COMPUTE
+        )
         examples.select(handlers.choose_example, None, example_outputs, **quick)
         canvas.upload(handlers.take_upload, canvas, placed, **quick)
         face.input(handlers.choose_face, [canvas, face], placed, **quick)
@@ -222,6 +229,7 @@ def launch_options() -> dict[str, Any]:
         "server_port": int(os.environ.get("PORT") or os.environ.get("GRADIO_SERVER_PORT") or 7860),
         "theme": THEME,
         "css": CSS,
+        "head": EMBEDDED,
         "footer_links": ["api", "gradio", "settings"],
         "allowed_paths": [],
         "max_file_size": "25mb",

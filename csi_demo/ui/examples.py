@@ -1,34 +1,47 @@
-"""Examples that a click opens, from examples/examples.json: photo, hole and settings."""
+"""Examples that a click or a link opens: one of our photos, a hole and settings."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import secrets
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlencode
 
+import numpy as np
 from PIL import Image
 
-from ..faces import open_photo
-from .photo import Photo, from_bytes, keep
+from .. import masks
+from ..faces import PhotoError, Placement, open_photo
+from .engine import PageError
+from .photo import Photo, by_hand, from_bytes, keep
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
+PAINTED = "painted:"  # begins a hole that is no family's: the view's pixels, packed
+LONGEST_LINK = 6000  # characters
+WRONG_LINK = "This link is damaged, or from another version of this page. The first example is shown instead."
 
 
 @dataclass(frozen=True)
 class Example:
-    """photo: a file in examples/; hole: as `masks.family` takes it; controls and options: name -> value, as moved."""
+    """photo: a file in examples/; hole: as `masks.family` takes it, or as `hole_name` packs it; settings: controls and
+    options, name -> value, as moved; method: None for the one that is chosen; place: X,Y,SIZE,ANGLE of the frame in the
+    photo, where it is not around the face.
+    """
 
     photo: str
     title: str
     hole: str
     seed: int = 0
     samples: int = 2
-    method: str | None = None  # None: the one that is chosen
-    controls: Mapping[str, float] = field(default_factory=dict)
-    options: Mapping[str, float] = field(default_factory=dict)
+    method: str | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
+    place: str = ""
 
     def thumbnail(self) -> Image.Image:
         """A small square of the photo's middle."""
@@ -37,10 +50,75 @@ class Example:
         left, top = (picture.width - side) // 2, (picture.height - side) // 2
         return picture.resize((96, 96), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
 
-    def open(self) -> Photo:
-        """The photo, kept for one visitor. Raises PageError."""
-        suggestion = (self.hole, {**self.controls, **self.options})
-        return keep(replace(_photo(self.photo), key=secrets.token_urlsafe(16), suggestion=suggestion))
+    def open(self) -> tuple[Photo, np.ndarray]:
+        """The photo, kept for one visitor, and the mask of its view. Raises PageError."""
+        shown = replace(_photo(self.photo), key=secrets.token_urlsafe(16))
+        if self.place:
+            try:
+                place = Placement.from_numbers(self.place)
+            except PhotoError:
+                raise PageError(WRONG_LINK) from None
+            shown = shown.placed(by_hand(shown, place.x, place.y, place.size, place.angle))
+        mask = _mask(shown, self.hole)
+        return keep(replace(shown, suggestion=(mask, self.settings))), mask
+
+    def link(self) -> str:
+        """The query of a link that opens it, or "" where that would be too long. Inverse: `from_link`."""
+        said = {
+            "photo": self.photo,
+            "hole": self.hole,
+            "method": self.method or "",
+            "seed": self.seed,
+            "samples": self.samples,
+            "set": ",".join(f"{name}:{value!r}" for name, value in self.settings.items()),
+            "place": self.place,
+        }
+        query = urlencode({name: value for name, value in said.items() if value != ""})
+        return query if len(query) <= LONGEST_LINK else ""
+
+
+def from_link(query: Mapping[str, str]) -> Example | None:
+    """The example that a link means; None when the query names none. Raises PageError for one that cannot be read."""
+    if "photo" not in query:
+        return None
+    names = {example.photo for example in all_examples()}
+    try:
+        if query["photo"] not in names or sum(map(len, query.values())) > LONGEST_LINK:
+            raise ValueError
+        pairs = [pair.split(":") for pair in query.get("set", "").split(",") if pair]
+        return Example(
+            photo=query["photo"],
+            title="",
+            hole=query.get("hole", "mouth"),
+            seed=int(query.get("seed", "0")),
+            samples=int(query.get("samples", "2")),
+            method=query.get("method"),
+            settings={name: float(value) for name, value in pairs},
+            place=query.get("place", ""),
+        )
+    except ValueError:
+        raise PageError(WRONG_LINK) from None
+
+
+def hole_name(photo: Photo, mask: np.ndarray) -> str:
+    """A mask of the photo's view as an example's hole."""
+    for name in masks.BOXES:
+        if np.array_equal(mask, photo.preset(name)):
+            return name
+    return PAINTED + base64.urlsafe_b64encode(zlib.compress(np.packbits(mask).tobytes(), 9)).decode()
+
+
+def _mask(photo: Photo, hole: str) -> np.ndarray:
+    """The inverse of `hole_name`. Raises PageError."""
+    try:
+        if not hole.startswith(PAINTED):
+            return photo.preset(hole)
+        width, height = photo.view.size
+        unpack = zlib.decompressobj()
+        packed = unpack.decompress(base64.urlsafe_b64decode(hole[len(PAINTED) :]), width * height // 8 + 1)
+        return np.unpackbits(np.frombuffer(packed, np.uint8))[: width * height].reshape(height, width).astype(bool)
+    except (ValueError, binascii.Error, zlib.error):
+        raise PageError(WRONG_LINK) from None
 
 
 @cache
@@ -51,4 +129,4 @@ def all_examples() -> tuple[Example, ...]:
 
 @cache
 def _photo(name: str) -> Photo:
-    return from_bytes((FOLDER / name).read_bytes())
+    return replace(from_bytes((FOLDER / name).read_bytes()), example=name)

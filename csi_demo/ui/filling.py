@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -14,6 +14,7 @@ from ..methods import CompletionError
 from . import engine, render
 from .comparison import Reel
 from .engine import PageError
+from .examples import Example, hole_name
 from .photo import KEPT
 from .render import Result, Sample
 from .results import CRISP, IN_PHOTO, kept_result
@@ -147,15 +148,17 @@ def refill(
 ) -> Generator[list[Any]]:
     """Fills the hole anew since a slider has moved, without a word unless it takes long: [run, *outputs of `fill`].
 
-    Does nothing for a method that is not live, for values that belong to another photo or hole, or where something is
-    wrong, which the fill button tells.
+    Leaves all as it is for a method that is not live, for values that belong to another photo or hole, or where
+    something is wrong, which the fill button tells.
     """
     try:
         subject, loaded = read_subject(painting), engine.load(method)
         if not loaded.live or start is None or start.subject != subject.key(loaded.name):
+            yield [gr.skip()] * (7 + FOLLOWING)  # a generator that yields nothing would empty its outputs
             return
         seeds, settings = _seeds(first_seed, samples), _settings(loaded, subject, start, values)
     except ValueError:
+        yield [gr.skip()] * (7 + FOLLOWING)
         return
     key = _run_under(key)
     work = _fill(loaded, subject, seeds, *settings, where == IN_PHOTO, look == CRISP, patience=QUICK)
@@ -185,6 +188,47 @@ def compare(
         yield from _compare(subject, number, settings, where == IN_PHOTO, look == CRISP)
     except ValueError as error:
         yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
+
+
+def fill_linked(example: Example | None, painting: object, look: str, where: str) -> Generator[list[Any]]:
+    """Fills what a link asks for, once it is open; outputs as of `fill`. Leaves all as it is without one."""
+    if example is None:
+        yield [gr.skip()] * (6 + FOLLOWING)
+        return
+    yield _getting_ready()
+    try:
+        subject, loaded = read_subject(painting), engine.load(example.method)
+        names = {option.name for option in loaded.options}
+        options = {name: value for name, value in example.settings.items() if name in names}
+        controls = {name: value for name, value in example.settings.items() if name not in names}
+        seeds = _seeds(example.seed, example.samples)
+        yield from _fill(loaded, subject, seeds, controls, options, where == IN_PHOTO, look == CRISP)
+    except ValueError as error:
+        yield [gr.skip(), render.trouble(str(error)), gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
+
+
+def _link(
+    subject: Subject,
+    loaded: Method,
+    seeds: Sequence[int],
+    controls: Mapping[str, float],
+    options: Mapping[str, float],
+) -> str:
+    """The query that asks for this fill again; "" for a visitor's own photo."""
+    shown = subject.photo
+    if not shown.example:
+        return ""
+    moved = shown.place != shown.faces[0] if shown.faces else True
+    return Example(
+        photo=shown.example,
+        title="",
+        hole=hole_name(shown, subject.mask),
+        seed=seeds[0],
+        samples=len(seeds),
+        method=loaded.name,
+        settings={**controls, **options},
+        place=",".join(repr(number) for number in astuple(shown.place)) if moved else "",
+    ).link()
 
 
 def _seeds(first_seed: object, samples: object) -> tuple[int, ...]:
@@ -253,7 +297,8 @@ def _fill(
         key = KEPT.put(result, result.cost, key)
         yield [render.running_view(result, crisp), line, key, *_idle(), *[gr.update(interactive=False)] * FOLLOWING]
         return
-    result = Result(subject.photo, subject.mask, samples, 1.0, before=_before(subject))
+    link = _link(subject, loaded, seeds, controls, options)
+    result = Result(subject.photo, subject.mask, samples, 1.0, before=_before(subject), link=link)
     key = KEPT.put(result, result.cost, key)
     yield _finished(result, render.finished_line(samples, _cut(subject)), key, in_photo, crisp)
 

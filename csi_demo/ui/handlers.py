@@ -10,7 +10,7 @@ import numpy as np
 from ..faces import FRAME
 from . import engine, painter, photo, render
 from .engine import MAX_CONTROLS, MAX_OPTIONS, PageError
-from .examples import all_examples
+from .examples import Example, all_examples, from_link
 from .photo import Photo
 from .results import CRISP, finished_result
 from .subject import Start, on_grid, read_photo, read_subject
@@ -96,28 +96,32 @@ def place_by_hand(painting: object, x: object, y: object, size: object, turn: ob
         return _refused(error)[:2]
 
 
-def open_example(index: int) -> list[Any]:
+def open_example(example: Example) -> list[Any]:
     """Opens an example: [painter, face choice, X, Y, size, turn, seed, samples, method]."""
-    if not 0 <= index < len(all_examples()):
-        return [gr.skip()] * 9
-    example = all_examples()[index]
     try:
-        picture = example.open()
-        shown = _shown(picture, mask=picture.preset(example.hole))
+        picture, mask = example.open()
+        shown = _shown(picture, mask=mask)
     except PageError as error:
         return [*_refused(error), *[gr.skip()] * 3]
     return [*shown, example.seed, example.samples, example.method or gr.skip()]
 
 
-def first_example() -> list[Any]:
-    """What the page starts with; see `open_example`."""
-    return open_example(0)
+def open_page(request: gr.Request) -> list[Any]:
+    """What the page starts with, what the address asks for or the first example: [what `open_example` gives, status,
+    the example that `filling.fill_linked` is to fill]."""
+    try:
+        linked, said = from_link(dict(request.query_params)), gr.skip()
+    except PageError as error:
+        linked, said = None, render.trouble(str(error))
+    return [*open_example(linked or all_examples()[0]), said, linked]
 
 
 def choose_example(event: gr.EventData) -> list[Any]:
     """Opens the example that was clicked; see `open_example`."""
     index = event._data.get("index") if isinstance(event._data, dict) else None
-    return open_example(index if isinstance(index, int) else -1)
+    if not isinstance(index, int) or not 0 <= index < len(all_examples()):
+        return [gr.skip()] * 9
+    return open_example(all_examples()[index])
 
 
 def show_masked(painting: object, look: str) -> str:

@@ -45,7 +45,10 @@ class Photo:
     view: Image.Image
     faces: tuple[Placement, ...]
     place: Placement
-    suggestion: tuple[str, Mapping[str, float]] | None = None  # of an example: a hole, and where sliders stand for it
+    example: str = ""  # the file's name when it is one of ours
+    suggestion: tuple[np.ndarray, Mapping[str, float]] | None = (
+        None  # a mask of the view, and where sliders stand for it
+    )
 
     @property
     def scale(self) -> float:
@@ -85,8 +88,8 @@ class Photo:
         return self.view_place.photo_mask(masks.family(name), self.view.size)
 
     def suggested(self, mask: np.ndarray) -> Mapping[str, float]:
-        """Where an example wants the sliders for this mask of the view: name -> value."""
-        if self.suggestion is None or not np.array_equal(mask, self.preset(self.suggestion[0])):
+        """Where an example or a link wants the sliders for this mask of the view: name -> value."""
+        if self.suggestion is None or not np.array_equal(mask, self.suggestion[0]):
             return {}
         return self.suggestion[1]
 

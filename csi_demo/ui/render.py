@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class Result:
     """What a fill, or a comparison of methods, has brought so far; the rest once it is complete.
 
     photo, mask: what was filled, the mask boolean in pixels of the photo's view; before: a data URL of the view as it
-    was. compared: whether each sample is another method's.
+    was. compared: whether each sample is another method's. link: the query of an address that asks for it again.
     """
 
     photo: Photo
@@ -65,6 +66,7 @@ class Result:
     compared: bool = False
     before: str = ""
     chosen: int = 0
+    link: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -227,7 +229,8 @@ def result_view(result: Result | None, in_photo: bool, crisp: bool) -> str:
     if result.compared:
         parts.reverse()
     beside = "" if result.compared else _beside(chosen)
-    return f'<div class="csi-result{_look(crisp)}{"" if in_photo else " csi-frames"}">{"".join(parts)}{beside}</div>'
+    content = "".join((*parts, beside, _share(result)))
+    return f'<div class="csi-result{_look(crisp)}{"" if in_photo else " csi-frames"}">{content}</div>'
 
 
 def _strip(result: Result) -> str:
@@ -256,6 +259,20 @@ def _compared(result: Result, crisp: bool) -> str:
     )
     tiles = f"{_masked_tile(result, crisp)}{buttons}"
     return f'<div class="csi-tiles csi-compared{_look(crisp)}" role="group" aria-label="Methods">{tiles}</div>'
+
+
+def _share(result: Result) -> str:
+    """Link and embed code, written out by results.js, which knows the page's address; nothing without a link."""
+    if not result.link:
+        return ""
+    fields = "".join(
+        f'<label>{label}<span><input readonly data-share="{kind}"><button type="button">Copy</button></span></label>'
+        for kind, label in (("link", "Link"), ("frame", "Embed as a frame"), ("component", "Embed as a component"))
+    )
+    return (
+        f'<details class="csi-share" data-query="{escape(result.link)}" data-version="{version("gradio")}">'
+        f"<summary>Link and embed code</summary>{fields}</details>"
+    )
 
 
 def _selects(result: Result, index: int) -> str:

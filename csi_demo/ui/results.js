@@ -20,3 +20,26 @@ new MutationObserver(() => {
   wipe.querySelector("input").value = cut;
   wipe.style.setProperty("--cut", `${cut}%`);
 }).observe(element, { childList: true, subtree: true });
+// Link and embed code of what is shown.
+element.addEventListener("toggle", (event) => {
+  const share = event.target.closest(".csi-share");
+  if (!share) return;
+  const { query, version } = share.dataset;
+  const link = `${location.origin}${location.pathname}?${query}`;
+  const host = `https://gradio.s3-us-west-2.amazonaws.com/${version}/gradio.js`;
+  const codes = {
+    link,
+    frame: `<iframe src="${link}&embed=1" title="Fill a face" width="700" height="1500" `
+      + 'style="border: 0; width: 100%; max-width: 700px"></iframe>',
+    component: `<script type="module" src="${host}"></script>\n<gradio-app src="${link}&embed=1"></gradio-app>`,
+  };
+  for (const field of share.querySelectorAll("[data-share]")) field.value = codes[field.dataset.share];
+}, true);
+element.addEventListener("click", async (event) => {
+  const button = event.target.closest(".csi-share button");
+  if (!button) return;
+  const field = button.previousElementSibling;
+  field.select();
+  try { await navigator.clipboard.writeText(field.value); } catch { document.execCommand("copy"); }
+  button.textContent = "Copied";
+});

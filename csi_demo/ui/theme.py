@@ -123,6 +123,18 @@ CSS = (
 .csi-trouble { padding: 10px 12px; border-radius: var(--radius-lg); font-size: .95rem; overflow-wrap: anywhere;
   color: #991b1b; background: #fef2f2; border: 1px solid #fecaca; }
 .dark .csi-trouble { color: #fecaca; background: #450a0a; border-color: #7f1d1d; }
+.csi-share { font-size: .85rem; color: var(--body-text-color-subdued); }
+.csi-share summary { cursor: pointer; }
+.csi-share label { display: block; margin-top: 8px; }
+.csi-share label span { display: flex; gap: 6px; }
+.csi-share input { flex: 1; min-width: 0; padding: 4px 8px; font-size: .8rem; color: var(--body-text-color);
+  background: var(--block-background-fill); border: 1px solid var(--border-color-primary);
+  border-radius: var(--radius-md); }
+.csi-share button { padding: 4px 10px; border: 1px solid var(--border-color-primary); border-radius: var(--radius-md);
+  background: var(--block-background-fill); color: var(--body-text-color); cursor: pointer; }
+.csi-embed :is(#title, #colophon, #examples, #place, footer) { display: none !important; }
+.csi-embed .gradio-container { padding: 8px !important; }
+.csi-embed #board { gap: 12px; }
 #note .csi-status span { font-size: .9rem; color: var(--body-text-color-subdued); }
 #colophon { margin-top: 12px; }
 #colophon p { font-size: .9rem; color: var(--body-text-color-subdued); margin: 0 0 .4rem; max-width: 62rem; }
