@@ -13,7 +13,7 @@ from .engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_SWITCHES
 from .examples import all_examples
 from .filling import MAX_SAMPLES, MAX_SEED
 from .results import CRISP, IN_FRAME, IN_PHOTO, SMOOTH
-from .theme import CSS, THEME
+from .theme import CSS, EMBEDDED, THEME
 
 SECONDS_KEPT = 600
 COMPUTE: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": 2}
@@ -26,11 +26,6 @@ CLICK_FILE = """() => {
 TITLE = """<h1>Fill a face, your way</h1>
 <p>Paint a hole into the photo of a face and let a model paint it in again: sliders say what appears,
 the pixels around the hole say how it fits.</p>"""
-
-# In a frame of someone else's page, with ?embed=1 in the address: the rules for .csi-embed make the page compact.
-EMBEDDED = """<script>
-if (new URLSearchParams(location.search).has("embed")) document.documentElement.classList.add("csi-embed");
-</script>"""
 
 COLOPHON = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another

@@ -29,7 +29,7 @@ element.addEventListener("toggle", (event) => {
   const host = `https://gradio.s3-us-west-2.amazonaws.com/${version}/gradio.js`;
   const codes = {
     link,
-    frame: `<iframe src="${link}&embed=1" title="Fill a face" width="700" height="1500" `
+    frame: `<iframe src="${link}&embed=1" title="Fill a face" width="700" height="1250" `
       + 'style="border: 0; width: 100%; max-width: 700px"></iframe>',
     component: `<script type="module" src="${host}"></script>\n<gradio-app src="${link}&embed=1"></gradio-app>`,
   };

@@ -132,9 +132,6 @@ CSS = (
   border-radius: var(--radius-md); }
 .csi-share button { padding: 4px 10px; border: 1px solid var(--border-color-primary); border-radius: var(--radius-md);
   background: var(--block-background-fill); color: var(--body-text-color); cursor: pointer; }
-.csi-embed :is(#title, #colophon, #examples, #place, footer) { display: none !important; }
-.csi-embed .gradio-container { padding: 8px !important; }
-.csi-embed #board { gap: 12px; }
 #note .csi-status span { font-size: .9rem; color: var(--body-text-color-subdued); }
 #colophon { margin-top: 12px; }
 #colophon p { font-size: .9rem; color: var(--body-text-color-subdued); margin: 0 0 .4rem; max-width: 62rem; }
@@ -159,3 +156,18 @@ input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color) !i
 """
     + painter.CSS
 )
+
+# In a frame of someone else's page, with ?embed=1 in the address, the page is compact. Not among the rules above, since
+# Gradio confines those to its own container.
+EMBEDDED = """<script>
+if (new URLSearchParams(location.search).has("embed")) document.documentElement.classList.add("csi-embed");
+</script>
+<style>
+.csi-embed :is(#title, #colophon, #examples, #place, #follow, #reset, footer, .csi-beside, .csi-sort),
+.csi-embed #results > #pair#pair, .csi-embed #results > .row:has(#where) { display: none !important; }
+.csi-embed .gradio-container { padding: 8px !important; }
+@media (min-width: 600px) {
+  .csi-embed #board { gap: 12px !important; grid-template-columns: repeat(2, minmax(0, 1fr)) !important;
+    grid-template-areas: "subject results" "steer steer" !important; }
+}
+</style>"""
