@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from . import masks, weights
-from .commands import bench, complete, figures, train
+from .commands import bench, complete, figures, latents, train
 from .commands.common import UsageError
 from .faces import PhotoError
 from .methods import CompletionError, ControlError, UnknownMethodError
@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = _Parser(prog="python -m csi_demo", description="Controllable Semantic Inpainting")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for module in (complete, figures, train, bench):
+    for module in (complete, figures, latents, train, bench):
         module.add_to(commands)
     return top
 

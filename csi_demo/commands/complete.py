@@ -22,22 +22,44 @@ from .common import FAMILIES, UsageError, pairs
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
     complete = commands.add_parser("complete", help="fill a hole in a photo")
-    complete.add_argument("photo", type=Path)
-    complete.add_argument(
-        "--mask", required=True, help=f"a PNG of the photo's size (white = keep, black = hole), {FAMILIES}"
-    )
+    add_photo(complete)
     complete.add_argument("--method", default="csi", help=f"one of {', '.join(available_methods())}")
     complete.add_argument("--seed", type=int, default=0, help="of the first sample; sample k takes SEED + k")
     complete.add_argument("--samples", type=int, default=1)
     complete.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
-    complete.add_argument("--aligned", action="store_true", help=f"the photo is a {FRAME}x{FRAME} frame already")
-    complete.add_argument("--face", type=int, metavar="N", help="fill in the N-th face found, the largest being 1")
-    complete.add_argument(
-        "--place", metavar="X,Y,SIZE[,ANGLE]", help="the frame by hand: its centre and side in photo pixels, degrees"
-    )
     complete.add_argument("--no-blend", action="store_true", help="paste the fill as it is, without fitting it")
     complete.add_argument("--out", type=Path, required=True, help="a folder for sample-0.png … and run.json")
     complete.set_defaults(run=_complete)
+
+
+def add_photo(command: argparse.ArgumentParser) -> None:
+    """Adds what `read_subject` reads: a photo, its hole, and where its frame lies."""
+    command.add_argument("photo", type=Path)
+    command.add_argument(
+        "--mask", required=True, help=f"a PNG of the photo's size (white = keep, black = hole), {FAMILIES}"
+    )
+    command.add_argument("--aligned", action="store_true", help=f"the photo is a {FRAME}x{FRAME} frame already")
+    command.add_argument("--face", type=int, metavar="N", help="fill in the N-th face found, the largest being 1")
+    command.add_argument(
+        "--place", metavar="X,Y,SIZE[,ANGLE]", help="the frame by hand: its centre and side in photo pixels, degrees"
+    )
+
+
+def read_subject(options: argparse.Namespace) -> tuple[Image.Image, Placement, np.ndarray, np.ndarray]:
+    """The photo, its frame's place, the mask in the photo and in the frame; see `complete.fit_mask`.
+
+    Raises UsageError, PhotoError or MaskError.
+    """
+    from ..complete import fit_mask
+
+    photo = open_photo(options.photo)
+    if options.aligned and photo.size != (FRAME, FRAME):
+        raise PhotoError(
+            f"--aligned needs a {FRAME}x{FRAME} frame, {options.photo.name} is {photo.width}x{photo.height}"
+        )
+    given = _read_mask(options.mask, photo.size)
+    placement = _place(options, photo)
+    return photo, placement, *fit_mask(given, placement, photo.size)
 
 
 def _number(text: str, name: str) -> float:
@@ -55,22 +77,15 @@ def _split_settings(method: Method, words: Sequence[str]) -> tuple[dict[str, flo
 
 
 def _complete(options: argparse.Namespace) -> None:
-    from ..complete import complete_frame, fit_mask
+    from ..complete import complete_frame
     from ..methods import load_method
 
     if not 1 <= options.samples <= 64:
         raise UsageError(f"--samples {options.samples} is out of range: 1 to 64")
     if not 0 <= options.seed < 2**31:
         raise UsageError(f"--seed {options.seed} is out of range: 0 to {2**31 - 1}")
-    photo = open_photo(options.photo)
-    if options.aligned and photo.size != (FRAME, FRAME):
-        raise PhotoError(
-            f"--aligned needs a {FRAME}x{FRAME} frame, {options.photo.name} is {photo.width}x{photo.height}"
-        )
-    given = _read_mask(options.mask, photo.size)
     method = load_method(options.method)
-    placement = _place(options, photo)
-    mask, frame_mask = fit_mask(given, placement, photo.size)
+    photo, placement, mask, frame_mask = read_subject(options)
     controls, tuning = _split_settings(method, options.settings)
     seeds = range(options.seed, options.seed + options.samples)
     *_, last = complete_frame(placement.frame(photo), frame_mask, options.method, seeds, controls, tuning)
