@@ -20,7 +20,7 @@ from .naming import SURE, UNUSED, Found, evidence, machine_name, name_effect, un
 from .training.data import masks_to_tensor
 
 FEWER = 32  # faces that effect maps of directions, and the order of a latent's five values, are measured on, at most
-DRAWS = 12  # random moves of all latents, for every face and hole
+DRAWS = 8  # random moves of all latents, for every face and hole
 LEARNING_FACES = 1000  # of which the measures' spread and the latents' spread are taken, at most
 
 
