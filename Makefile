@@ -44,14 +44,14 @@ train-attributes: $(VENV)/.dev
 train-aligner: $(VENV)/.dev
 	$(RUN) -m csi_demo train aligner --data $(WHOLE) --out runs/aligner --resume
 
-# Re-makes every figure of the weights' metrics.json that is not about training, and the latents' strengths.
+# Re-makes every figure of the weights' metrics.json that is not about training, and what is known of the latents.
 figures: $(VENV)/.dev
-	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 24
+	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet
+	$(RUN) -m csi_demo evaluate --controls --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center random left mouth --limit 256 --workers 2 --record --contact-sheet runs/fills.png
 	$(RUN) -m csi_demo evaluate-samples --method dcgan vae --data $(DATA)/test.parquet --record --contact-sheet runs/samples.png
 	$(RUN) -m csi_demo evaluate-descent --data $(DATA)/test.parquet --limit 32 --record
 	$(RUN) -m csi_demo evaluate-attributes --data $(DATA)/test-attributes.parquet --record
-	$(RUN) -m csi_demo discover --data $(DATA)/test.parquet --mask bottom --limit 64 --record
 	$(RUN) -m csi_demo evaluate-alignment --data $(WHOLE)/test.parquet --record
 
 # Every speed, of an idle machine only.

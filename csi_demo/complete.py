@@ -69,6 +69,11 @@ def start_values(frame: Image.Image, mask: np.ndarray, method: str = "csi") -> d
     return load_method(method).start_values(to_tensor(frame), _mask_tensor(mask))
 
 
+def relevance(mask: np.ndarray, method: str = "csi") -> dict[str, float]:
+    """How strongly each control of a method acts inside a hole, boolean (64, 64); see `Method.relevance`."""
+    return load_method(method).relevance(_mask_tensor(mask))
+
+
 def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
     """Where the frame lies in an RGB photo: around the face of this number, 1 being the largest and surest.
 

@@ -17,16 +17,30 @@ import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
 from torch import Tensor
+from tqdm import tqdm
 
 from . import masks
 from .complete import to_pictures
+from .controls import load_measured
 from .features import face_features, face_network, frechet_distance
-from .methods import load_method
+from .measures import WORDS
+from .methods import CompletionError, load_method
 from .training.attributes import balanced_accuracy
 from .training.data import masks_to_tensor, read_labelled, read_pack, to_float
 from .weights import write_atomically
 
 COLUMNS = ("mask", "method", "psnr", "ssim", "l1", "bits_per_dim", "seam", "diversity", "seconds_per_image", "n")
+CONTROL_COLUMNS = (
+    "control",
+    "hole",
+    "wanted",
+    "right_way",
+    "unwanted",
+    "unwanted_of",
+    "elsewhere",
+    "elsewhere_of",
+    "merit",
+)
 DESCENTS: dict[str, dict[str, float]] = {
     "fast": {},
     "faithful": {"steps": 1000, "learned_start": 0, "optimiser": 2, "early_stop": 0},
@@ -174,6 +188,52 @@ def evaluate_attributes(data: str | Path, *, limit: int | None = None) -> dict[s
     accuracy = balanced_accuracy(logits, labels)
     by_name = {name: round(float(value), 4) for name, value in zip(labelled.names, accuracy, strict=True)}
     return {"n": len(frames), "balanced_accuracy": round(float(accuracy.mean()), 4), "by_attribute": by_name}
+
+
+def evaluate_controls(data: str | Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
+    """How far each direction of CSI moves its attribute, and the others', from its low to its high end.
+
+    Every face is filled twice with the control's own hole, at both ends, all else equal: the k-th with seed + k and the
+    method's default options. Returns n and, for every control: wanted (mean change of its attribute's probability, the
+    way its name says), right_way (share of faces on which it goes that way), unwanted (the largest mean change of
+    another control's attribute, absolute) and unwanted_of (which), elsewhere and elsewhere_of (the same among all
+    attributes that no control is for), merit (wanted - unwanted). Raises CompletionError where no directions are known.
+    """
+    measured = load_measured()
+    if not measured or not measured["directions"]:
+        raise CompletionError("no directions of csi are known: run `python -m csi_demo discover` first")
+    entries, method, network = measured["directions"], load_method("csi"), face_network()
+    frames, attributes = to_float(read_pack(data, limit)), network.config.names
+    labels = {entry["attribute"]: entry["label"] for entry in entries}
+    rows = []
+    for entry in entries:
+        mask = masks_to_tensor([masks.family(entry["hole"])])
+        ends: dict[float, list[Tensor]] = {-entry["range"]: [], entry["range"]: []}
+        for index, image in enumerate(tqdm(frames.split(1), desc=entry["label"], disable=None)):
+            for value, fills in ends.items():
+                *_, last = method.complete(image, mask, (seed + index,), {entry["name"]: value})
+                fills.append(last.images)
+        low, high = (network.probabilities(torch.cat(fills)).double() for fills in ends.values())
+        own = entry["sign"] * (high - low)[:, attributes.index(entry["attribute"])]
+        means = dict(zip(attributes, (high - low).mean(0).abs().tolist(), strict=True))
+        means.pop(entry["attribute"])
+        unwanted_of = max((name for name in means if name in labels), key=means.__getitem__, default=None)
+        elsewhere_of = max((name for name in means if name not in labels), key=means.__getitem__)
+        wanted, unwanted = float(own.mean()), means.get(unwanted_of or "", 0.0)
+        rows.append(
+            {
+                "control": entry["name"],
+                "hole": entry["hole_name"],
+                "wanted": round(wanted, 3),
+                "right_way": round(float((own > 0).double().mean()), 3),
+                "unwanted": round(unwanted, 3),
+                "unwanted_of": labels.get(unwanted_of, ""),
+                "elsewhere": round(means[elsewhere_of], 3),
+                "elsewhere_of": WORDS[elsewhere_of][0] if elsewhere_of in WORDS else elsewhere_of.lower(),
+                "merit": round(wanted - unwanted, 3),
+            }
+        )
+    return {"n": len(frames), "controls": rows}
 
 
 def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:

@@ -1,22 +1,63 @@
-"""What the latents of a trained CSI do, measured on held-out faces."""
+"""What a trained CSI's latents and directions do, measured on faces by filling the same hole with them moved.
+
+Traversal is that of CSI, appendix C.1: one latent at a time, the others at their inferred values, the pixel noise
+frozen; here the hole is filled with the reverse stream, as a visitor's would be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
+from .controls import GRID
+from .measures import Measures
 from .methods.csi import CSIMethod
 from .models.logistic_mixture import TRUNCATION
 
 EXTREME = 2.5  # a latent's effect is what changes from -2.5 to +2.5
+VALUES = (-EXTREME, -EXTREME / 2, 0.0, EXTREME / 2, EXTREME)
 ACTIVE = 0.05  # mean change of a hole pixel, of a range of 2, above which a latent counts as used
+HOLE = (4, 4, 60, 60)  # the large hole latents are measured in; whole cells of the effect maps' grid
+
+# Parts of the frame that an effect can be said to act in, as boxes (x0, y0, x1, y1).
+REGIONS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
+    "hair": ((12, 0, 52, 12),),
+    "forehead": ((20, 14, 44, 26),),
+    "eyes": ((12, 26, 52, 40),),
+    "nose": ((25, 34, 39, 46),),
+    "cheeks": ((10, 40, 22, 54), (42, 40, 54, 54)),
+    "mouth": ((20, 46, 44, 56),),
+    "chin": ((20, 56, 44, 64),),
+    "background": ((0, 0, 8, 64), (56, 0, 64, 64)),
+}
+EVERYWHERE = "whole frame"
+STANDS_OUT = 1.25  # how much stronger than on average an effect is in the region it mainly acts in
 
 
-def traverse(method: CSIMethod, image: Tensor, mask: Tensor, latents: Sequence[int], values: Sequence[float]) -> Tensor:
+@dataclass(frozen=True)
+class Effects:
+    """What C controls change from their first to their last value, over N faces.
+
+    strength: (C,), mean absolute change of a hole pixel (range of pixels: 2); maps: (C, GRID, GRID), the same by cell
+    of the frame, what lies outside the hole taken from the cells beside it; change, error: (C, M), mean change of every
+    measure and its standard error.
+    """
+
+    strength: np.ndarray
+    maps: np.ndarray
+    change: np.ndarray
+    error: np.ndarray
+
+
+def traverse(
+    method: CSIMethod, image: Tensor, mask: Tensor, latents: Sequence[int], values: Sequence[float], seed: int = 0
+) -> Tensor:
     """Fills the hole with each latent set to each value, all else equal: (latents, values, 3, H, W).
 
     The other latents stay at the posterior mean and every fill has the same noise, truncated as in the paper, so that
@@ -26,25 +67,73 @@ def traverse(method: CSIMethod, image: Tensor, mask: Tensor, latents: Sequence[i
     z = mean.repeat(len(latents) * len(values), 1)
     for row, (latent, value) in enumerate((latent, value) for latent in latents for value in values):
         z[row, latent] = value
-    *_, (images, _, _) = method.fill(image, mask, z, (0,) * len(z), TRUNCATION)
-    return images.unflatten(0, (len(latents), len(values)))
+    return _filled(method, image, mask, z, seed).unflatten(0, (len(latents), len(values)))
 
 
-def strengths(method: CSIMethod, frames: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute change of a hole pixel (range of pixels: 2) from -2.5 to +2.5 of each latent: (z,), over all faces.
+def traverse_directions(
+    method: CSIMethod, image: Tensor, mask: Tensor, directions: Tensor, values: Sequence[float], seed: int = 0
+) -> Tensor:
+    """As `traverse`, with the posterior mean moved by each value along each direction (C, z): (C, values, 3, H, W)."""
+    mean, _ = method.infer(image, mask)
+    z = mean + directions[:, None] * torch.tensor(values)[:, None]
+    return _filled(method, image, mask, z.flatten(0, 1), seed).unflatten(0, (len(directions), len(values)))
 
-    frames: (N, 3, H, W) in [-1, 1]; mask: (1, 1, H, W).
+
+def _filled(method: CSIMethod, image: Tensor, mask: Tensor, z: Tensor, seed: int) -> Tensor:
+    *_, (images, _, _) = method.fill(image, mask, z, (seed,) * len(z), TRUNCATION)
+    return images
+
+
+def effects(
+    draw: Callable[[Tensor, int], Tensor], frames: Tensor, mask: Tensor, measures: Measures, what: str
+) -> Effects:
+    """Measures controls on faces (N, 3, H, W), N > 1, with a hole (1, 1, H, W).
+
+    draw(image (1, 3, H, W), its number): the hole filled with every control at its low and its high end, (C, 2, 3, H,
+    W). what: said on the progress bar.
     """
-    count = method.config.latent_dim
     hole = mask[0, 0] < 0.5
-    total = torch.zeros(count)
-    for image in tqdm(frames.split(1), desc="faces", disable=None):
-        low, high = traverse(method, image, mask, range(count), (-EXTREME, EXTREME)).unbind(1)
-        total += (high - low)[..., hole].abs().mean((1, 2))
-    return total / len(frames)
+    maps, changes = [], []
+    for number, image in enumerate(tqdm(frames.split(1), desc=what, disable=None)):
+        low, high = draw(image, number).unbind(1)
+        maps.append((high - low).abs().mean(1))
+        before, after = measures.of(torch.cat((low, high)), hole).chunk(2)
+        changes.append(after - before)
+    change = torch.stack(changes).numpy()  # (N, C, M)
+    pixels = torch.stack(maps).mean(0)
+    return Effects(
+        pixels[:, hole].mean(1).numpy(),
+        _cells(pixels, hole),
+        change.mean(0),
+        change.std(0, ddof=1) / np.sqrt(len(change)),
+    )
 
 
-def report(values: Tensor) -> list[dict[str, Any]]:
-    """latents.json's list: index and strength of every latent, strongest first."""
-    order = values.argsort(descending=True).tolist()
-    return [{"index": index, "strength": round(float(values[index]), 4)} for index in order]
+def monotonic(images: Tensor) -> Tensor:
+    """Share of a control's steps that go the way of its whole change: pictures (C, V, 3, H, W), V > 2, to (C,)."""
+    whole = (images[:, -1] - images[:, 0]).flatten(1)  # (C, 3 H W)
+    steps = images.diff(dim=1).flatten(2)  # (C, V - 1, 3 H W)
+    return ((steps @ whole[:, :, None])[..., 0] > 0).float().mean(1)
+
+
+def _cells(maps: Tensor, hole: Tensor) -> np.ndarray:
+    """Maps (C, H, W) that count inside the hole (H, W), as means of its box of cells, edges repeated outwards."""
+    side = hole.shape[-1] // GRID
+    covered = F.avg_pool2d(hole[None, None].float(), side)[0, 0] > 0
+    means = F.avg_pool2d(maps * hole, side) / F.avg_pool2d(hole[None].float(), side).clamp(min=1e-6)
+    rows, columns = (np.flatnonzero(covered.any(axis).numpy()) for axis in (1, 0))
+    inside = means[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    around = (columns[0], GRID - 1 - columns[-1], rows[0], GRID - 1 - rows[-1])
+    return F.pad(inside[None], tuple(int(width) for width in around), mode="replicate")[0].numpy()
+
+
+def main_region(cells: np.ndarray) -> str:
+    """The region of the frame in which an effect map (GRID, GRID) is strongest, or `EVERYWHERE` if none stands out."""
+    side = 64 // GRID
+    pixels = np.kron(cells, np.ones((side, side)))
+    means = {}
+    for name, boxes in REGIONS.items():
+        parts = [pixels[y0:y1, x0:x1].ravel() for x0, y0, x1, y1 in boxes]
+        means[name] = np.concatenate(parts).mean()
+    name = max(means, key=lambda region: means[region])
+    return name if means[name] >= STANDS_OUT * pixels.mean() else EVERYWHERE

@@ -129,6 +129,12 @@ def load_json(model: str, file: str) -> Any:
     return _read_json(_checked(model, file)) if file in _entry(model) else None
 
 
+def fingerprint(model: str) -> str:
+    """SHA-256 of all the model's tensors, by those of its files in the manifest: tells its weights from others."""
+    digests = [digest for file, digest in sorted(_entry(model).items()) if file.endswith(".safetensors")]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 def load_config(model: str) -> dict[str, Any]:
     """The model's config.json, checked against the manifest."""
     return _read_json(_checked(model, "config.json"))
@@ -207,9 +213,19 @@ def record_test(model: str, name: str, figures: Mapping[str, Any]) -> None:
     save_metrics(folder, metrics)
 
 
+def latents_text(latents: Mapping[str, Any]) -> str:
+    """The text of a latents.json: JSON with a line for every value and for every entry of a list of dicts."""
+    parts = []
+    for key, value in latents.items():
+        rows = isinstance(value, list) and value and isinstance(value[0], dict)
+        text = "[\n  " + ",\n  ".join(json.dumps(row) for row in value) + "\n ]" if rows else json.dumps(value)
+        parts.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 def save_latents(model: str, latents: Mapping[str, Any]) -> None:
     """Writes a local model's latents.json and its manifest entry."""
-    write_atomically(weights_folder() / model / "latents.json", json.dumps(dict(latents), indent=1) + "\n")
+    write_atomically(weights_folder() / model / "latents.json", latents_text(latents))
     update_manifest(weights_folder())
 
 

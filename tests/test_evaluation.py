@@ -96,13 +96,3 @@ def test_samples_and_descent_on_real_faces(packs: Path, tmp_path: Path):
     assert 0 < figures["floor"] < figures["frechet"] < 500
     assert Image.open(sheet).size == (8 * 66 * 2, 8 * 66 * 2)
     assert main(["evaluate-samples", "--data", val, "--limit", "460", "--method", "vae-oneshot"]) == 2
-
-
-def test_discover_on_real_faces(packs: Path, tmp_path: Path):
-    words = ["discover", "--data", str(packs / "val.parquet"), "--mask", "mouth", "--limit", "1"]
-    assert main([*words, "--json", str(tmp_path / "latents.json")]) == 0
-    found = json.loads((tmp_path / "latents.json").read_text())["latents"]
-    assert sorted(entry["index"] for entry in found) == list(range(32))
-    strengths = [entry["strength"] for entry in found]
-    assert strengths == sorted(strengths, reverse=True)
-    assert strengths[0] > 0.02

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from csi_demo.evaluation import CONTROL_COLUMNS, table
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 METHODS, MASKS = ("csi", "dcgan", "vae", "vae-oneshot"), ("center", "random", "left", "mouth")
@@ -36,6 +38,16 @@ def test_figures_in_the_text_are_those_of_metrics_json():
         assert str(figure) in README
     for figures in (samples["dcgan"], samples["vae"], descent, attributes):
         assert f"`{figures['command']}`" in README
+
+
+def test_the_table_of_controls_is_that_of_metrics_json():
+    figures = measured("csi", "controls")
+    known = json.loads((ROOT / "weights" / "csi" / "latents.json").read_text())
+    assert [row["control"] for row in figures["controls"]] == [entry["name"] for entry in known["directions"]]
+    assert f"{table(figures['controls'], CONTROL_COLUMNS)}\n\n`{figures['command']}`" in README
+    assert f"on {figures['n']} test faces, its own region hidden" in README
+    every, threshold = len(known["latents"]), known["threshold"]
+    assert f"{known['active']} of {every} change the mean hole pixel by more than {threshold} of 2" in README
 
 
 @pytest.mark.parametrize("model", [*METHODS, "attributes", "aligner"])

@@ -58,19 +58,24 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 def add_settings(command: argparse.ArgumentParser) -> None:
     """Adds what `read_recipe` reads."""
-    command.add_argument(
-        "--mask", required=True, help=f"a PNG of the photo's size (white = keep, black = hole), {FAMILIES}"
-    )
+    add_hole(command)
     command.add_argument("--method", default="csi", help=f"one of {', '.join(available_methods())}")
     command.add_argument("--seed", type=int, default=0, help="of the first sample; sample k takes SEED + k")
     command.add_argument("--samples", type=int, default=1)
     command.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
+    command.add_argument("--no-blend", action="store_true", help="paste the fill as it is, without fitting it")
+
+
+def add_hole(command: argparse.ArgumentParser) -> None:
+    """Adds what `find_hole` needs: where hole and frame are."""
+    command.add_argument(
+        "--mask", required=True, help=f"a PNG of the photo's size (white = keep, black = hole), {FAMILIES}"
+    )
     command.add_argument("--aligned", action="store_true", help=f"the photo is a {FRAME}x{FRAME} frame already")
     command.add_argument("--face", type=int, metavar="N", help="fill in the N-th face found, the largest being 1")
     command.add_argument(
         "--place", metavar="X,Y,SIZE[,ANGLE]", help="the frame by hand: its centre and side in photo pixels, degrees"
     )
-    command.add_argument("--no-blend", action="store_true", help="paste the fill as it is, without fitting it")
 
 
 def read_recipe(options: argparse.Namespace) -> Recipe:
@@ -145,18 +150,28 @@ def read_file(photo: Path) -> bytes:
         raise PhotoError(f"{photo.name} cannot be read: {error.strerror}") from None
 
 
-def result_files(photo: bytes, name: str, recipe: Recipe) -> dict[str, bytes]:
-    """Fills the hole of a photo's file; returns what there is to write, file name -> content, RUN last.
+def find_hole(photo: bytes, name: str, recipe: Recipe) -> tuple[Image.Image, Placement, np.ndarray, np.ndarray]:
+    """The photo, where its frame lies, and the mask in the photo and in the frame; see `complete.fit_mask`.
 
-    name: what errors call the photo. Raises PhotoError, MaskError and CompletionError.
+    name: what errors call the photo. Raises PhotoError and MaskError.
     """
-    from ..complete import complete_frame, fit_mask
+    from ..complete import fit_mask
 
     picture = open_photo(io.BytesIO(photo), name)
     if recipe.aligned and picture.size != (FRAME, FRAME):
         raise PhotoError(f"--aligned needs a {FRAME}x{FRAME} frame, {name} is {picture.width}x{picture.height}")
     placement = _place(recipe, picture)
-    mask, frame_mask = fit_mask(_mask_for(recipe, picture.size), placement, picture.size)
+    return picture, placement, *fit_mask(_mask_for(recipe, picture.size), placement, picture.size)
+
+
+def result_files(photo: bytes, name: str, recipe: Recipe) -> dict[str, bytes]:
+    """Fills the hole of a photo's file; returns what there is to write, file name -> content, RUN last.
+
+    name: what errors call the photo. Raises PhotoError, MaskError and CompletionError.
+    """
+    from ..complete import complete_frame
+
+    picture, placement, mask, frame_mask = find_hole(photo, name, recipe)
     frame = placement.frame(picture)
     *_, last = complete_frame(frame, frame_mask, recipe.method, recipe.seeds, recipe.controls, recipe.options)
     run = {

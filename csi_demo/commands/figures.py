@@ -1,4 +1,4 @@
-"""Commands that measure: `evaluate` and its kin on held-out faces, `discover` on the latents."""
+"""Commands that measure on held-out faces: `evaluate` and its kin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .. import masks, weights
+from .. import weights
 from ..methods import available_methods
 from .common import FAMILIES, UsageError, positive, write_json
 
@@ -18,7 +18,10 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     evaluate = _command(commands, "evaluate", "figures on held-out frames, inside the hole only", _evaluate)
     evaluate.add_argument("--method", nargs="+", default=["csi"], help=some)
     evaluate.add_argument(
-        "--mask", nargs="+", required=True, help=f"random or strokes (a fresh one a picture), {FAMILIES}; or several"
+        "--mask", nargs="+", help=f"random or strokes (a fresh one a picture), {FAMILIES}; or several"
+    )
+    evaluate.add_argument(
+        "--controls", action="store_true", help="instead: how far each direction of CSI moves its attribute and others"
     )
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
     evaluate.add_argument("--workers", type=int, default=0, help="processes of one thread each; 0: this one alone")
@@ -32,14 +35,6 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
     _command(commands, "evaluate-attributes", "how well the face network recognises attributes", _attributes)
     _command(commands, "evaluate-alignment", "how exactly faces are found in turned, scaled pictures", _alignment)
-
-    discover = commands.add_parser("discover", help="measure what each latent of CSI changes")
-    discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
-    discover.add_argument("--mask", default="bottom", help=FAMILIES)
-    discover.add_argument("--limit", type=int, default=64)
-    discover.add_argument("--json", type=Path, help="default: latents.json of the CSI weights")
-    discover.add_argument("--record", action="store_true", help="only write the count into the weights' metrics.json")
-    discover.set_defaults(run=_discover)
 
 
 def _command(commands: argparse._SubParsersAction, name: str, text: str, run) -> argparse.ArgumentParser:
@@ -62,9 +57,14 @@ def _report(options: argparse.Namespace, figures: dict[str, Any], model: str, na
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    positive(options.limit)
+    if options.controls:
+        _controls(options)
+        return
+    if not options.mask:
+        raise UsageError("--mask is needed, or --controls in its place")
     from ..evaluation import evaluate, table
 
-    positive(options.limit)
     if not 0 <= options.workers <= 256:
         raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
     runs = [(mask, method) for mask in options.mask for method in options.method]
@@ -89,6 +89,20 @@ def _evaluate(options: argparse.Namespace) -> None:
         write_json(content | {"command": options.line}, options.json)
     if len(rows) > 1:
         print(table(rows))
+
+
+def _controls(options: argparse.Namespace) -> None:
+    from ..evaluation import CONTROL_COLUMNS, evaluate_controls, table
+
+    if options.mask or options.contact_sheet or options.workers or options.method != ["csi"]:
+        raise UsageError(
+            "--controls goes without --mask, --method, --contact-sheet and --workers: each control has its own"
+        )
+    figures = evaluate_controls(options.data, limit=options.limit, seed=options.seed)
+    _report(options, figures, "csi", "controls")
+    print(table(figures["controls"], CONTROL_COLUMNS))
+    if options.json:
+        write_json(figures | {"command": options.line}, options.json)
 
 
 def _samples(options: argparse.Namespace) -> None:
@@ -136,28 +150,3 @@ def _alignment(options: argparse.Namespace) -> None:
     _report(options, figures, "aligner", "alignment")
     if options.json:
         write_json(figures | {"command": options.line}, options.json)
-
-
-def _discover(options: argparse.Namespace) -> None:
-    import torch
-
-    from .. import latents
-    from ..methods.csi import CSIMethod
-    from ..training.data import masks_to_tensor, read_pack, to_float
-
-    positive(options.limit)
-    mask = masks_to_tensor([masks.family(options.mask)])
-    values = latents.strengths(CSIMethod(torch.float32), to_float(read_pack(options.data, options.limit)), mask)
-    found = latents.report(values)
-    active = sum(entry["strength"] > latents.ACTIVE for entry in found)
-    print("\n".join(f"z{entry['index']:<3} {entry['strength']:.3f}" for entry in found))
-    print(f"{active} of {len(found)} latents change the mean hole pixel by more than {latents.ACTIVE}")
-    if options.record:
-        figures = {"n": options.limit, "active": active, "of": len(found), "threshold": latents.ACTIVE}
-        weights.record_test("csi", f"latents {options.mask}", figures | {"command": options.line})
-        return
-    result = {"mask": options.mask, "command": options.line, "latents": found}
-    if options.json:
-        write_json(result, options.json)
-    else:
-        weights.save_latents("csi", result)

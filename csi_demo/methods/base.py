@@ -24,7 +24,10 @@ class CompletionError(RuntimeError):
 
 @dataclass(frozen=True)
 class Control:
-    """A number that a visitor may set. ``default=None``: left to what the method infers from the picture."""
+    """A number that a visitor may set. ``default=None``: left to what the method infers from the picture.
+
+    kind: what sort of control it is where a method has several, such as "latent" or "direction"; "" otherwise.
+    """
 
     name: str
     label: str
@@ -33,6 +36,7 @@ class Control:
     default: float | None
     help: str
     step: float = 0.1
+    kind: str = ""
 
     def check(self, value: Number) -> float:
         """The value as a float; raises ControlError when it is no number or out of range."""
@@ -125,6 +129,11 @@ class Method(ABC):
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
         """Where this picture's controls stand before anyone moves them: name -> value."""
         return {control.name: control.default for control in self.controls if control.default is not None}
+
+    def relevance(self, mask: Tensor) -> dict[str, float]:
+        """How strongly controls act inside a hole, mask: (1, 1, H, W): name -> mean absolute change of a hole pixel, of
+        a range of 2, from a control's low to its high end. Only of controls for which that was measured."""
+        return {}
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """Pictures (count, 3, 64, 64) in [-1, 1] drawn from the prior. Raises CompletionError where there is none."""

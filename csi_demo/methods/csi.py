@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from .. import weights
+from ..controls import LIMIT, from_measured, load_measured
 from ..incremental import Box, Fill, SharedFill, Stream, entropy, kernel_ready, prepare
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
 from ..sampling import frozen_noise, sample_pixels, to_precision
 from .base import Control, Method, Step, keep_observed
 
-LIMIT = 3.0  # of a latent's value; the prior's standard deviation is 1
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
@@ -29,13 +29,6 @@ LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from d
 
 def _noise(model: CSI, seed: int, height: int, width: int, truncation: float) -> Tensor:
     return frozen_noise(model, (seed,), height, width, truncation)[0]
-
-
-def _latent_control(index: int, strength: float | None) -> Control:
-    text = "In standard deviations of its prior."
-    if strength is not None:
-        text = f"From -2.5 to 2.5 it moves the hole's pixels by {strength:.2f} of 2."
-    return Control(f"z{index}", f"z{index}", -LIMIT, LIMIT, None, text)
 
 
 class CSIMethod(Method):
@@ -77,10 +70,7 @@ class CSIMethod(Method):
         self._noise = lru_cache(KEPT)(partial(_noise, self.model))
         if compiled:
             prepare()
-        measured = weights.load_json("csi", "latents.json") or {"latents": []}
-        strengths = {entry["index"]: entry["strength"] for entry in measured["latents"]}
-        ranked = sorted(range(self.config.latent_dim), key=lambda index: -strengths.get(index, 0.0))
-        self._latents = tuple(_latent_control(index, strengths.get(index)) for index in ranked)
+        self._declared = from_measured(None if model else load_measured(), self.config.latent_dim)
 
     @property
     def live(self) -> bool:
@@ -88,7 +78,7 @@ class CSIMethod(Method):
 
     @property
     def controls(self) -> tuple[Control, ...]:
-        return self._latents
+        return self._declared.controls
 
     def infer(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (1, z) of the latents given the context."""
@@ -96,14 +86,20 @@ class CSIMethod(Method):
         return known.mean, known.sigma
 
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
+        """Latents at the posterior mean, directions at 0."""
         mean, _ = self.infer(image, mask)
-        return {f"z{index}": max(-LIMIT, min(LIMIT, value)) for index, value in enumerate(mean[0].tolist())}
+        inferred = {f"z{index}": max(-LIMIT, min(LIMIT, value)) for index, value in enumerate(mean[0].tolist())}
+        return super().start_values(image, mask) | inferred
+
+    def relevance(self, mask: Tensor) -> dict[str, float]:
+        return self._declared.relevance(mask[0, 0].numpy() < 0.5)
 
     @torch.inference_mode()
     def latents(
         self, image: Tensor, mask: Tensor, seeds: Sequence[int], controls: Mapping[str, float], spread: float
     ) -> Tensor:
-        """Latents (n, z): drawn from the posterior with each seed's own noise, then overwritten by the controls."""
+        """Latents (n, z): drawn from the posterior with each seed's own noise, those that controls name set to their
+        values, then all moved along the directions that controls name."""
         mean, sigma = self.infer(image, mask)
         rows = []
         for seed in seeds:
@@ -112,7 +108,10 @@ class CSIMethod(Method):
             rows.append(mean + spread * sigma * eps)
         z = torch.cat(rows)
         for name, value in controls.items():
-            z[:, int(name[1:])] = value
+            if name not in self._declared.directions:
+                z[:, int(name[1:])] = value
+        for name, direction in self._declared.directions.items():
+            z += controls.get(name, 0.0) * torch.from_numpy(direction)
         return z
 
     def _complete(

@@ -1,0 +1,77 @@
+"""`discover`: measures and names what CSI's latents do. `traverse`: shows it on a photo."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+from .. import weights
+from .common import UsageError, write_json
+from .complete import add_hole, find_hole, read_file, read_recipe
+
+ROWS = 8  # controls on a sheet, where none are named
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Adds the commands to the parser."""
+    discover = commands.add_parser("discover", help="measure and name what each latent of CSI changes, find directions")
+    discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
+    discover.add_argument("--limit", type=int, default=128, help="faces whose holes are filled")
+    discover.add_argument("--json", type=Path, help="default: latents.json of the CSI weights")
+    discover.set_defaults(run=_discover)
+
+    traverse = commands.add_parser("traverse", help="a sheet of what CSI's controls change in a photo's hole")
+    traverse.add_argument("photo", type=Path)
+    add_hole(traverse)
+    what = traverse.add_mutually_exclusive_group()
+    what.add_argument("--controls", nargs="+", metavar="NAME", help=f"default: the {ROWS} strongest in the hole")
+    what.add_argument(
+        "--grid", nargs=2, metavar="NAME", help="two controls, every value of one with every of the other"
+    )
+    traverse.add_argument("--seed", type=int, default=0)
+    traverse.add_argument("--out", type=Path, required=True, help="a PNG")
+    traverse.set_defaults(run=_traverse, method="csi", samples=1, settings=[], no_blend=False)
+
+
+def _discover(options: argparse.Namespace) -> None:
+    import torch
+
+    from ..discovery import discover
+    from ..incremental import prepare
+    from ..methods.csi import CSIMethod
+    from ..training.data import read_pack, to_float
+
+    if options.limit < 2:
+        raise UsageError(f"--limit {options.limit} is out of range: 2 or more, for standard errors")
+    prepare().join()  # all faces are filled the same way
+    frames = to_float(read_pack(options.data))
+    found = discover(CSIMethod(torch.float32), frames, options.limit) | {"command": options.line}
+    for entry in found["latents"]:
+        print(f"z{entry['index']:<3} {entry['name']:28} {entry['evidence']}")
+    for entry in found["directions"]:
+        print(f"{entry['name']:20} {entry['evidence']}")
+    every, threshold = len(found["latents"]), found["threshold"]
+    print(f"{found['active']} of {every} latents change the mean hole pixel by more than {threshold}")
+    if options.json:
+        write_json(found, options.json)
+    else:
+        weights.save_latents("csi", found)
+
+
+def _traverse(options: argparse.Namespace) -> None:
+    from ..traversal import grid_sheet, strongest, traversal_sheet
+
+    photo = read_file(options.photo)
+    picture, placement, _, mask = find_hole(photo, options.photo.name, read_recipe(options))
+    frame = placement.frame(picture)
+    if options.grid:
+        sheet = grid_sheet(frame, mask, options.grid, options.seed)
+    else:
+        sheet = traversal_sheet(frame, mask, options.controls or strongest(mask, ROWS), options.seed)
+    stored = io.BytesIO()
+    sheet.save(stored, format="PNG")
+    try:
+        weights.write_atomically(options.out, stored.getvalue())
+    except OSError as error:
+        raise UsageError(f"cannot write {options.out}: {error.strerror}") from None

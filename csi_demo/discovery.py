@@ -1,0 +1,170 @@
+"""Discovering what CSI's latents mean, and directions that mean something: all that latents.json holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from . import latents, masks, weights
+from .controls import pack_map
+from .directions import HOLES, LEFT_OUT, REACH, Direction, measure_response, plan
+from .latents import EXTREME, VALUES, Effects, effects, main_region, traverse, traverse_directions
+from .measures import WORDS, Measures
+from .methods.csi import CSIMethod
+from .naming import SURE, UNUSED, Found, evidence, machine_name, name_effect, unique
+from .training.data import masks_to_tensor
+
+FEWER = 32  # faces that effect maps of directions, and the order of a latent's five values, are measured on, at most
+DRAWS = 8  # random moves of all latents, for every face and hole
+LEARNING_FACES = 1000  # of which the measures' spread and the latents' spread are taken, at most
+
+
+def discover(method: CSIMethod, frames: Tensor, limit: int) -> dict[str, Any]:
+    """What latents.json holds, but for the command, measured by filling holes in the first `limit` faces.
+
+    frames: (N, 3, 64, 64) in [-1, 1]; limit > 1. Latents come strongest first, directions as they were planned.
+    """
+    measures = Measures.learn(frames[:LEARNING_FACES])
+    faces = frames[:limit]
+    found = _latents(method, faces, measures)
+    directions = _directions(method, faces, measures, _scatter(method, frames[:LEARNING_FACES]))
+    return {
+        "weights": weights.fingerprint("csi"),
+        "faces": len(faces),
+        "hole": _words(latents.HOLE),
+        "extreme": EXTREME,
+        "threshold": latents.ACTIVE,
+        "active": sum(entry["name"] != UNUSED for entry in found),
+        "measures": measures.names,
+        "latents": found,
+        "directions": directions,
+    }
+
+
+def _latents(method: CSIMethod, faces: Tensor, measures: Measures) -> list[dict[str, Any]]:
+    mask = masks_to_tensor([masks.box(*latents.HOLE)])
+    every = range(method.config.latent_dim)
+
+    def draw(image: Tensor, number: int) -> Tensor:
+        return traverse(method, image, mask, every, (VALUES[0], VALUES[-1]), number)
+
+    measured = effects(draw, faces, mask, measures, "latents")
+    orders = [
+        latents.monotonic(traverse(method, image, mask, every, VALUES, number))
+        for number, image in enumerate(tqdm(faces[:FEWER].split(1), desc="order", disable=None))
+    ]
+    ordered = torch.stack(orders).mean(0)
+    regions = [main_region(cells) for cells in measured.maps]
+    names = [
+        name_effect(
+            measures.names,
+            measured.change[index],
+            measured.error[index],
+            measures.spread,
+            measures.correlation,
+            measured.strength[index],
+            regions[index],
+        )
+        for index in every
+    ]
+    order = np.argsort(-measured.strength).tolist()
+    titles = unique([names[index].name for index in order], [regions[index] for index in order])
+    return [
+        {
+            "index": index,
+            "name": title,
+            "evidence": _evidence(measures, names[index], measured, index, EXTREME, regions[index]),
+            "monotonic": round(float(ordered[index]), 3),
+        }
+        | _figures(measured, index, regions[index])
+        for index, title in zip(order, titles, strict=True)
+    ]
+
+
+def _directions(method: CSIMethod, faces: Tensor, measures: Measures, scatter: np.ndarray) -> list[dict[str, Any]]:
+    holes = {name: masks_to_tensor([masks.box(*edges)]) for name, edges in HOLES.items()}
+    responses = {name: measure_response(method, faces, mask, DRAWS, name) for name, mask in holes.items()}
+    allowed = [index for index, name in enumerate(measures.names) if name in WORDS and name not in LEFT_OUT]
+    attributes = responses["head"].base.shape[1]
+    entries = []
+    for planned in plan(responses, [index for index in allowed if index < attributes]):
+        entry = _direction(method, faces, measures, planned, scatter, holes)
+        if entry is not None:
+            entries.append(entry)
+    return entries
+
+
+def _direction(
+    method: CSIMethod,
+    faces: Tensor,
+    measures: Measures,
+    planned: Direction,
+    scatter: np.ndarray,
+    holes: Mapping[str, Tensor],
+) -> dict[str, Any] | None:
+    """A planned direction's entry, measured in its own hole and in the large one; None where it does not hold."""
+    more, less = WORDS[measures.names[planned.attribute]]
+    sign = -1 if more.startswith("less ") else 1  # named after what one can see more of
+    label = less if sign < 0 else more
+    unit = sign * planned.vector * np.sqrt(planned.vector @ scatter @ planned.vector)
+    along = torch.from_numpy(unit).float()[None]
+
+    def measured(some: Tensor, mask: Tensor, what: str) -> Effects:
+        def draw(image: Tensor, number: int) -> Tensor:
+            return traverse_directions(method, image, mask, along, (-REACH, REACH), number)
+
+        return effects(draw, some, mask, measures, f"{label}, {what}")
+
+    own = measured(faces, holes[planned.hole], planned.hole)
+    change, error = own.change[0, planned.attribute], own.error[0, planned.attribute]
+    if sign * change <= SURE * error:
+        return None
+    wide = measured(faces[:FEWER], masks_to_tensor([masks.box(*latents.HOLE)]), "large hole")
+    region = main_region(wide.maps[0])
+    text = _evidence(measures, Found(label, (planned.attribute,)), own, 0, REACH, region)
+    return {
+        "name": machine_name(label),
+        "label": label,
+        "evidence": f"With {planned.hole} hidden: {text}",
+        "attribute": measures.names[planned.attribute],
+        "sign": sign,
+        "hole_name": planned.hole,
+        "hole": _words(HOLES[planned.hole]),
+        "range": REACH,
+        "foreseen": {"wanted": round(planned.wanted, 3), "unwanted": round(planned.unwanted, 3)},
+        "vector": [round(float(value), 5) for value in unit],
+    } | _figures(own, 0, region, wide)
+
+
+def _evidence(measures: Measures, found: Found, measured: Effects, index: int, end: float, region: str) -> str:
+    change, error = measured.change[index], measured.error[index]
+    ends = f"from {-end:g} to {end:g}"
+    return evidence(measures.names, found, change, error, ends, region, measured.strength[index])
+
+
+def _figures(measured: Effects, index: int, region: str, mapped: Effects | None = None) -> dict[str, Any]:
+    """A control's figures in a form for JSON; mapped: where its map comes from, if from elsewhere."""
+    return {
+        "strength": round(float(measured.strength[index]), 4),
+        "region": region,
+        "change": [round(float(value), 4) for value in measured.change[index]],
+        "error": [round(float(value), 4) for value in measured.error[index]],
+    } | pack_map((mapped or measured).maps[index])
+
+
+@torch.inference_mode()
+def _scatter(method: CSIMethod, frames: Tensor) -> np.ndarray:
+    """Covariance (z, z) of the latents of whole faces, what is uncertain about each included."""
+    parts = [method.model.encode(part, torch.ones_like(part[:, :1]), part) for part in frames.split(100)]
+    mean, log_variance = (torch.cat(tensors).double() for tensors in zip(*parts, strict=True))
+    return (mean.T.cov() + torch.diag(log_variance.exp().mean(0))).numpy()
+
+
+def _words(edges: tuple[int, int, int, int]) -> str:
+    """A box as `masks.family` takes it."""
+    return ",".join(str(edge) for edge in edges)

@@ -1,0 +1,97 @@
+"""Names for what a control was measured to do. A name is the strongest effect, the evidence the figures behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+
+import numpy as np
+
+from .latents import ACTIVE, EVERYWHERE
+from .measures import COLOURS, TURN, WORDS
+
+SURE = 3.0  # standard errors that an effect must be away from nothing
+NOTICEABLE = 0.3  # standard deviations over faces that an effect must reach to name a control
+ALSO = 0.6  # of the strongest effect, that another one must reach to be named beside it
+APART = 0.5  # of the strongest effect, that must be left of another after what goes along with the strongest in faces
+UNUSED = "unused"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a control does in words: its name, and the indexes of the measures that it is named after."""
+
+    name: str
+    measures: tuple[int, ...]
+
+
+def name_effect(
+    names: Sequence[str],
+    change: np.ndarray,
+    error: np.ndarray,
+    spread: np.ndarray,
+    correlation: np.ndarray,
+    strength: float,
+    region: str,
+) -> Found:
+    """Names one control after at most two of the M measures called `names`.
+
+    change, error: (M,), mean change from low to high and its standard error; spread: (M,), each measure's standard
+    deviation over faces, in which changes are compared; correlation: (M, M), of the measures over faces. A second
+    measure is named only for what remains of it after its regression on the first: of two that always go together,
+    such as a smile and high cheekbones, the stronger one is the name. strength and region: as in `Effects` and of
+    `main_region`.
+    """
+    if strength <= ACTIVE:
+        return Found(UNUSED, ())
+    sizes = change / spread
+    known = np.array([name in WORDS for name in names])
+    sure = known & (np.abs(change) > SURE * error) & (np.abs(sizes) >= NOTICEABLE)
+    if not sure.any():
+        return Found("detail" if region == EVERYWHERE else f"{region} detail", ())
+    first = int(np.argmax(np.where(sure, np.abs(sizes), -1.0)))
+    top = abs(sizes[first])
+    left = np.abs(sizes - correlation[:, first] * sizes[first])
+    beside = sure & (np.abs(sizes) >= ALSO * top) & (left >= APART * top)
+    beside[first] = False
+    chosen = [first]
+    if beside.any():
+        chosen.append(int(np.argmax(np.where(beside, np.abs(sizes), -1.0))))
+    return Found(" + ".join(WORDS[names[one]][int(change[one] < 0)] for one in chosen), tuple(chosen))
+
+
+def unique(names: Sequence[str], regions: Sequence[str]) -> list[str]:
+    """Names in order, made unique: a repeated one says where it acts, and is numbered if that does not help."""
+    result: list[str] = []
+    for name, region in zip(names, regions, strict=True):
+        located = () if region in name or region == EVERYWHERE else (f"{name}, {region}",)
+        tries = chain((name,), located, (f"{name} {number}" for number in count(2)))
+        result.append(next(one for one in tries if one not in result))
+    return result
+
+
+def quoted(name: str, change: float, error: float) -> str:
+    """An effect in figures, with its unit, as in "smile: +3.1 ± 0.2 logits"."""
+    title = WORDS[name][0] if name in WORDS else name
+    if name == TURN:
+        return f"{title}: {change:+.2f} ± {error:.2f} standard deviations over faces"
+    if name in COLOURS:
+        return f"{name}: {change:+.3f} ± {error:.3f} of 2"
+    return f"{title}: {change:+.1f} ± {error:.1f} logits"
+
+
+def evidence(
+    names: Sequence[str], found: Found, change: np.ndarray, error: np.ndarray, ends: str, region: str, strength: float
+) -> str:
+    """What a name stands on. change, error: (M,), over the named measures; ends: the values compared."""
+    figures = "; ".join(quoted(names[one], float(change[one]), float(error[one])) for one in found.measures)
+    begin = f"{figures} {ends}" if figures else f"No measure stands out {ends}"
+    where = "acts in the whole frame" if region == EVERYWHERE else f"acts mainly in the region: {region}"
+    return f"{begin}; {where}; moves a pixel by {strength:.2f} of 2."
+
+
+def machine_name(label: str) -> str:
+    """A label as a control's name: lower case, words joined with underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
