@@ -69,6 +69,11 @@ def start_values(frame: Image.Image, mask: np.ndarray, method: str = "csi") -> d
     return load_method(method).start_values(to_tensor(frame), _mask_tensor(mask))
 
 
+def surprise(frame: Image.Image, mask: np.ndarray, method: str = "csi", seed: int = 0) -> dict[str, float]:
+    """Control values drawn around where they stand for this frame and mask; see `Method.surprise`."""
+    return load_method(method).surprise(to_tensor(frame), _mask_tensor(mask), seed)
+
+
 def relevance(mask: np.ndarray, method: str = "csi") -> dict[str, float]:
     """How strongly each control of a method acts inside a hole, boolean (64, 64); see `Method.relevance`."""
     return load_method(method).relevance(_mask_tensor(mask))

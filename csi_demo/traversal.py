@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .complete import complete_frame, relevance
-from .methods import Control, ControlError, list_controls
+from .methods import Control, ControlError, list_controls, load_method
 from .models.logistic_mixture import TRUNCATION
 from .sheets import sheet
 
@@ -25,31 +25,35 @@ def strongest(mask: np.ndarray, count: int) -> list[str]:
     return sorted(names, key=lambda name: -ranks.get(name, 0.0))[:count]
 
 
-def traversal_sheet(frame: Image.Image, mask: np.ndarray, names: Sequence[str], seed: int = 0) -> Image.Image:
+def traversal_sheet(
+    frame: Image.Image, mask: np.ndarray, names: Sequence[str], seed: int = 0, method: str = "csi"
+) -> Image.Image:
     """The hole of a 64x64 frame with each control at each of its values, all else equal: a row for every control.
 
     Raises ControlError for an unknown control, and as `complete_frame`.
     """
-    known = [_control(name) for name in names]
+    known = [_control(name, method) for name in names]
     values = [_values(control) for control in known]
     rows = [
-        [_filled(frame, mask, {control.name: value}, seed) for value in its]
+        [_filled(frame, mask, {control.name: value}, seed, method) for value in its]
         for control, its in zip(known, values, strict=True)
     ]
     labels = [_label(control) for control in known]
     return sheet(rows, labels, [[f"{value:+g}" for value in its] for its in values])
 
 
-def grid_sheet(frame: Image.Image, mask: np.ndarray, names: Sequence[str], seed: int = 0) -> Image.Image:
+def grid_sheet(
+    frame: Image.Image, mask: np.ndarray, names: Sequence[str], seed: int = 0, method: str = "csi"
+) -> Image.Image:
     """The hole with the first of two controls' values from row to row and the second's from column to column.
 
     Raises as `traversal_sheet`.
     """
-    first, second = (_control(name) for name in names)
+    first, second = (_control(name, method) for name in names)
     if first == second:
         raise ControlError(f"{first.name} twice: a grid needs two controls")
     rows = [
-        [_filled(frame, mask, {first.name: high, second.name: wide}, seed) for wide in _values(second)]
+        [_filled(frame, mask, {first.name: high, second.name: wide}, seed, method) for wide in _values(second)]
         for high in _values(first)
     ]
     labels = [f"{first.label}\n{value:+g}" for value in _values(first)]
@@ -57,10 +61,10 @@ def grid_sheet(frame: Image.Image, mask: np.ndarray, names: Sequence[str], seed:
     return sheet(rows, labels, captions, f"across: {second.label}")
 
 
-def _control(name: str) -> Control:
-    known = {control.name: control for control in list_controls("csi")}
+def _control(name: str, method: str) -> Control:
+    known = {control.name: control for control in list_controls(method)}
     if name not in known:
-        raise ControlError(f"unknown control of csi: {name!r}; it has: {', '.join(known)}")
+        raise ControlError(f"unknown control of {method}: {name!r}; it has: {', '.join(known)}")
     return known[name]
 
 
@@ -74,6 +78,7 @@ def _label(control: Control) -> str:
     return control.label.replace(" + ", " +\n").replace(" (", "\n(")
 
 
-def _filled(frame: Image.Image, mask: np.ndarray, controls: Mapping[str, float], seed: int) -> Image.Image:
-    *_, last = complete_frame(frame, mask, "csi", (seed,), controls, CALM)
+def _filled(frame: Image.Image, mask: np.ndarray, controls: Mapping[str, float], seed: int, method: str) -> Image.Image:
+    calm = {option.name: CALM[option.name] for option in load_method(method).options if option.name in CALM}
+    *_, last = complete_frame(frame, mask, method, (seed,), controls, calm)
     return last.pictures[0]

@@ -192,7 +192,7 @@ def test_the_page_is_built_with_its_methods_before_pytorch_is_loaded() -> None:
 
 def test_switches_and_whole_numbers_are_drawn_and_count_when_moved(two: dict[str, PlainMethod]) -> None:
     what = painting(a_photo())
-    start, note, *slots = handlers.draw_sliders("searching", what)
+    start, note, _, _, _, _, _, *slots = handlers.draw_sliders("searching", what)
     shown = [slot for slot in slots if slot["visible"]]
     assert [(slot["label"], slot["value"]) for slot in shown] == [("Steps", 10), ("Blend", True)]
     assert shown[0]["step"] == 1

@@ -18,8 +18,8 @@ from .test_page import PATIENCE, browser, page, preset, set_number, url  # noqa:
 def small_steps(page: Page) -> None:  # noqa: F811
     """DCGAN is chosen and takes few steps."""
     page.click("#method label:has-text('DCGAN')")
-    expect(page.locator("#slider-6")).to_contain_text("Steps", timeout=PATIENCE)
-    set_number(page, "slider-6", 6)
+    expect(page.locator("#option-0")).to_contain_text("Steps", timeout=PATIENCE)
+    set_number(page, "option-0", 6)
     set_number(page, "samples", 1)
 
 
@@ -71,8 +71,8 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
 
 
 def test_stop_ends_a_comparison(page: Page) -> None:  # noqa: F811
-    set_number(page, "slider-6", 3000)  # DCGAN takes its time
-    set_number(page, "slider-8", 32)
+    set_number(page, "option-0", 3000)  # DCGAN takes its time
+    set_number(page, "option-2", 32)
     page.click("#compare")
     expect(page.locator("#pictures .csi-hold")).to_have_count(2, timeout=PATIENCE)
     page.click("#stop")

@@ -160,9 +160,14 @@ def test_masked_picture_stripes_the_hole_only() -> None:
     assert np.array_equal(red[3::6, 3::6], mask)
 
 
+def drawn_slots(what: str) -> list[Any]:
+    return handlers.draw_sliders("plain", what)[-(MAX_CONTROLS + MAX_OPTIONS) :]
+
+
 def test_sliders_are_drawn_from_the_declaration(method: PlainMethod) -> None:
     what = painting(a_photo())
-    start, _, *slots = handlers.draw_sliders("plain", what)
+    start, *_ = handlers.draw_sliders("plain", what)
+    slots = drawn_slots(what)
     assert start.values == {"smile": 0.7, "glasses": 0.5, "spread": 1.0}
     assert len(slots) == MAX_CONTROLS + MAX_OPTIONS
     shown = [slot for slot in slots if slot["visible"]]
@@ -197,7 +202,9 @@ def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMetho
 
 
 def test_sliders_of_another_picture_are_ignored(method: PlainMethod) -> None:
-    start = subject.Start(("plain", "another", "1,2,3", "mouth"), {"smile": 0.0, "glasses": 0.5, "spread": 1.0})
+    start = subject.Start(
+        ("plain", "another", "1,2,3", "mouth"), {"smile": 0.0, "glasses": 0.5, "spread": 1.0}, engine.slots(method)
+    )
     run_fill(start, (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0))
     assert method.calls == [({}, {})]
 
@@ -253,9 +260,10 @@ def test_an_example_suggests_sliders_for_its_own_hole(method: PlainMethod) -> No
     shown = a_photo()
     shown = replace(shown, suggestion=(shown.preset("mouth"), {"smile": 2.0, "spread": 0.5, "unknown": 1.0}))
     photo.keep(shown)
-    start, _, *slots = handlers.draw_sliders("plain", painting(shown))
+    start, *_ = handlers.draw_sliders("plain", painting(shown))
+    slots = drawn_slots(painting(shown))
     assert (start.values["smile"], slots[0]["value"], slots[MAX_CONTROLS]["value"]) == (0.7, 2.0, 0.5)
-    _, _, *slots = handlers.draw_sliders("plain", painting(shown, shown.preset("eyes")))
+    slots = drawn_slots(painting(shown, shown.preset("eyes")))
     assert slots[0]["value"] == 0.7
 
 
@@ -283,7 +291,7 @@ def test_page_is_private() -> None:
 
 def test_every_control_has_a_label_and_a_help() -> None:
     controls = [block for block in build().blocks.values() if isinstance(block, FormComponent)]
-    slots = [block for block in controls if str(block.elem_id).startswith(("slider-", "switch-"))]
+    slots = [block for block in controls if str(block.elem_id).startswith(("slider-", "option-", "switch-"))]
     assert len(slots) == MAX_CONTROLS + MAX_OPTIONS
     assert all(block.label and getattr(block, "info", None) for block in controls if block not in slots)
 

@@ -17,14 +17,14 @@ import httpx
 import pytest
 from gradio.helpers import skip
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, expect
 
 from csi_demo import masks
 from csi_demo.ui import filling, handlers, painter, photo, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
 from csi_demo.ui.subject import Start
 
-from .test_page import browser, filled, page, set_number, settle, url  # noqa: F401  (fixtures)
+from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle, url  # noqa: F401  (fixtures)
 from .visitor import PlainMethod, a_photo, file_of, painting
 
 PICTURES_A_SECOND = 5
@@ -108,6 +108,19 @@ def test_a_slider_of_another_photo_or_of_a_slow_method_does_nothing(
     assert method.calls == []
 
 
+@pytest.fixture
+def live(browser: Browser, url: str) -> str:  # noqa: F811
+    """The page's address, once fills follow the sliders there: the server compiles first."""
+    with opened(browser, url) as page:  # noqa: F811
+        for _ in range(60):
+            if "the fill follows" in page.locator("#note").inner_text():
+                return url
+            page.wait_for_timeout(1000)
+            page.reload()
+            expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
+    raise AssertionError("fills do not follow the sliders")
+
+
 WATCH_PICTURES = """() => {
   window.shown = [];
   const pictures = document.querySelector("#pictures");
@@ -118,7 +131,7 @@ WATCH_PICTURES = """() => {
 }"""
 
 
-def test_dragging_shows_new_pictures_and_ends_at_the_last_position(page: Page) -> None:  # noqa: F811
+def test_dragging_shows_new_pictures_and_ends_at_the_last_position(live: str, page: Page) -> None:  # noqa: F811
     set_number(page, "samples", 1)
     slider = page.locator("#slider-0 input[type=range]")
     slider.scroll_into_view_if_needed()
@@ -209,8 +222,8 @@ def coloured(index: int) -> Image.Image:
     return Image.new("RGB", (64, 64), (30 * index, 255 - 30 * index, 90 + 10 * index))
 
 
-def test_eight_visitors_drag_at_once_and_see_their_own_photo(url: str) -> None:  # noqa: F811
-    visitors, waits = [Visitor(url) for _ in range(8)], [list[float]() for _ in range(8)]
+def test_eight_visitors_drag_at_once_and_see_their_own_photo(live: str) -> None:
+    visitors, waits = [Visitor(live) for _ in range(8)], [list[float]() for _ in range(8)]
     for index, visitor in enumerate(visitors):
         visitor.paint_on(coloured(index))
         visitor.set("where", results.IN_FRAME)

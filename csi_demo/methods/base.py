@@ -130,6 +130,10 @@ class Method(ABC):
         """Where this picture's controls stand before anyone moves them: name -> value."""
         return {control.name: control.default for control in self.controls if control.default is not None}
 
+    def surprise(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, float]:
+        """Control values to be surprised by, drawn with a seed around where they stand: name -> value."""
+        return {}
+
     def relevance(self, mask: Tensor) -> dict[str, float]:
         """How strongly controls act inside a hole, mask: (1, 1, H, W): name -> mean absolute change of a hole pixel, of
         a range of 2, from a control's low to its high end. Only of controls for which that was measured."""

@@ -23,6 +23,7 @@ from .base import Control, Method, Step, keep_observed
 
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
+SURPRISE = 8.0  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
 
@@ -90,6 +91,13 @@ class CSIMethod(Method):
         mean, _ = self.infer(image, mask)
         inferred = {f"z{index}": max(-LIMIT, min(LIMIT, value)) for index, value in enumerate(mean[0].tolist())}
         return super().start_values(image, mask) | inferred
+
+    def surprise(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, float]:
+        """Latents from a widened posterior: its own standard deviation, some 0.1, would surprise nobody."""
+        mean, sigma = self.infer(image, mask)
+        eps = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
+        z = (mean + SURPRISE * sigma * eps).clamp(-LIMIT, LIMIT)
+        return {f"z{index}": value for index, value in enumerate(z[0].tolist())}
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
         return self._declared.relevance(mask[0, 0].numpy() < 0.5)

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 from gradio.components.api_component import Api
 
-from . import api, engine, filling, handlers, painter, render, results
-from .engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_SWITCHES
+from . import api, engine, filling, handlers, painter, render, results, traversing
+from .engine import FIRST_CONTROLS, MAX_CONTROLS
 from .examples import all_examples
 from .filling import MAX_SAMPLES, MAX_SEED
 from .results import CRISP, IN_FRAME, IN_PHOTO, SMOOTH
@@ -145,21 +145,40 @@ def build() -> gr.Blocks:
                         elem_id="look",
                     )
             with gr.Column(elem_id="steer"):
-                note = gr.HTML(render.plain_line("Loading the model…"), elem_id="note")
-                slots = [
-                    *(
-                        gr.Slider(visible=False, buttons=[], elem_id=f"slider-{number}")
-                        for number in range(MAX_CONTROLS + MAX_OPTION_SLIDERS)
-                    ),
-                    *(gr.Checkbox(visible=False, elem_id=f"switch-{number}") for number in range(MAX_SWITCHES)),
-                ]
-                reset = gr.Button("Reset", size="sm", elem_id="reset")
+                note = gr.HTML(
+                    render.plain_line("Loading the model…"),
+                    js_on_load=render.SLIDERS_JS,
+                    apply_default_css=False,
+                    elem_id="note",
+                )
+                with gr.Row(elem_id="main"):
+                    slots = [_slot(name) for name in engine.SLOT_IDS[:FIRST_CONTROLS]]
+                with gr.Accordion("More controls", open=False, visible=False, elem_id="more") as more, gr.Row():
+                    slots += [_slot(name) for name in engine.SLOT_IDS[FIRST_CONTROLS:MAX_CONTROLS]]
+                with gr.Row(elem_id="options"):
+                    slots += [_slot(name) for name in engine.SLOT_IDS[MAX_CONTROLS:]]
+                with gr.Row(elem_id="moves"):
+                    lucky = gr.Button("Surprise me", size="sm", visible=False, elem_id="surprise")
+                    reset = gr.Button("Reset all", size="sm", elem_id="reset")
+                with gr.Accordion("What the sliders do", open=False, visible=False, elem_id="traversal") as shows:
+                    with gr.Row():
+                        pair = [
+                            gr.Dropdown([], label=label, info=info, min_width=120, elem_id=f"traverse-{number}")
+                            for number, (label, info) in enumerate(
+                                (("Control", "from top to bottom"), ("against", "from left to right"))
+                            )
+                        ]
+                    with gr.Row():
+                        rows = gr.Button("One by one", size="sm", elem_id="rows")
+                        grid = gr.Button("The two together", size="sm", elem_id="grid")
+                    sheet = gr.HTML(elem_id="sheet")
         gr.HTML(COLOPHON, elem_id="colophon")
 
         quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
         placed = [canvas, face, *place]
         example_outputs = [*placed, seed, samples, method]
-        slot_inputs, slot_outputs = [method, canvas], [start, note, *slots]
+        slot_inputs = [method, canvas]
+        slot_outputs = [start, note, lucky, more, shows, *pair, *slots]
         controls = [status, go, every, halt]
         outputs = [pictures, status, result, go, every, halt, save, strip, moving, reuse]
 
@@ -191,7 +210,7 @@ def build() -> gr.Blocks:
             button.click(filling.begin, run, [run, *controls], queue=False, **quick).then(
                 filling.stoppable(work), [run, *needed], outputs, **quick, **COMPUTE
             )
-        moves = [slot.input for slot in slots]  # type: ignore[attr-defined]
+        moves = [slot.input for slot in slots]
         gr.on(moves, filling.outdate, [run, method], None, queue=False, **quick)
         refilled: dict[str, Any] = {
             "inputs": [run, method, canvas, look, where, start, seed, samples, *slots],
@@ -201,6 +220,11 @@ def build() -> gr.Blocks:
         reset.click(handlers.reset_sliders, start, slots, queue=False, **quick).then(
             filling.refill, **refilled, **quick, **COMPUTE
         )
+        lucky.click(handlers.surprise, [start, canvas], slots, **quick, **COMPUTE).then(
+            filling.refill, **refilled, **quick, **COMPUTE
+        )
+        rows.click(traversing.one_by_one, [start, canvas, seed], sheet, **quick, **COMPUTE)
+        grid.click(traversing.two_together, [start, canvas, seed, *pair], sheet, **quick, **COMPUTE)
         halt.click(filling.stop, run, halt, queue=False, **quick)
         for button, handler, inputs in (
             (save, results.save, [result]),
@@ -215,6 +239,12 @@ def build() -> gr.Blocks:
         gr.api(api.list_methods, queue=False)
         gr.api(api.list_controls, queue=False)
     return demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
+
+
+def _slot(name: str) -> gr.Slider | gr.Checkbox:
+    if name.startswith("switch-"):
+        return gr.Checkbox(visible=False, elem_id=name)
+    return gr.Slider(visible=False, buttons=["reset"], elem_id=name)
 
 
 def launch_options() -> dict[str, Any]:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..methods import Control, Method
 
-MAX_CONTROLS = 6  # sliders for the strongest controls
+FIRST_CONTROLS = 6  # sliders for the strongest controls
+MAX_CONTROLS = FIRST_CONTROLS + 18  # and for those that come next, folded away
 MAX_OPTION_SLIDERS = 5
 MAX_SWITCHES = 6
 MAX_OPTIONS = MAX_OPTION_SLIDERS + MAX_SWITCHES
+SLOT_IDS = (  # of the page's elements, in the order of `slots`
+    *(f"slider-{number}" for number in range(MAX_CONTROLS)),
+    *(f"option-{number}" for number in range(MAX_OPTION_SLIDERS)),
+    *(f"switch-{number}" for number in range(MAX_SWITCHES)),
+)
 
 _log = logging.getLogger(__name__)
 _loading = threading.Lock()
@@ -45,14 +51,18 @@ def load(name: str | None) -> Method:
         raise PageError("The model could not be loaded. Please come back later.") from None
 
 
-def slots(method: Method) -> tuple[Control | None, ...]:
+def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Control | None, ...]:
     """What each slot of the page shows of a method: controls, then options with a slider, then options that are off or
-    on, each kind in the order of the declaration and filled up with None. The weakest controls may find no slot.
+    on, each kind filled up with None.
+
+    ranks: name -> what controls are ordered by, highest first; otherwise and for the rest the declaration's order
+    holds. The last controls may find no slot.
     """
+    ranks = ranks or {}
     switches = [option for option in method.options if option.switch]
     sliders = [option for option in method.options if not option.switch]
     kinds: tuple[tuple[Sequence[Control], int], ...] = (
-        (method.controls, MAX_CONTROLS),
+        (sorted(method.controls, key=lambda control: -ranks.get(control.name, 0.0)), MAX_CONTROLS),
         (sliders, MAX_OPTION_SLIDERS),
         (switches, MAX_SWITCHES),
     )

@@ -241,7 +241,7 @@ def _settings(loaded: Method, subject: Subject, start: Start | None, values: Seq
     """The controls and the options that the visitor moved. Raises ControlError."""
     if start is None or start.subject != subject.key(loaded.name):
         return {}, {}
-    slots = [(slot, value) for slot, value in zip(engine.slots(loaded), values, strict=False) if slot]
+    slots = [(slot, value) for slot, value in zip(start.slots, values, strict=False) if slot]
     changed = moved([slot for slot, _ in slots], start.values, [value for _, value in slots])
     names = {control.name for control in loaded.controls}
     controls = {name: value for name, value in changed.items() if name in names}

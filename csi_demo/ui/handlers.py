@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -9,8 +11,9 @@ import numpy as np
 
 from ..faces import FRAME
 from . import engine, painter, photo, render
-from .engine import MAX_CONTROLS, MAX_OPTIONS, PageError
+from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_OPTIONS, PageError
 from .examples import Example, all_examples, from_link
+from .filling import MAX_SEED
 from .photo import Photo
 from .results import CRISP, finished_result
 from .subject import Start, on_grid, read_photo, read_subject
@@ -140,29 +143,37 @@ def show_masked(painting: object, look: str) -> str:
 
 
 def draw_sliders(method: str | None, painting: object) -> list[Any]:
-    """A slider or checkbox for every control and option the method declares, at its start: [Start, note, *slots]."""
+    """A slider or checkbox for every control and option the method declares, at its start: [Start, note, surprise, the
+    folded controls, the sheets, their two controls, *slots]. What acts most strongly in the hole comes first."""
     try:
         loaded = engine.load(method)
     except PageError as error:
-        return [None, render.trouble(str(error)), *[gr.skip()] * (MAX_CONTROLS + MAX_OPTIONS)]
+        return [None, render.trouble(str(error)), *[gr.skip()] * (5 + MAX_CONTROLS + MAX_OPTIONS)]
     try:
         subject = read_subject(painting)
     except PageError:
-        return [gr.skip()] * (2 + MAX_CONTROLS + MAX_OPTIONS)
-    from ..complete import start_values
+        return [gr.skip()] * (7 + MAX_CONTROLS + MAX_OPTIONS)
+    from ..complete import relevance, start_values
 
     inferred = start_values(subject.photo.frame, subject.frame_mask, loaded.name)
-    slots = engine.slots(loaded)
+    slots = engine.slots(loaded, relevance(subject.frame_mask, loaded.name))
     known = [slot for slot in slots if slot]
     values = {one.name: on_grid(one, inferred.get(one.name, one.default)) for one in known}
-    start = Start(subject.key(loaded.name), values)
+    start = Start(subject.key(loaded.name), values, slots)
     suggested = subject.photo.suggested(subject.mask)
     shown = values | {one.name: on_grid(one, suggested[one.name]) for one in known if one.name in suggested}
     then = "Move one, and the fill follows" if loaded.live else "Move one, then fill again"
-    note = f"The sliders start where your picture stands. {then}: only what it means changes."
+    note = f"The sliders start where your picture stands, the strongest here first. {then}."
+    choices = [(slot.label, slot.name) for slot in slots[:MAX_CONTROLS] if slot]
+    chosen = [name for _, name in choices[:2]] if len(choices) > 1 else [None, None]
+    starts = {name: values[slot.name] for name, slot in zip(engine.SLOT_IDS, slots, strict=True) if slot}
     return [
         start,
-        render.plain_line(note if loaded.controls else loaded.description),
+        render.slider_note(note if loaded.controls else loaded.description, starts),
+        gr.update(visible=bool(loaded.controls)),
+        gr.update(visible=len(loaded.controls) > FIRST_CONTROLS),
+        gr.update(visible=len(choices) > 1),
+        *(gr.update(choices=choices, value=value) for value in chosen),
         *(_drawn(slot, shown[slot.name]) if slot else gr.update(visible=False) for slot in slots),
     ]
 
@@ -176,10 +187,32 @@ def _drawn(control: Control, value: float) -> Any:
 
 def reset_sliders(start: Start | None) -> list[Any]:
     """Every slider and checkbox back at its start."""
+    return _moved(start, start.values if start else {})
+
+
+def surprise(start: Start | None, painting: object) -> list[Any]:
+    """The sliders where a draw from what the method believes of the hole puts them."""
+    try:
+        subject = read_subject(painting)
+        if start is None or start.subject != subject.key(start.subject[0]):
+            return _moved(None, {})
+        loaded = engine.load(start.subject[0])
+    except PageError:
+        return _moved(None, {})
+    from ..complete import surprise as draw
+
+    drawn = draw(subject.photo.frame, subject.frame_mask, loaded.name, secrets.randbelow(MAX_SEED))
+    return _moved(start, drawn)
+
+
+def _moved(start: Start | None, values: Mapping[str, float]) -> list[Any]:
+    """The slots with these controls at these values; the others stay where they are."""
     if start is None:
         return [gr.skip()] * (MAX_CONTROLS + MAX_OPTIONS)
-    slots = engine.slots(engine.load(start.subject[0]))
-    return [_drawn(slot, start.values[slot.name]) if slot else gr.skip() for slot in slots]
+    return [
+        _drawn(slot, on_grid(slot, values[slot.name])) if slot and slot.name in values else gr.skip()
+        for slot in start.slots
+    ]
 
 
 def use_result(key: object) -> list[Any]:

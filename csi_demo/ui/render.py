@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -22,6 +23,7 @@ MASKED_SIDE = 128  # of the input among the tiles
 STRIPES = 32  # across a masked picture
 HOLE_COLOURS = ((228, 228, 231), (199, 199, 207))
 RESULTS_JS = (Path(__file__).parent / "results.js").read_text(encoding="utf-8")
+SLIDERS_JS = (Path(__file__).parent / "sliders.js").read_text(encoding="utf-8")
 EXAMPLES_JS = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-example]");
   if (button) trigger("select", { index: Number(button.dataset.example) });
@@ -323,6 +325,18 @@ def progress_line(text: str, progress: float) -> str:
 def plain_line(text: str) -> str:
     """A line of text."""
     return f'<div class="csi-status" role="status"><span>{escape(text)}</span></div>'
+
+
+def sheet_view(picture: Image.Image) -> str:
+    """A sheet of pictures, to look at and to download."""
+    source = png_url(picture)
+    image = f'<img src="{source}" alt="What the controls change" width="{picture.width}" height="{picture.height}">'
+    return f'<div class="csi-sheet">{image}<a href="{source}" download="csi-controls.png">Download</a></div>'
+
+
+def slider_note(text: str, starts: Mapping[str, float]) -> str:
+    """A line of text over the sliders; starts: element's id -> where its own reset button is to put it."""
+    return f'{plain_line(text)}<span hidden data-starts="{escape(json.dumps(starts))}"></span>'
 
 
 def trouble(message: str) -> str:

@@ -38,10 +38,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Start:
-    """Where the sliders stood before the visitor moved any, and for what: a subject's key."""
+    """Where the sliders stood before the visitor moved any, and for what: a subject's key. slots: what each slot of the
+    page shows, as `engine.slots` has it."""
 
     subject: tuple[str, str, str, str]
     values: dict[str, float]
+    slots: tuple[Control | None, ...]
 
 
 def whole(value: object, what: str, low: int, high: int) -> int:

@@ -45,9 +45,15 @@ CSS = (
   grid-template-areas: "subject results" "steer results"; grid-template-rows: auto 1fr; gap: 24px; align-items: start; }
 #board > * { min-width: 0 !important; width: 100%; }
 #subject { grid-area: subject; } #results { grid-area: results; } #steer { grid-area: steer; }
-#steer .form { display: grid !important; grid-template-columns: repeat(2, minmax(0, 1fr)); }
+#steer .form:has([id^="slider-"], [id^="option-"]) { display: grid !important;
+  grid-template-columns: repeat(2, minmax(0, 1fr)); }
 #steer .form { background: var(--block-background-fill); }
 #steer .form > * { min-width: 0 !important; }
+:is(#main, #more) .block { position: relative; overflow: visible !important; }
+:is(#main, #more) .info-text { display: none; position: absolute; z-index: 5; left: 8px; right: 8px; bottom: calc(100% - 8px);
+  padding: 6px 10px; font-size: .8rem; border-radius: var(--radius-md); background: var(--block-background-fill);
+  border: 1px solid var(--border-color-primary); box-shadow: 0 2px 10px rgba(9, 9, 11, .18); }
+:is(#main, #more) .block:is(:hover, :focus-within) .info-text { display: block; }
 #pair { display: grid !important; grid-template-columns: 210px minmax(0, 1fr); gap: 16px; align-items: start; }
 #pair > * { min-width: 0 !important; }
 #place .form { display: grid !important; grid-template-columns: repeat(4, minmax(0, 1fr)); width: 100%; }
@@ -82,6 +88,8 @@ CSS = (
 .csi-strip button { padding: 4px; border: 2px solid var(--border-color-primary); border-radius: var(--radius-lg);
   background: var(--block-background-fill); color: var(--body-text-color-subdued); font-size: .78rem; cursor: pointer; }
 .csi-strip button[aria-pressed="true"] { border-color: var(--color-accent); color: var(--body-text-color); }
+.csi-sheet { overflow-x: auto; }
+.csi-sheet img { max-width: none; height: auto; margin: 0 0 6px; border-radius: var(--radius-md); }
 .csi-sort { display: flex; gap: 6px; align-items: center; font-size: .85rem; color: var(--body-text-color-subdued); }
 .csi-sort input { appearance: auto; width: 1rem; height: 1rem; margin: 0; accent-color: var(--color-accent); }
 .csi-sort:has(:checked) + .csi-strip button { order: var(--rank); }
@@ -150,7 +158,7 @@ input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color) !i
   .csi-tiles:has(> :only-child) { grid-template-columns: 1fr; }
   #pair { grid-template-columns: 130px minmax(0, 1fr); gap: 12px; }
   #place .form { grid-template-columns: 1fr 1fr; }
-  #steer .form { grid-template-columns: minmax(0, 1fr); }
+  #steer .form:has([id^="slider-"], [id^="option-"]) { grid-template-columns: minmax(0, 1fr); }
   #run button { font-size: .95rem; }
 }
 """

@@ -1,0 +1,87 @@
+"""The sliders' own page parts: order by the hole, resets, surprise, sheets of what they do; with the real weights."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from csi_demo.ui.engine import FIRST_CONTROLS
+
+from .test_page import PATIENCE, browser, filled, page, preset, set_number, settle, url  # noqa: F401  (fixtures)
+
+
+def labels(page: Page) -> list[str]:  # noqa: F811
+    """Of the sliders that are not folded away, in order."""
+    return page.locator("#main [data-testid=block-info]").all_inner_texts()
+
+
+def numbers(page: Page) -> list[str]:  # noqa: F811
+    fields = page.locator("#main input[type=number]")
+    return [fields.nth(index).input_value() for index in range(fields.count())]
+
+
+def test_a_mouth_brings_other_sliders_to_the_top_than_eyes(page: Page) -> None:  # noqa: F811
+    settle(page)
+    mouth = labels(page)
+    assert len(mouth) == FIRST_CONTROLS
+    preset(page, "Eyes")
+    settle(page)
+    eyes = labels(page)
+    assert mouth[:3] != eyes[:3]
+    assert set(mouth) != set(eyes)
+
+
+def test_evidence_is_shown_on_hover(page: Page) -> None:  # noqa: F811
+    settle(page)
+    slider = page.locator("#slider-0")
+    expect(slider.locator(".info-text")).to_be_hidden()
+    slider.hover()
+    expect(slider.locator(".info-text")).to_be_visible()
+
+
+def test_surprise_and_both_resets(page: Page) -> None:  # noqa: F811
+    settle(page)
+    start, first = numbers(page), filled(page)
+    page.click("#surprise")
+    settle(page)
+    surprised = numbers(page)
+    assert surprised != start
+    expect(page.locator("#pictures .csi-after")).not_to_have_attribute("src", first)
+    moved = next(index for index, pair in enumerate(zip(start, surprised, strict=True)) if pair[0] != pair[1])
+    page.click(f"#slider-{moved} button.reset-button")
+    settle(page)
+    assert numbers(page)[moved] == start[moved]
+    page.click("#reset")
+    settle(page)
+    assert numbers(page) == start
+    assert filled(page) == first
+
+
+def sheet(page: Page) -> Image.Image:  # noqa: F811
+    expect(page.locator("#sheet img")).to_be_visible(timeout=PATIENCE)
+    source = page.locator("#sheet a").get_attribute("href") or ""
+    return Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+
+
+def test_sheets_of_what_the_sliders_do(page: Page) -> None:  # noqa: F811
+    settle(page)
+    page.click("#traversal button")
+    page.click("#rows")
+    rows = sheet(page)
+    assert rows.height > FIRST_CONTROLS * 128
+    page.click("#grid")
+    settle(page)
+    grid = sheet(page)
+    assert grid.size != rows.size
+
+
+def test_methods_without_controls_have_none_of_it(page: Page) -> None:  # noqa: F811
+    page.click("#method label:has-text('VAE one-shot')")
+    settle(page)
+    for part in ("#surprise", "#traversal", "#more"):
+        expect(page.locator(part)).to_be_hidden()
+    expect(page.locator("#option-0")).to_be_visible()
+    set_number(page, "option-0", 3)
