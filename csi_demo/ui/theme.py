@@ -50,7 +50,8 @@ CSS = (
 #steer .form { background: var(--block-background-fill); }
 #steer .form > * { min-width: 0 !important; }
 :is(#main, #more) .block { position: relative; overflow: visible !important; }
-:is(#main, #more) .info-text { display: none; position: absolute; z-index: 5; left: 8px; right: 8px; bottom: calc(100% - 8px);
+:is(#main, #more) .info-text { display: none; position: absolute; z-index: 5; left: 8px; right: 8px; 
+  bottom: calc(100% - 8px);
   padding: 6px 10px; font-size: .8rem; border-radius: var(--radius-md); background: var(--block-background-fill);
   border: 1px solid var(--border-color-primary); box-shadow: 0 2px 10px rgba(9, 9, 11, .18); }
 :is(#main, #more) .block:is(:hover, :focus-within) .info-text { display: block; }
