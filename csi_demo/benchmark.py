@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .evaluation import table
 from .incremental import SharedFill, compile_kernel, regions
 from .methods.base import CompletionError
 from .methods.csi import CSIMethod
@@ -245,18 +246,24 @@ def plot(figures: dict[str, Any], file: Path) -> None:
 
 
 def report(figures: dict[str, Any]) -> str:
-    """The figures as lines of text."""
-    lines = [f"{figures['machine']['processor']}, {figures['machine']['cores']} cores"]
+    """The figures as Markdown: what was measured where, and a table."""
+    said = figures["machine"]
+    lines = [f"{said['processor']}, {said['cores']} cores, {said['torch_threads']} threads, torch {said['torch']}."]
     if figures["page_answers_seconds"] is not None:
-        lines.append(f"process start -> page answers: {figures['page_answers_seconds']:.1f} s")
-    for name, model in figures["models"].items():
-        lines.append(f"{name} ({model['filters']} filters, {model['blocks']} blocks):")
-        lines += [
-            f"  {row['hole']:>5} x {row['samples']}: {row['us_per_pixel']:6.1f} us a pixel, "
-            f"{row['times_the_limit']:.1f} times the limit; slider -> picture {row['slider_ms']:.0f} ms "
-            f"({row['times_one_sample']:.2f} x one sample); {row['times_faster_than_whole_stream']:.0f} times faster "
-            f"than the whole stream for every pixel (scaled from {row['whole_stream_measured_pixels']} pixels), "
-            f"{row['times_faster_than_torch']:.1f} than torch"
-            for row in model["holes"]
-        ]
-    return "\n".join(lines)
+        lines.append(f"From the start of the process until the page answers: {figures['page_answers_seconds']:.1f} s.")
+    rows = [
+        {
+            "model": f"{model['blocks']} × {model['filters']}",
+            "hole": row["hole"],
+            "samples": row["samples"],
+            "µs a pixel": f"{row['us_per_pixel']:.1f}",
+            "of the limit": f"{row['times_the_limit']:.1f} ×",
+            "slider to picture": f"{row['slider_ms']:.0f} ms",
+            "of one sample": f"{row['times_one_sample']:.2f} ×",
+            "than the whole stream": f"{row['times_faster_than_whole_stream']:.0f} × faster",
+            "than torch": f"{row['times_faster_than_torch']:.1f} × faster",
+        }
+        for model in figures["models"].values()
+        for row in model["holes"]
+    ]
+    return "\n".join([*lines, "", table(rows, tuple(rows[0]))])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from csi_demo import benchmark
 from csi_demo.evaluation import CONTROL_COLUMNS, table
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,12 @@ def test_metrics_name_the_commands_that_make_them(model):
     for figures in metrics["test"].values():
         assert figures["command"].startswith("python -m csi_demo ")
         assert figures["n"] > 0
+
+
+def test_the_speeds_are_those_of_bench_json():
+    figures = json.loads((ROOT / "docs" / "bench.json").read_text())
+    assert benchmark.report(figures) in README
+    assert f"\n{figures['command']}\n" in README
 
 
 def test_the_space_runs_what_is_pinned_here():
