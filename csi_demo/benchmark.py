@@ -253,15 +253,15 @@ def report(figures: dict[str, Any]) -> str:
         lines.append(f"From the start of the process until the page answers: {figures['page_answers_seconds']:.1f} s.")
     rows = [
         {
-            "model": f"{model['blocks']} × {model['filters']}",
+            "model": f"{model['blocks']} x {model['filters']}",
             "hole": row["hole"],
             "samples": row["samples"],
             "µs a pixel": f"{row['us_per_pixel']:.1f}",
-            "of the limit": f"{row['times_the_limit']:.1f} ×",
+            "of the limit": f"{row['times_the_limit']:.1f} x",
             "slider to picture": f"{row['slider_ms']:.0f} ms",
-            "of one sample": f"{row['times_one_sample']:.2f} ×",
-            "than the whole stream": f"{row['times_faster_than_whole_stream']:.0f} × faster",
-            "than torch": f"{row['times_faster_than_torch']:.1f} × faster",
+            "of one sample": f"{row['times_one_sample']:.2f} x",
+            "than the whole stream": f"{row['times_faster_than_whole_stream']:.0f} x faster",
+            "than torch": f"{row['times_faster_than_torch']:.1f} x faster",
         }
         for model in figures["models"].values()
         for row in model["holes"]
