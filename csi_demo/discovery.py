@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from . import latents, masks, weights
 from .controls import pack_map
@@ -50,14 +49,15 @@ def _latents(method: CSIMethod, faces: Tensor, measures: Measures) -> list[dict[
     mask = masks_to_tensor([masks.box(*latents.HOLE)])
     every = range(method.config.latent_dim)
 
+    orders: list[Tensor] = []
+
     def draw(image: Tensor, number: int) -> Tensor:
-        return traverse(method, image, mask, every, (VALUES[0], VALUES[-1]), number)
+        images = traverse(method, image, mask, every, VALUES if number < FEWER else (VALUES[0], VALUES[-1]), number)
+        if number < FEWER:
+            orders.append(latents.monotonic(images))
+        return images[:, [0, -1]]
 
     measured = effects(draw, faces, mask, measures, "latents")
-    orders = [
-        latents.monotonic(traverse(method, image, mask, every, VALUES, number))
-        for number, image in enumerate(tqdm(faces[:FEWER].split(1), desc="order", disable=None))
-    ]
     ordered = torch.stack(orders).mean(0)
     regions = [main_region(cells) for cells in measured.maps]
     names = [

@@ -25,6 +25,7 @@ from .controls import load_measured
 from .features import face_features, face_network, frechet_distance
 from .measures import WORDS
 from .methods import CompletionError, load_method
+from .methods.csi import CSIMethod
 from .training.attributes import balanced_accuracy
 from .training.data import masks_to_tensor, read_labelled, read_pack, to_float
 from .weights import write_atomically
@@ -202,18 +203,17 @@ def evaluate_controls(data: str | Path, *, limit: int | None = None, seed: int =
     measured = load_measured()
     if not measured or not measured["directions"]:
         raise CompletionError("no directions of csi are known: run `python -m csi_demo discover` first")
-    entries, method, network = measured["directions"], load_method("csi"), face_network()
+    entries, method, network = measured["directions"], CSIMethod(), face_network()
     frames, attributes = to_float(read_pack(data, limit)), network.config.names
     labels = {entry["attribute"]: entry["label"] for entry in entries}
     rows = []
     for entry in entries:
         mask = masks_to_tensor([masks.family(entry["hole"])])
-        ends: dict[float, list[Tensor]] = {-entry["range"]: [], entry["range"]: []}
-        for index, image in enumerate(tqdm(frames.split(1), desc=entry["label"], disable=None)):
-            for value, fills in ends.items():
-                *_, last = method.complete(image, mask, (seed + index,), {entry["name"]: value})
-                fills.append(last.images)
-        low, high = (network.probabilities(torch.cat(fills)).double() for fills in ends.values())
+        ends = [
+            method.ends(image, mask, seed + index, entry["name"])
+            for index, image in enumerate(tqdm(frames.split(1), desc=entry["label"], disable=None))
+        ]
+        low, high = (network.probabilities(fills).double() for fills in torch.stack(ends, 1))
         own = entry["sign"] * (high - low)[:, attributes.index(entry["attribute"])]
         means = dict(zip(attributes, (high - low).mean(0).abs().tolist(), strict=True))
         means.pop(entry["attribute"])

@@ -213,6 +213,7 @@ def test_a_direction_moves_latents_on_top_of_everything_else():
     for value in (-entry["range"], 0.0, entry["range"]):
         *_, last = method.complete(image, mask, (3,), {entry["name"]: value})
         fills.append(last.images)
+    assert torch.equal(method.ends(image, mask, 3, entry["name"]), torch.cat((fills[0], fills[2])))
     *_, untouched = method.complete(image, mask, (3,))
     assert torch.equal(fills[1], untouched.images)
     assert (fills[2] - fills[0]).abs().mean() > 0.02

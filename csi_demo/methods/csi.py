@@ -122,6 +122,15 @@ class CSIMethod(Method):
             z += controls.get(name, 0.0) * torch.from_numpy(direction)
         return z
 
+    def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
+        """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""
+        control = next(one for one in self.controls if one.name == name)
+        spread, truncation = (option.default or 0.0 for option in self.options)
+        values = (control.minimum, control.maximum)
+        z = torch.cat([self.latents(image, mask, (seed,), {name: value}, spread) for value in values])
+        *_, (images, _, _) = self.fill(image, mask, z, (seed, seed), truncation)
+        return images
+
     def _complete(
         self,
         image: Tensor,
