@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import weights
+from . import masks, weights
 from .methods.base import Control
 
 GRID = 16  # cells of an effect map, each way
@@ -23,20 +23,27 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class LatentControls:
     """controls: latents, strongest first, then directions. directions: name -> (z,), one unit of it. maps: name ->
-    (GRID, GRID), mean absolute change of a pixel (of a range of 2) in each cell of the frame, from low to high."""
+    (GRID, GRID), mean absolute change of a pixel (of a range of 2) in each cell of the frame, from low to high. homes:
+    direction -> (64, 64), true where the hole is that it was found for."""
 
     controls: tuple[Control, ...]
     directions: Mapping[str, np.ndarray]
     maps: Mapping[str, np.ndarray]
+    homes: Mapping[str, np.ndarray]
 
     def relevance(self, hole: np.ndarray) -> dict[str, float]:
-        """How strongly each control acts inside a hole (H, W), true = hole: mean change per hole pixel, of 2.
+        """What controls are ordered by for a hole (64, 64), true = hole: the mean change per hole pixel, of 2.
 
-        A control that was not measured is left out.
+        A direction counts with the share of its own hole that is hidden here, since a hat does little for a mouth; one
+        whose own hole is hidden for the most part comes before all latents. What was not measured is left out.
         """
         side = hole.shape[0] // GRID
         share = hole.reshape(GRID, side, GRID, side).mean((1, 3))
-        return {name: float((cells * share).sum() / share.sum()) for name, cells in self.maps.items()}
+        ranks = {name: float((cells * share).sum() / share.sum()) for name, cells in self.maps.items()}
+        for name, home in self.homes.items():
+            hidden = float(hole[home].mean())
+            ranks[name] = ranks[name] * hidden + (hidden > 0.5)
+        return ranks
 
 
 def load_measured() -> dict[str, Any] | None:
@@ -66,7 +73,8 @@ def from_measured(measured: Mapping[str, Any] | None, latent_dim: int) -> Latent
     ]
     directions = {entry["name"]: np.array(entry["vector"], np.float32) for entry in measured["directions"]}
     entries = [*zip(known, measured["latents"], strict=True), *((one["name"], one) for one in measured["directions"])]
-    return LatentControls(tuple(controls), directions, {name: unpack_map(entry) for name, entry in entries})
+    homes = {entry["name"]: ~masks.family(entry["hole"]) for entry in measured["directions"]}
+    return LatentControls(tuple(controls), directions, {name: unpack_map(entry) for name, entry in entries}, homes)
 
 
 def pack_map(cells: np.ndarray) -> dict[str, Any]:

@@ -135,8 +135,8 @@ class Method(ABC):
         return {}
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
-        """How strongly controls act inside a hole, mask: (1, 1, H, W): name -> mean absolute change of a hole pixel, of
-        a range of 2, from a control's low to its high end. Only of controls for which that was measured."""
+        """What controls are ordered by for a hole, mask: (1, 1, H, W): name -> how strongly it acts there. Only of
+        controls for which that was measured."""
         return {}
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
