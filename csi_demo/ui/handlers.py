@@ -79,10 +79,10 @@ def choose_face(painting: object, face: object) -> list[Any]:
     """Moves the frame to one of the faces; see `_shown`."""
     try:
         picture = read_photo(painting)
-        index = int(face) - 1 if isinstance(face, str) and face.isdecimal() else -1
-        if not 0 <= index < len(picture.faces):
+        numbered = {str(number): place for number, place in enumerate(picture.faces, 1)}
+        if not isinstance(face, str) or face not in numbered:
             raise PageError("Choose one of the faces that are numbered in the photo.")
-        return _shown(picture.placed(picture.faces[index]), view=False)
+        return _shown(picture.placed(numbered[face]), view=False)
     except PageError as error:
         return _refused(error)
 
