@@ -1,14 +1,25 @@
-"""Builds the page and launches it."""
+"""Builds the page and launches it. What visitors sent goes when it stops."""
 
 from __future__ import annotations
 
+import signal
+import sys
+
+from csi_demo.ui import files
 from csi_demo.ui.blocks import build, launch_options
 from csi_demo.ui.engine import warm_up
+from csi_demo.ui.keep import regularly
 from csi_demo.ui.photo import KEPT
 
+options = launch_options()
+files.use_own_folder(options["server_port"])
 demo = build()
 
 if __name__ == "__main__":
     warm_up()
-    KEPT.sweep_regularly()
-    demo.launch(**launch_options())
+    regularly(KEPT.sweep, files.sweep)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        demo.launch(**options)
+    finally:
+        files.sweep(0)

@@ -75,7 +75,7 @@ def surprise(frame: Image.Image, mask: np.ndarray, method: str = "csi", seed: in
 
 
 def relevance(mask: np.ndarray, method: str = "csi") -> dict[str, float]:
-    """What the controls of a method are ordered by for a mask, boolean (64, 64), True = observed; see `Method.relevance`."""
+    """What the controls of a method are ordered by for a mask, boolean (64, 64); see `Method.relevance`."""
     return load_method(method).relevance(_mask_tensor(mask))
 
 

@@ -85,7 +85,7 @@ def family(name: str, size: int = FRAME) -> np.ndarray:
         x0, y0, x1, y1 = (round(edge * size / FRAME) for edge in BOXES[name])
         return box(x0, y0, x1, y1, size)
     kind, _, rest = name.partition(":")
-    if kind == "random" and rest.isdigit():
+    if kind == "random" and rest.isdecimal() and len(rest) <= 40:
         return random_rectangle(np.random.default_rng(int(rest)), size)
     edges = name.split(",")
     if len(edges) == 4:
@@ -94,7 +94,7 @@ def family(name: str, size: int = FRAME) -> np.ndarray:
         except ValueError:
             raise MaskError(f"box {name!r} needs four whole numbers, as in 16,16,48,48") from None
         return box(x0, y0, x1, y1, size)
-    raise MaskError(f"unknown mask {name!r}: use {', '.join(BOXES)}, random:SEED or x0,y0,x1,y1")
+    raise MaskError(f"unknown mask {name!r:.80}: use {', '.join(BOXES)}, random:SEED or x0,y0,x1,y1")
 
 
 def sampler(name: str, size: int = FRAME) -> Callable[[np.random.Generator], np.ndarray]:

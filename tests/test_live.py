@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
-import secrets
 import statistics
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from gradio.helpers import skip
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from csi_demo import masks
-from csi_demo.ui import filling, handlers, painter, photo, results
+from csi_demo.soaking import Visitor
+from csi_demo.ui import filling, handlers, photo, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
 from csi_demo.ui.subject import Start
 
 from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle, url  # noqa: F401  (fixtures)
-from .visitor import PlainMethod, a_photo, file_of, painting
+from .visitor import PlainMethod, a_photo, painting
 
 PICTURES_A_SECOND = 5
 LONGEST_WAIT = 2.0  # seconds, for 95 of 100 moves, of eight visitors at once
@@ -153,68 +150,6 @@ def test_dragging_shows_new_pictures_and_ends_at_the_last_position(live: str, pa
     assert last == page.locator("#pictures .csi-after").get_attribute("src")
     assert last == filled(page)  # a fill for where the sliders stand now
     assert rate >= PICTURES_A_SECOND
-
-
-class Visitor:
-    """A browser's side of the page's traffic: components' values, and events sent to the queue."""
-
-    def __init__(self, url: str):  # noqa: F811
-        self.url, self.session = url, secrets.token_hex(8)
-        self.http = httpx.Client(timeout=60)
-        config = self.http.get(f"{url}config").json()
-        self.dependencies = config["dependencies"]
-        self.ids = {one["props"].get("elem_id"): one["id"] for one in config["components"]}
-        self.values = {one["id"]: one["props"].get("value") for one in config["components"]}
-
-    def event(self, element: str, name: str) -> dict[str, Any]:
-        """The queued event of an element."""
-        target = [self.ids[element], name]
-        return next(one for one in self.dependencies if one["queue"] is not False and target in one["targets"])
-
-    def after(self, event: dict[str, Any]) -> dict[str, Any]:
-        """What follows an event."""
-        return next(one for one in self.dependencies if one["trigger_after"] == event["id"])
-
-    def send(self, event: dict[str, Any]) -> None:
-        """Lets the server do it, and takes over what it says."""
-        data = [self.values.get(number) for number in event["inputs"]]
-        body = {"data": data, "fn_index": event["id"], "session_hash": self.session}
-        self.http.post(f"{self.url}gradio_api/queue/join", json=body).raise_for_status()
-        where = f"{self.url}gradio_api/queue/data"
-        with self.http.stream("GET", where, params={"session_hash": self.session}) as answer:
-            for line in answer.iter_lines():
-                message = json.loads(line[5:]) if line.startswith("data:") else {}
-                if message.get("msg") == "process_completed":
-                    assert message["success"], message
-                    for number, value in zip(event["outputs"], message["output"]["data"], strict=True):
-                        self._take(number, value)
-                if message.get("msg") == "close_stream":
-                    return
-
-    def _take(self, number: int, value: Any) -> None:
-        if not (isinstance(value, dict) and value.get("__type__") == "update"):
-            self.values[number] = value
-        elif "value" in value:
-            self.values[number] = value["value"]
-
-    def paint_on(self, picture: Image.Image) -> None:
-        """Sends a picture of 64x64, and paints its mouth out."""
-        files = {"files": ("photo-0.png", file_of(picture))}
-        (path,) = self.http.post(f"{self.url}gradio_api/upload", files=files).raise_for_status().json()
-        self.set("painter", json.dumps({"upload": path}))
-        self.send(self.event("painter", "upload"))
-        shown = json.loads(self.shown("painter"))
-        runs = painter.to_runs(masks.family("mouth"))
-        self.set("painter", json.dumps({"photo": shown["photo"], "size": shown["size"], "runs": runs}))
-        painted = self.event("painter", "input")
-        self.send(painted)
-        self.send(self.after(painted))
-
-    def set(self, element: str, value: Any) -> None:
-        self.values[self.ids[element]] = value
-
-    def shown(self, element: str) -> str:
-        return str(self.values[self.ids[element]])
 
 
 def coloured(index: int) -> Image.Image:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from .server import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTRAIT = ROOT / "examples" / "astronaut.jpg"
@@ -51,38 +47,10 @@ if CHROMIUM is None:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where ``python app.py`` answers."""
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "cache").mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "cache")}
-    environment.pop("GRADIO_SERVER_NAME", None)
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log)
-    try:
-        address = f"http://127.0.0.1:{port}/"
-        wait_until_up(address, server, folder / "log")
-        yield address
-        said = (folder / "log").read_text()
-        assert not re.search("Traceback|base64|secret|photo-", said)
-        uploads = [file for file in (folder / "cache").rglob("photo-*") if file.is_file()]
-        assert uploads == []
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def wait_until_up(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError("the page does not answer")
+    with serving(tmp_path_factory.mktemp("page")) as server:
+        yield server.url
+        assert not re.search("Traceback|base64|secret|photo-", server.log.read_text())
+        assert [file for file in server.files.rglob("photo-*") if file.is_file()] == []
 
 
 @pytest.fixture(scope="module")
@@ -434,3 +402,19 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
         "document.querySelector('#painter canvas').getBoundingClientRect().right",
     ):
         page.wait_for_function(f"{right} <= {width}")  # the canvas follows the window a moment later
+
+
+def test_a_full_queue_is_told_and_the_fill_can_be_tried_again(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    page.goto(url)
+    expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#masked img")).to_be_visible(timeout=PATIENCE)
+    told = {"status": 503, "json": {"detail": "Queue is full. Max size is 32 and size is 32."}}
+    page.route("**/queue/join*", lambda route: route.fulfill(**told))
+    page.locator("#fill").click()
+    expect(page.locator("#status")).to_contain_text("Too many are waiting")
+    expect(page.locator("#fill")).to_be_enabled()
+    expect(page.locator("#stop")).to_be_disabled()
+    page.unroute("**/queue/join*")
+    filled(page)
+    page.close()

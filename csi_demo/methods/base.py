@@ -43,7 +43,9 @@ class Control:
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise ControlError(f"{self.name}={value!r} is not a number") from None
+            raise ControlError(f"{self.name}={value!r:.40} is not a number") from None
+        except OverflowError:
+            number = math.inf
         if not math.isfinite(number) or not self.minimum <= number <= self.maximum:
             raise ControlError(f"{self.name}={number:g} is out of range: {self.minimum:g} to {self.maximum:g}")
         if self.whole and number != round(number):

@@ -18,7 +18,7 @@ from PIL import Image
 from .. import masks
 from ..faces import open_photo
 from . import engine, photo, render
-from .filling import MAX_SAMPLES, MAX_SEED
+from .engine import MAX_SAMPLES, MAX_SEED
 from .subject import whole
 
 if TYPE_CHECKING:

@@ -7,15 +7,17 @@ from typing import Any
 
 import gradio as gr
 from gradio.components.api_component import Api
+from gradio.state_holder import SessionState
+from starlette.middleware import Middleware
 
 from . import api, engine, filling, handlers, painter, render, results, traversing
-from .engine import FIRST_CONTROLS, MAX_CONTROLS
+from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SAMPLES, MAX_SEED
 from .examples import all_examples
-from .filling import MAX_SAMPLES, MAX_SEED
+from .guard import Guard
 from .results import CRISP, IN_FRAME, IN_PHOTO, SMOOTH
 from .theme import CSS, EMBEDDED, THEME
 
-SECONDS_KEPT = 600
+MAX_VALUE = 2 * painter.MAX_LENGTH  # characters of a component's value
 COMPUTE: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": 2}
 
 # The hidden download link appears a moment after the file's address has arrived.
@@ -36,18 +38,49 @@ files made for a download are deleted within 20 minutes.</p>"""
 
 
 class Page(gr.Blocks):
-    """Blocks that complete a short call with the endpoint's defaults, where Gradio would log what was sent."""
+    """Blocks that look at what a call brings before Gradio does, and keep nothing of it in the visitor's session.
+
+    A short call gets the endpoint's defaults, where Gradio would log what was sent.
+    """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         missing = block_fn.inputs[len(inputs) :]
         if not all(isinstance(one, Api) for one in missing):
             raise gr.Error("Values are missing in this call.", print_exception=False)
+        for block, value in zip(block_fn.inputs, inputs, strict=False):
+            if not isinstance(block, Api) and not _is_plain(value):
+                raise gr.Error("This is nothing that the page sends.", print_exception=False)
         inputs.extend(one.value for one in missing)
+
+    async def preprocess_data(self, *values: Any, **options: Any) -> list[Any]:
+        try:
+            return await super().preprocess_data(*values, **options)
+        finally:
+            _forget(values)
+
+    async def postprocess_data(self, *values: Any, **options: Any) -> list[Any]:
+        try:
+            return await super().postprocess_data(*values, **options)
+        finally:
+            _forget(values)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a component of the page could have it: a text, a number, a switch or nothing."""
+    return value is None or isinstance(value, int | float) or (isinstance(value, str) and len(value) <= MAX_VALUE)
+
+
+def _forget(values: tuple[Any, ...]) -> None:
+    """Empties the copy of all values, photo and fills among them, that Gradio keeps of a session for its deep links."""
+    for state in values:
+        if isinstance(state, SessionState):
+            for config in state.config_values.values():
+                config.get("props", {}).pop("value", None)
 
 
 def build() -> gr.Blocks:
     """The page."""
-    with Page(title="Fill a face, your way", delete_cache=(SECONDS_KEPT, SECONDS_KEPT)) as demo:
+    with Page(title="Fill a face, your way") as demo:
         start, run, result, linked = (gr.State(None) for _ in range(4))
         gr.HTML(TITLE, elem_id="title")
         with gr.Row(elem_id="board"):
@@ -184,7 +217,7 @@ def build() -> gr.Blocks:
 
         demo.load(handlers.open_page, None, [*example_outputs, status, linked], **quick).then(
             filling.fill_linked, [linked, canvas, look, where], outputs, **quick, **COMPUTE
-        )
+        ).failure(filling.turned_away, None, outputs, queue=False, **quick)
         examples.select(handlers.choose_example, None, example_outputs, **quick)
         canvas.upload(handlers.take_upload, canvas, placed, **quick)
         face.input(handlers.choose_face, [canvas, face], placed, **quick)
@@ -209,7 +242,7 @@ def build() -> gr.Blocks:
         ):
             button.click(filling.begin, run, [run, *controls], queue=False, **quick).then(
                 filling.stoppable(work), [run, *needed], outputs, **quick, **COMPUTE
-            )
+            ).failure(filling.turned_away, None, outputs, queue=False, **quick)
         moves = [slot.input for slot in slots]
         gr.on(moves, filling.outdate, [run, method], None, queue=False, **quick)
         refilled: dict[str, Any] = {
@@ -264,4 +297,5 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "ssr_mode": False,
         "mcp_server": True,
+        "app_kwargs": {"middleware": [Middleware(Guard)]},
     }

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..methods import Control, Method
 
+MAX_SAMPLES = 8
+MAX_SEED = 2**31 - 1
 FIRST_CONTROLS = 6  # sliders for the strongest controls
 MAX_CONTROLS = FIRST_CONTROLS + 18  # and for those that come next, folded away
 MAX_OPTION_SLIDERS = 5
@@ -41,6 +43,8 @@ def load(name: str | None) -> Method:
     """The method of this name, the first one for None; loaded once. Raises PageError when it cannot be loaded."""
     from ..methods import UnknownMethodError, available_methods, load_method
 
+    if name is not None and (not isinstance(name, str) or len(name) > 40):
+        raise PageError("Choose one of the methods.")
     try:
         with _loading:
             return load_method(name or available_methods()[0])

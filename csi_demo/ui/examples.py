@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import secrets
 import zlib
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ from PIL import Image
 
 from .. import masks
 from ..faces import PhotoError, Placement, open_photo
-from .engine import PageError
+from .engine import MAX_SAMPLES, MAX_SEED, PageError
 from .photo import Photo, by_hand, from_bytes, keep
+from .subject import whole
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 PAINTED = "painted:"  # begins a hole that is no family's: the view's pixels, packed
@@ -86,14 +88,17 @@ def from_link(query: Mapping[str, str]) -> Example | None:
         if query["photo"] not in names or sum(map(len, query.values())) > LONGEST_LINK:
             raise ValueError
         pairs = [pair.split(":") for pair in query.get("set", "").split(",") if pair]
+        settings = {name: float(value) for name, value in pairs}
+        if not all(map(math.isfinite, settings.values())):
+            raise ValueError
         return Example(
             photo=query["photo"],
             title="",
             hole=query.get("hole", "mouth"),
-            seed=int(query.get("seed", "0")),
-            samples=int(query.get("samples", "2")),
+            seed=whole(int(query.get("seed", "0")), "The seed", 0, MAX_SEED),
+            samples=whole(int(query.get("samples", "2")), "The number of samples", 1, MAX_SAMPLES),
             method=query.get("method"),
-            settings={name: float(value) for name, value in pairs},
+            settings=settings,
             place=query.get("place", ""),
         )
     except ValueError:

@@ -13,7 +13,7 @@ import gradio as gr
 from ..methods import CompletionError
 from . import engine, render
 from .comparison import Reel
-from .engine import PageError
+from .engine import MAX_SAMPLES, MAX_SEED, PageError
 from .examples import Example, hole_name
 from .photo import KEPT
 from .render import Result, Sample
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ..complete import FrameStep
     from ..methods import Method
 
-MAX_SAMPLES = 8
-MAX_SEED = 2**31 - 1
 SECONDS_BETWEEN_UPDATES = 0.1
 Settings = tuple[Mapping[str, float], Mapping[str, float]]  # controls and options, name -> value
 QUICK = 0.3  # seconds that a fill may go on for although its sliders have moved on
@@ -62,6 +60,12 @@ def stop(key: object) -> Any:
     if isinstance(run, Run):
         run.stopped = True
     return gr.update(interactive=False)
+
+
+def turned_away() -> list[Any]:
+    """What a fill or a comparison shows that did not come about, most likely for want of a place in the queue."""
+    line = render.trouble("Too many are waiting at the moment. Please try again in a minute.")
+    return [gr.skip(), line, gr.skip(), *_idle(), *[gr.skip()] * FOLLOWING]
 
 
 def outdate(key: object, method: str | None) -> None:
@@ -153,7 +157,7 @@ def refill(
     """
     try:
         subject, loaded = read_subject(painting), engine.load(method)
-        if not loaded.live or start is None or start.subject != subject.key(loaded.name):
+        if not loaded.live or not isinstance(start, Start) or start.subject != subject.key(loaded.name):
             yield [gr.skip()] * (7 + FOLLOWING)  # a generator that yields nothing would empty its outputs
             return
         seeds, settings = _seeds(first_seed, samples), _settings(loaded, subject, start, values)
@@ -239,7 +243,7 @@ def _seeds(first_seed: object, samples: object) -> tuple[int, ...]:
 
 def _settings(loaded: Method, subject: Subject, start: Start | None, values: Sequence[object]) -> Settings:
     """The controls and the options that the visitor moved. Raises ControlError."""
-    if start is None or start.subject != subject.key(loaded.name):
+    if not isinstance(start, Start) or start.subject != subject.key(loaded.name):
         return {}, {}
     slots = [(slot, value) for slot, value in zip(start.slots, values, strict=False) if slot]
     changed = moved([slot for slot, _ in slots], start.values, [value for _, value in slots])

@@ -11,9 +11,8 @@ import numpy as np
 
 from ..faces import FRAME
 from . import engine, painter, photo, render
-from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_OPTIONS, PageError
+from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_OPTIONS, MAX_SEED, PageError
 from .examples import Example, all_examples, from_link
-from .filling import MAX_SEED
 from .photo import Photo
 from .results import CRISP, finished_result
 from .subject import Start, on_grid, read_photo, read_subject
@@ -82,10 +81,10 @@ def choose_face(painting: object, face: object) -> list[Any]:
     """Moves the frame to one of the faces; see `_shown`."""
     try:
         picture = read_photo(painting)
-        index = int(face) - 1 if isinstance(face, str) and face.isdecimal() else -1
-        if not 0 <= index < len(picture.faces):
+        numbered = {str(number): place for number, place in enumerate(picture.faces, 1)}
+        if not isinstance(face, str) or face not in numbered:
             raise PageError("Choose one of the faces that are numbered in the photo.")
-        return _shown(picture.placed(picture.faces[index]), view=False)
+        return _shown(picture.placed(numbered[face]), view=False)
     except PageError as error:
         return _refused(error)
 

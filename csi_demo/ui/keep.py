@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 
@@ -50,12 +51,14 @@ class Keep:
             del self._kept[key]
             total -= cost
 
-    def sweep_regularly(self, interval: float = 30.0) -> None:
-        """Sweeps in the background from now on, so that nothing outlives its time when nobody calls."""
 
-        def work() -> None:
-            while True:
-                time.sleep(interval)
-                self.sweep()
+def regularly(*works: Callable[[], None], interval: float = 30.0) -> None:
+    """Does this in the background from now on, so that nothing outlives its time when nobody calls."""
 
-        threading.Thread(target=work, name="sweep", daemon=True).start()
+    def work() -> None:
+        while True:
+            for one in works:
+                one()
+            time.sleep(interval)
+
+    threading.Thread(target=work, name="sweep", daemon=True).start()

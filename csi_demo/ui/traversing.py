@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from . import render
-from .engine import FIRST_CONTROLS, PageError
-from .filling import MAX_SEED
+from .engine import FIRST_CONTROLS, MAX_SEED, PageError
 from .subject import Start, read_subject, whole
 
 

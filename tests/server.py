@@ -1,0 +1,62 @@
+"""The real server, ``python app.py``, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 90  # seconds
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """``python app.py`` with a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.files, self.log = folder / "cache", folder / "log"
+        self.files.mkdir()
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        environment = {**os.environ, "PORT": str(self.port), "GRADIO_TEMP_DIR": str(self.files)}
+        environment.pop("GRADIO_SERVER_NAME", None)
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            with suppress(httpx.HTTPError):
+                httpx.get(self.url)
+                return
+            time.sleep(0.2)
+        raise AssertionError("the page does not answer")
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """A server that has been stopped, politely, at the end."""
+    running = Server(folder)
+    try:
+        yield running
+    finally:
+        running.process.terminate()
+        running.process.wait(20)
