@@ -462,7 +462,7 @@ def test_the_handlers_of_the_photo_never_fail(
 @given(values, paintings())
 def test_drawing_sliders_never_fails(fuzz: None, name: Any, painting: Any) -> None:
     updates = handlers.draw_sliders(name, painting)
-    assert len(updates) == 2 + MAX_CONTROLS + MAX_OPTIONS
+    assert len(updates) == 7 + MAX_CONTROLS + MAX_OPTIONS
     sendable(updates[1:])
 
 
