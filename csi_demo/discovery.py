@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,23 @@ from torch import Tensor
 from . import latents, masks, weights
 from .controls import pack_map
 from .directions import HOLES, LEFT_OUT, REACH, Direction, measure_response, plan
-from .latents import EXTREME, VALUES, Effects, effects, main_region, traverse, traverse_directions
+from .latents import (
+    EVERYWHERE,
+    EXTREME,
+    VALUES,
+    Effects,
+    effects,
+    main_region,
+    spread_outwards,
+    traverse,
+    traverse_directions,
+)
 from .measures import WORDS, Measures
 from .methods.csi import CSIMethod
 from .naming import SURE, UNUSED, Found, evidence, machine_name, name_effect, unique
 from .training.data import masks_to_tensor
 
-FEWER = 32  # faces that effect maps of directions, and the order of a latent's five values, are measured on, at most
+FEWER = 32  # faces on which the order of a latent's five values is measured, at most
 DRAWS = 8  # random moves of all latents, for every face and hole
 LEARNING_FACES = 1000  # of which the measures' spread and the latents' spread are taken, at most
 
@@ -59,7 +68,9 @@ def _latents(method: CSIMethod, faces: Tensor, measures: Measures) -> list[dict[
 
     measured = effects(draw, faces, mask, measures, "latents")
     ordered = torch.stack(orders).mean(0)
-    regions = [main_region(cells) for cells in measured.maps]
+    maps = spread_outwards(measured.maps)
+    typical = (maps / maps.mean((1, 2), keepdims=True)).mean(0)
+    regions = [main_region(cells, typical) for cells in maps]
     names = [
         name_effect(
             measures.names,
@@ -73,15 +84,16 @@ def _latents(method: CSIMethod, faces: Tensor, measures: Measures) -> list[dict[
         for index in every
     ]
     order = np.argsort(-measured.strength).tolist()
-    titles = unique([names[index].name for index in order], [regions[index] for index in order])
+    titles = unique([names[index].name for index in order])
     return [
         {
             "index": index,
             "name": title,
-            "evidence": _evidence(measures, names[index], measured, index, EXTREME, regions[index]),
+            "evidence": _evidence(measures, names[index], measured, index, EXTREME, _where(regions[index])),
+            "region": regions[index],
             "monotonic": round(float(ordered[index]), 3),
         }
-        | _figures(measured, index, regions[index])
+        | _figures(measured, index, maps[index])
         for index, title in zip(order, titles, strict=True)
     ]
 
@@ -93,7 +105,7 @@ def _directions(method: CSIMethod, faces: Tensor, measures: Measures, scatter: n
     attributes = responses["head"].base.shape[1]
     entries = []
     for planned in plan(responses, [index for index in allowed if index < attributes]):
-        entry = _direction(method, faces, measures, planned, scatter, holes)
+        entry = _direction(method, faces, measures, planned, scatter, holes[planned.hole])
         if entry is not None:
             entries.append(entry)
     return entries
@@ -105,56 +117,53 @@ def _direction(
     measures: Measures,
     planned: Direction,
     scatter: np.ndarray,
-    holes: Mapping[str, Tensor],
+    mask: Tensor,
 ) -> dict[str, Any] | None:
-    """A planned direction's entry, measured in its own hole and in the large one; None where it does not hold."""
+    """A planned direction's entry, measured in its own hole; None where it does not hold."""
     more, less = WORDS[measures.names[planned.attribute]]
     sign = -1 if more.startswith("less ") else 1  # named after what one can see more of
     label = less if sign < 0 else more
     unit = sign * planned.vector * np.sqrt(planned.vector @ scatter @ planned.vector)
     along = torch.from_numpy(unit).float()[None]
 
-    def measured(some: Tensor, mask: Tensor, what: str) -> Effects:
-        def draw(image: Tensor, number: int) -> Tensor:
-            return traverse_directions(method, image, mask, along, (-REACH, REACH), number)
+    def draw(image: Tensor, number: int) -> Tensor:
+        return traverse_directions(method, image, mask, along, (-REACH, REACH), number)
 
-        return effects(draw, some, mask, measures, f"{label}, {what}")
-
-    own = measured(faces, holes[planned.hole], planned.hole)
-    change, error = own.change[0, planned.attribute], own.error[0, planned.attribute]
-    if sign * change <= SURE * error:
+    measured = effects(draw, faces, mask, measures, label)
+    if sign * measured.change[0, planned.attribute] <= SURE * measured.error[0, planned.attribute]:
         return None
-    wide = measured(faces[:FEWER], masks_to_tensor([masks.box(*latents.HOLE)]), "large hole")
-    region = main_region(wide.maps[0])
-    text = _evidence(measures, Found(label, (planned.attribute,)), own, 0, REACH, region)
+    found = Found(label, (planned.attribute,))
     return {
         "name": machine_name(label),
         "label": label,
-        "evidence": f"With {planned.hole} hidden: {text}",
+        "evidence": _evidence(measures, found, measured, 0, REACH, f"the region hidden: {planned.hole}"),
         "attribute": measures.names[planned.attribute],
         "sign": sign,
-        "hole_name": planned.hole,
+        "region": planned.hole,
         "hole": _words(HOLES[planned.hole]),
         "range": REACH,
         "foreseen": {"wanted": round(planned.wanted, 3), "unwanted": round(planned.unwanted, 3)},
         "vector": [round(float(value), 5) for value in unit],
-    } | _figures(own, 0, region, wide)
+    } | _figures(measured, 0, measured.maps[0])
 
 
-def _evidence(measures: Measures, found: Found, measured: Effects, index: int, end: float, region: str) -> str:
+def _evidence(measures: Measures, found: Found, measured: Effects, index: int, end: float, where: str) -> str:
     change, error = measured.change[index], measured.error[index]
-    ends = f"from {-end:g} to {end:g}"
-    return evidence(measures.names, found, change, error, ends, region, measured.strength[index])
+    how = f"from {-end:g} to {end:g}; {where}"
+    return evidence(measures.names, found, change, error, how, measured.strength[index])
 
 
-def _figures(measured: Effects, index: int, region: str, mapped: Effects | None = None) -> dict[str, Any]:
-    """A control's figures in a form for JSON; mapped: where its map comes from, if from elsewhere."""
+def _where(region: str) -> str:
+    return "acts all over the frame" if region == EVERYWHERE else f"stands out in the region: {region}"
+
+
+def _figures(measured: Effects, index: int, cells: np.ndarray) -> dict[str, Any]:
+    """A control's figures and its map (GRID, GRID), in a form for JSON."""
     return {
         "strength": round(float(measured.strength[index]), 4),
-        "region": region,
         "change": [round(float(value), 4) for value in measured.change[index]],
         "error": [round(float(value), 4) for value in measured.error[index]],
-    } | pack_map((mapped or measured).maps[index])
+    } | pack_map(cells)
 
 
 @torch.inference_mode()

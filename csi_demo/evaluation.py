@@ -223,7 +223,7 @@ def evaluate_controls(data: str | Path, *, limit: int | None = None, seed: int =
         rows.append(
             {
                 "control": entry["name"],
-                "hole": entry["hole_name"],
+                "hole": entry["region"],
                 "wanted": round(wanted, 3),
                 "right_way": round(float((own > 0).double().mean()), 3),
                 "unwanted": round(unwanted, 3),

@@ -37,7 +37,7 @@ REGIONS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "background": ((0, 0, 8, 64), (56, 0, 64, 64)),
 }
 EVERYWHERE = "whole frame"
-STANDS_OUT = 1.25  # how much stronger than on average an effect is in the region it mainly acts in
+STANDS_OUT = 1.25  # how much stronger than over the whole frame an effect is where it stands out
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Effects:
     """What C controls change from their first to their last value, over N faces.
 
     strength: (C,), mean absolute change of a hole pixel (range of pixels: 2); maps: (C, GRID, GRID), the same by cell
-    of the frame, what lies outside the hole taken from the cells beside it; change, error: (C, M), mean change of every
+    of the frame, 0 outside the hole; change, error: (C, M), mean change of every
     measure and its standard error.
     """
 
@@ -117,20 +117,22 @@ def monotonic(images: Tensor) -> Tensor:
 
 
 def _cells(maps: Tensor, hole: Tensor) -> np.ndarray:
-    """Maps (C, H, W) that count inside the hole (H, W), as means of its box of cells, edges repeated outwards."""
+    """Maps (C, H, W) as means over the hole's (H, W) share of each cell: (C, GRID, GRID)."""
     side = hole.shape[-1] // GRID
-    covered = F.avg_pool2d(hole[None, None].float(), side)[0, 0] > 0
-    means = F.avg_pool2d(maps * hole, side) / F.avg_pool2d(hole[None].float(), side).clamp(min=1e-6)
-    rows, columns = (np.flatnonzero(covered.any(axis).numpy()) for axis in (1, 0))
-    inside = means[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    around = (columns[0], GRID - 1 - columns[-1], rows[0], GRID - 1 - rows[-1])
-    return F.pad(inside[None], tuple(int(width) for width in around), mode="replicate")[0].numpy()
+    return (F.avg_pool2d(maps * hole, side) / F.avg_pool2d(hole[None].float(), side).clamp(min=1e-6)).numpy()
 
 
-def main_region(cells: np.ndarray) -> str:
-    """The region of the frame in which an effect map (GRID, GRID) is strongest, or `EVERYWHERE` if none stands out."""
+def spread_outwards(maps: np.ndarray) -> np.ndarray:
+    """Maps (C, GRID, GRID) of the large hole, with the cells around it like those at its edge."""
     side = 64 // GRID
-    pixels = np.kron(cells, np.ones((side, side)))
+    x0, y0, x1, y1 = (edge // side for edge in HOLE)
+    return np.pad(maps[:, y0:y1, x0:x1], ((0, 0), (y0, GRID - y1), (x0, GRID - x1)), mode="edge")
+
+
+def main_region(cells: np.ndarray, typical: np.ndarray) -> str:
+    """The region in which an effect map (GRID, GRID) stands out most from a typical one, or `EVERYWHERE`."""
+    side = 64 // GRID
+    pixels = np.kron(cells / typical, np.ones((side, side)))
     means = {}
     for name, boxes in REGIONS.items():
         parts = [pixels[y0:y1, x0:x1].ravel() for x0, y0, x1, y1 in boxes]

@@ -62,12 +62,11 @@ def name_effect(
     return Found(" + ".join(WORDS[names[one]][int(change[one] < 0)] for one in chosen), tuple(chosen))
 
 
-def unique(names: Sequence[str], regions: Sequence[str]) -> list[str]:
-    """Names in order, made unique: a repeated one says where it acts, and is numbered if that does not help."""
+def unique(names: Sequence[str]) -> list[str]:
+    """Names in order, a repeated one with a number."""
     result: list[str] = []
-    for name, region in zip(names, regions, strict=True):
-        located = () if region in name or region == EVERYWHERE else (f"{name}, {region}",)
-        tries = chain((name,), located, (f"{name} {number}" for number in count(2)))
+    for name in names:
+        tries = chain((name,), (f"{name} {number}" for number in count(2)))
         result.append(next(one for one in tries if one not in result))
     return result
 
@@ -83,13 +82,12 @@ def quoted(name: str, change: float, error: float) -> str:
 
 
 def evidence(
-    names: Sequence[str], found: Found, change: np.ndarray, error: np.ndarray, ends: str, region: str, strength: float
+    names: Sequence[str], found: Found, change: np.ndarray, error: np.ndarray, how: str, strength: float
 ) -> str:
-    """What a name stands on. change, error: (M,), over the named measures; ends: the values compared."""
+    """What a name stands on. change, error: (M,), of the measures called `names`; how: the values compared, and what
+    else is to be said between the figures and the strength."""
     figures = "; ".join(quoted(names[one], float(change[one]), float(error[one])) for one in found.measures)
-    begin = f"{figures} {ends}" if figures else f"No measure stands out {ends}"
-    where = "acts in the whole frame" if region == EVERYWHERE else f"acts mainly in the region: {region}"
-    return f"{begin}; {where}; moves a pixel by {strength:.2f} of 2."
+    return f"{figures or 'no measure stands out'} {how}; moves a pixel by {strength:.2f} of 2."
 
 
 def machine_name(label: str) -> str:
