@@ -56,7 +56,7 @@ figures: $(VENV)/.dev
 
 # Every speed, of an idle machine only.
 bench: $(VENV)/.dev
-	$(RUN) -m csi_demo bench --json docs/bench.json --plot docs/bench.png
+	$(RUN) -m csi_demo bench --json docs/bench.json --plot docs/bench.png --repeats 7
 
 $(VENV)/.runtime: requirements.txt constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
