@@ -15,6 +15,7 @@ from .methods.base import Control
 
 GRID = 16  # cells of an effect map, each way
 LIMIT = 3.0  # of a latent's value; the prior's standard deviation is 1
+GOOD_PART = 0.3
 PLAIN = "In standard deviations of its prior."
 
 _log = logging.getLogger(__name__)
@@ -35,14 +36,14 @@ class LatentControls:
         """What controls are ordered by for a hole (64, 64), true = hole: the mean change per hole pixel, of 2.
 
         A direction counts with the share of its own hole that is hidden here, since a hat does little for a mouth; one
-        whose own hole is hidden for the most part comes before all latents. What was not measured is left out.
+        whose own hole is hidden for a good part comes before all latents. What was not measured is left out.
         """
         side = hole.shape[0] // GRID
         share = hole.reshape(GRID, side, GRID, side).mean((1, 3))
         ranks = {name: float((cells * share).sum() / share.sum()) for name, cells in self.maps.items()}
         for name, home in self.homes.items():
             hidden = float(hole[home].mean())
-            ranks[name] = ranks[name] * hidden + (hidden > 0.5)
+            ranks[name] = ranks[name] * hidden + (hidden > GOOD_PART)
         return ranks
 
 
