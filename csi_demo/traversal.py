@@ -37,7 +37,7 @@ def traversal_sheet(frame: Image.Image, mask: np.ndarray, names: Sequence[str], 
         for control, its in zip(known, values, strict=True)
     ]
     labels = [_label(control) for control in known]
-    return sheet(rows, labels, [[f"{value:+g}" for value in its] for its in values])
+    return sheet(rows, labels, [[_signed(value) for value in its] for its in values])
 
 
 def grid_sheet(frame: Image.Image, mask: np.ndarray, names: Sequence[str], seed: int = 0) -> Image.Image:
@@ -52,8 +52,8 @@ def grid_sheet(frame: Image.Image, mask: np.ndarray, names: Sequence[str], seed:
         [_filled(frame, mask, {first.name: high, second.name: wide}, seed) for wide in _values(second)]
         for high in _values(first)
     ]
-    labels = [f"{first.label}\n{value:+g}" for value in _values(first)]
-    captions = [[f"{value:+g}" for value in _values(second)]] * len(rows)
+    labels = [f"{first.label}\n{_signed(value)}" for value in _values(first)]
+    captions = [[_signed(value) for value in _values(second)]] * len(rows)
     return sheet(rows, labels, captions, f"across: {second.label}")
 
 
@@ -67,6 +67,10 @@ def _control(name: str) -> Control:
 def _values(control: Control) -> list[float]:
     low, high = (-EXTREME, EXTREME) if control.kind == "latent" else (control.minimum, control.maximum)
     return [round(float(value), 2) for value in np.linspace(low, high, COLUMNS)]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+g}" if value else "0"
 
 
 def _label(control: Control) -> str:
