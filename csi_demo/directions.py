@@ -95,23 +95,25 @@ def plan(responses: Mapping[str, Response], allowed: Sequence[int]) -> list[Dire
     """At most `MOST` directions for some of the allowed attributes, that best keep out of each other's way.
 
     Attributes are added one at a time, whichever brings the most merit in sum, as long as every direction moves its own
-    by `WANTED` and those of the others by no more than `UNWANTED` of that. responses: hole -> response, the smallest
-    hole first. Returns the directions in the order in which they were added.
+    by `WANTED` and those of the others by no more than `UNWANTED` of that; one that breaks this is out.
+    responses: hole -> response, the smallest hole first. Returns the directions in the order in which they were added.
     """
     open_to = [one for one in allowed if any(_alone(response, one) >= WANTED for response in responses.values())]
     planned: list[Direction] = []
     while len(planned) < MOST:
         chosen = [direction.attribute for direction in planned]
-        plans = []
-        for one in open_to:
-            if one not in chosen:
-                together = [_best(responses, own, [*chosen, one]) for own in (*chosen, one)]
-                if all(each.wanted >= WANTED and each.unwanted <= UNWANTED * each.wanted for each in together):
-                    plans.append(together)
-        if not plans:
+        plans = {one: [_best(responses, own, [*chosen, one]) for own in (*chosen, one)] for one in open_to}
+        open_to = [one for one in open_to if all(_holds(direction) for direction in plans[one])]
+        if not open_to:
             break
-        planned = max(plans, key=lambda together: sum(each.merit for each in together))
+        added = max(open_to, key=lambda one: sum(direction.merit for direction in plans[one]))
+        planned = plans[added]
+        open_to.remove(added)
     return planned
+
+
+def _holds(direction: Direction) -> bool:
+    return direction.wanted >= WANTED and direction.unwanted <= UNWANTED * direction.wanted
 
 
 def _alone(response: Response, attribute: int) -> float:
