@@ -68,7 +68,13 @@ def from_measured(measured: Mapping[str, Any] | None, latent_dim: int) -> Latent
     controls += [Control(name, name, -LIMIT, LIMIT, None, PLAIN, kind="latent") for name in unknown]
     controls += [
         Control(
-            entry["name"], entry["label"], -entry["range"], entry["range"], 0.0, entry["evidence"], kind="direction"
+            entry["name"],
+            f"{entry['label']} (direction)",
+            -entry["range"],
+            entry["range"],
+            0.0,
+            entry["evidence"],
+            kind="direction",
         )
         for entry in measured["directions"]
     ]
