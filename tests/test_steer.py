@@ -39,7 +39,12 @@ def test_evidence_is_shown_on_hover(page: Page) -> None:  # noqa: F811
     slider = page.locator("#slider-0")
     expect(slider.locator(".info-text")).to_be_hidden()
     slider.hover()
-    expect(slider.locator(".info-text")).to_be_visible()
+    shown = slider.locator(".info-text")
+    expect(shown).to_be_visible()
+    assert shown.evaluate(  # and not cut off by what surrounds it
+        "text => { const box = text.getBoundingClientRect(); "
+        "return text === document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2); }"
+    )
 
 
 def test_surprise_and_both_resets(page: Page) -> None:  # noqa: F811

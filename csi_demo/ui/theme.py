@@ -49,7 +49,8 @@ CSS = (
   grid-template-columns: repeat(2, minmax(0, 1fr)); }
 #steer .form { background: var(--block-background-fill); }
 #steer .form > * { min-width: 0 !important; }
-:is(#main, #more) .block { position: relative; overflow: visible !important; }
+:is(#main, #more) :is(.form, .block) { overflow: visible !important; }
+:is(#main, #more) .block { position: relative; }
 :is(#main, #more) .info-text { display: none; position: absolute; z-index: 5; left: 8px; right: 8px; 
   bottom: calc(100% - 8px);
   padding: 6px 10px; font-size: .8rem; border-radius: var(--radius-md); background: var(--block-background-fill);
