@@ -73,7 +73,7 @@ def test_the_penalty_is_half_the_squared_slope_at_real_pictures():
     frames, z = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), torch.rand(2, 6).double() * 2 - 1
     frames_of = step.discriminator.forward
     step.discriminator.forward = lambda x: frames_of(x.double())
-    plain, penalised = (step(frames, z, torch.tensor(value))["loss"] for value in (False, True))
+    plain, penalised = (step(frames, z, torch.tensor(value))["loss"].item() for value in (False, True))
     x, nudge = frames.double() / 127.5 - 1.0, 1e-6
     slopes = []
     for index in range(2):
@@ -82,7 +82,7 @@ def test_the_penalty_is_half_the_squared_slope_at_real_pictures():
         along = slope / slope.norm()
         rise = (step.discriminator(one + nudge * along) - step.discriminator(one - nudge * along)) / (2 * nudge)
         slopes.append(float(rise.detach()) ** 2)
-    assert float(penalised - plain) == pytest.approx(0.5 * 4.0 * sum(slopes) / 2, rel=1e-3)
+    assert penalised - plain == pytest.approx(0.5 * 4.0 * sum(slopes) / 2, rel=1e-3)
 
 
 def test_training_goes_through_both_stages_and_exports_what_it_trained(made_up: Path, tmp_path: Path):

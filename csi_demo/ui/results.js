@@ -12,18 +12,8 @@ element.addEventListener("input", (event) => {
   if (event.target.closest(".csi-wipe")) cut = event.target.value;
   if (event.target.closest(".csi-sort")) sorted = event.target.checked;
 });
-new MutationObserver(() => {
-  const wipe = element.querySelector(".csi-wipe");
-  const sort = element.querySelector(".csi-sort input");
-  if (sort && sort.checked !== sorted) sort.checked = sorted;
-  if (!wipe || wipe.querySelector("input").value === cut) return;
-  wipe.querySelector("input").value = cut;
-  wipe.style.setProperty("--cut", `${cut}%`);
-}).observe(element, { childList: true, subtree: true });
 // Link and embed code of what is shown.
-element.addEventListener("toggle", (event) => {
-  const share = event.target.closest(".csi-share");
-  if (!share) return;
+const writeLinks = (share) => {
   const { query, version } = share.dataset;
   const link = `${location.origin}${location.pathname}?${query}`;
   const host = `https://gradio.s3-us-west-2.amazonaws.com/${version}/gradio.js`;
@@ -34,7 +24,7 @@ element.addEventListener("toggle", (event) => {
     component: `<script type="module" src="${host}"></script>\n<gradio-app src="${link}&embed=1"></gradio-app>`,
   };
   for (const field of share.querySelectorAll("[data-share]")) field.value = codes[field.dataset.share];
-}, true);
+};
 element.addEventListener("click", async (event) => {
   const button = event.target.closest(".csi-share button");
   if (!button) return;
@@ -43,3 +33,14 @@ element.addEventListener("click", async (event) => {
   try { await navigator.clipboard.writeText(field.value); } catch { document.execCommand("copy"); }
   button.textContent = "Copied";
 });
+// What every new drawing needs.
+new MutationObserver(() => {
+  const share = element.querySelector(".csi-share");
+  if (share) writeLinks(share);
+  const wipe = element.querySelector(".csi-wipe");
+  const sort = element.querySelector(".csi-sort input");
+  if (sort && sort.checked !== sorted) sort.checked = sorted;
+  if (!wipe || wipe.querySelector("input").value === cut) return;
+  wipe.querySelector("input").value = cut;
+  wipe.style.setProperty("--cut", `${cut}%`);
+}).observe(element, { childList: true, subtree: true });
