@@ -17,6 +17,7 @@ from numba.extending import intrinsic, overload
 
 LANES = 16
 MIN_LOG_SCALE, HALF_STEP = -7.0, 1.0 / 255.0  # as in logistic_mixture
+NEGLIGIBLE = 1e-6  # a mixture component's weight that is left out of the entropy
 # Columns of the table of regions: what is needed of a block, as first row, first column, column after the last.
 V_IN, V_MIDDLE, V_OUT, H_IN, H_MIDDLE, H_OUT = range(6)
 
@@ -95,33 +96,49 @@ def _tile(positions: int, vectors: int):
     return tile
 
 
-_tile_4x2, _tile_4x1, _tile_1x4, _tile_1x1 = _tile(4, 2), _tile(4, 1), _tile(1, 4), _tile(1, 1)
+def _panel(vectors: int, most: int):
+    """`dot` for `vectors * LANES` columns: rows in tiles of `most`, then of 4, 2 and 1.
+
+    Weights come from the second cache, so that a tile has as many rows as there are registers for.
+    """
+    large, four, two, single = (_tile(rows, vectors) for rows in (most, 4, 2, 1))
+
+    @njit(nogil=True, error_model="numpy")
+    def panel(out, out_at, out_step, x, x_at, x_step, weight, weight_at, width, depth, count):
+        p = 0
+        while p + most <= count:
+            large(out, out_at + p * out_step, out_step, x, x_at + p * x_step, x_step, weight, weight_at, width, depth)
+            p += most
+        while p + 4 <= count:
+            four(out, out_at + p * out_step, out_step, x, x_at + p * x_step, x_step, weight, weight_at, width, depth)
+            p += 4
+        if p + 2 <= count:
+            two(out, out_at + p * out_step, out_step, x, x_at + p * x_step, x_step, weight, weight_at, width, depth)
+            p += 2
+        if p < count:
+            single(out, out_at + p * out_step, out_step, x, x_at + p * x_step, x_step, weight, weight_at, width, depth)
+
+    return panel
+
+
+_four_vectors, _two_vectors, _one_vector = _panel(4, 6), _panel(2, 12), _panel(1, 12)
 
 
 @_compiled
 def dot(out, out_at, out_step, x, x_at, x_step, weight, weight_at, width, depth, count):
     """out[p, :width] += x[p, :depth] @ weight[:depth, :width] for `count` rows p; width is a multiple of `LANES`."""
-    fours = count - count % 4
     o = 0
-    while fours and o < width:
-        two = o + 2 * LANES <= width
-        for p in range(0, fours, 4):
-            target, source = out_at + p * out_step + o, x_at + p * x_step
-            if two:
-                _tile_4x2(out, target, out_step, x, source, x_step, weight, weight_at + o, width, depth)
-            else:
-                _tile_4x1(out, target, out_step, x, source, x_step, weight, weight_at + o, width, depth)
-        o += 2 * LANES if two else LANES
-    for p in range(fours, count):
-        o = 0
-        target, source = out_at + p * out_step, x_at + p * x_step
-        while o < width:
-            if o + 4 * LANES <= width:
-                _tile_1x4(out, target + o, out_step, x, source, x_step, weight, weight_at + o, width, depth)
-                o += 4 * LANES
-            else:
-                _tile_1x1(out, target + o, out_step, x, source, x_step, weight, weight_at + o, width, depth)
-                o += LANES
+    while o < width:
+        target, source = out_at + o, weight_at + o
+        if o + 4 * LANES <= width:
+            _four_vectors(out, target, out_step, x, x_at, x_step, weight, source, width, depth, count)
+            o += 4 * LANES
+        elif o + 2 * LANES <= width:
+            _two_vectors(out, target, out_step, x, x_at, x_step, weight, source, width, depth, count)
+            o += 2 * LANES
+        else:
+            _one_vector(out, target, out_step, x, x_at, x_step, weight, source, width, depth, count)
+            o += LANES
 
 
 @intrinsic
@@ -393,6 +410,8 @@ def entropy(params, x, edges, result):
                 means[k] = mean
                 inverse = np.float32(math.exp(-max(np.float64(own[(4 + channel) * components + k]), MIN_LOG_SCALE)))
                 middle, share = np.float32(mean), np.float32(math.exp(weights[k] - highest) / whole)
+                if share < NEGLIGIBLE:
+                    continue
                 for i in range(256):
                     table[i] += share * _sigmoid_of((edges[i] - middle) * inverse)
             below = 0.0
