@@ -22,6 +22,7 @@ from ..sampling import frozen_noise, sample_pixels, to_precision
 from .base import Control, Method, Step, keep_observed
 
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
+GUIDANCE = 1.5  # between the fog of the paper's 1 and the glare of 2
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 8.0  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
@@ -54,6 +55,16 @@ class CSIMethod(Method):
             TRUNCATION,
             "How far a pixel may stray from its mean, in scales: less is smoother, more brings detail and slips. "
             "The paper's is 1.",
+        ),
+        Control(
+            "guidance",
+            "Guidance",
+            0.0,
+            3.0,
+            GUIDANCE,
+            "How strongly the latents steer the pixels: 1 is the paper's and goes soft where pixels drawn before say "
+            "more than the latents; from 2 on it glares.",
+            step=0.25,
         ),
     )
 
@@ -125,10 +136,10 @@ class CSIMethod(Method):
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
         """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""
         control = next(one for one in self.controls if one.name == name)
-        spread, truncation = (option.default or 0.0 for option in self.options)
+        spread = next(option.default or 0.0 for option in self.options if option.name == "spread")
         values = (control.minimum, control.maximum)
         z = torch.cat([self.latents(image, mask, (seed,), {name: value}, spread) for value in values])
-        *_, (images, _, _) = self.fill(image, mask, z, (seed, seed), truncation)
+        *_, (images, _, _) = self.fill(image, mask, z, (seed, seed))
         return images
 
     def _complete(
@@ -142,7 +153,8 @@ class CSIMethod(Method):
         began = time.perf_counter()
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         z = self.latents(image, mask, seeds, controls, options["spread"])
-        for images, progress, predicted in self.fill(image, mask, z, seeds, options["truncation"]):
+        drawing = self.fill(image, mask, z, seeds, options["truncation"], options["guidance"])
+        for images, progress, predicted in drawing:
             if predicted is None:
                 yield Step(images, progress)
                 continue
@@ -157,10 +169,18 @@ class CSIMethod(Method):
 
     @torch.inference_mode()
     def fill(
-        self, image: Tensor, mask: Tensor, z: Tensor, seeds: Sequence[int], truncation: float = TRUNCATION
+        self,
+        image: Tensor,
+        mask: Tensor,
+        z: Tensor,
+        seeds: Sequence[int],
+        truncation: float = TRUNCATION,
+        guidance: float = GUIDANCE,
     ) -> Iterator[tuple[Tensor, float, Predicted | None]]:
         """Draws the hole once for every row of latents (n, z), with the pixel noise of seeds[k].
 
+        guidance: factor of the decoder's maps s in the biases V_l * s of equation 3. The stream has learned from true
+        pixels, which tell it so much that it hardly asks the latents; of what it draws itself, it should ask more.
         Yields pictures (n, 3, H, W), progress and, on the last step, what was predicted for the pixels drawn.
         """
         known = self._known(image, mask)
@@ -168,14 +188,14 @@ class CSIMethod(Method):
         noise = torch.stack([self._noise(seed, height, width, truncation) for seed in seeds])
         hole = mask[0, 0] < 0.5
         if self._use_kernel():
-            biases, threads = self._kernel_biases(known, z), torch.get_num_threads()
+            biases, threads = self._kernel_biases(known, z, guidance), torch.get_num_threads()
             fill = SharedFill(self._stream, known.x, known.mask, biases, noise, threads)
             for drawn, progress in fill:
                 last = Predicted(drawn[:, :, hole].mT, fill.params, hole) if progress == 1.0 else None
                 yield keep_observed(image, mask, drawn.to(image.dtype)), progress, last
         else:
             x, masks = (tensor.expand(len(z), -1, -1, -1) for tensor in (known.x, known.mask))
-            conditions = self._torch_biases(known, z)
+            conditions = self._torch_biases(known, z, guidance)
             for drawn, progress in sample_pixels(self.model, x, masks, conditions, noise.to(self.precision)):
                 last = self._predicted(drawn, conditions, hole) if progress == 1.0 else None
                 yield keep_observed(image, mask, drawn.to(image.dtype)), progress, last
@@ -219,17 +239,17 @@ class CSIMethod(Method):
         constant = self._stream.constant(masks, context, box)
         return Known(x, masks, mean, torch.exp(0.5 * log_variance), context, box, constant)
 
-    def _maps(self, z: Tensor) -> Tensor:
+    def _maps(self, z: Tensor, guidance: float) -> Tensor:
         """Every row decoded alone, so that a sample does not depend on the batch it was drawn in: (n, M, H, W)."""
-        return torch.cat([self.model.decode(row[None]) for row in z])
+        return guidance * torch.cat([self.model.decode(row[None]) for row in z])
 
-    def _kernel_biases(self, known: Known, z: Tensor) -> Tensor:
-        return self._stream.biases_of_maps(known.constant, self._maps(z), len(z), known.box)
+    def _kernel_biases(self, known: Known, z: Tensor, guidance: float = 1.0) -> Tensor:
+        return self._stream.biases_of_maps(known.constant, self._maps(z, guidance), len(z), known.box)
 
-    def _torch_biases(self, known: Known, z: Tensor) -> Tensor | None:
+    def _torch_biases(self, known: Known, z: Tensor, guidance: float = 1.0) -> Tensor | None:
         masks = known.mask.expand(len(z), -1, -1, -1)
         context = known.context.expand(len(z), -1, -1, -1) if known.context is not None else None
-        return self.model.biases(self._maps(z).to(self.precision), masks, context)
+        return self.model.biases(self._maps(z, guidance).to(self.precision), masks, context)
 
     def _predicted(self, x: Tensor, biases: Tensor | None, hole: Tensor) -> Predicted:
         return Predicted(x[:, :, hole].mT, self.model.logits(x, biases)[:, :, hole].mT, hole)
