@@ -222,6 +222,24 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     write_atomically(folder / METRICS, json.dumps(dict(metrics), indent=1) + "\n")
 
 
+def read_metrics(model: str, folder: Path) -> dict[str, Any]:
+    """A model's metrics.json in a folder of weights. Raises WeightsError for one that is missing or damaged."""
+    return _read_json(folder / model / METRICS)
+
+
+def copy_model(source: str, folder: Path, model: str, metrics: Mapping[str, Any]) -> None:
+    """Copies a model of another folder of weights into the local ones under a name, with these metrics.
+
+    Raises WeightsError for a file that is missing or not what the folder's manifest says.
+    """
+    target = weights_folder() / model
+    contents = {file: _checked(source, file, folder).read_bytes() for file in _entry(source, folder)}
+    for file, content in contents.items():
+        write_atomically(target / file, content)
+    save_metrics(target, metrics)
+    update_manifest(weights_folder())
+
+
 def record_test(model: str, name: str, figures: Mapping[str, Any]) -> None:
     """Puts figures measured on test faces under a name into the local metrics.json of a model."""
     folder = weights_folder() / model
