@@ -28,7 +28,6 @@ from .training.losses import kl_decomposition, mmd
 from .variants import (
     BLOCKS_1,
     BLOCKS_5,
-    FOLDER,
     FORWARD_ONLY,
     NO_LATENTS,
     OBJECTIVES,
@@ -43,11 +42,11 @@ from .variants import (
     draw,
     infer,
     load,
+    model_name,
     normal,
 )
 
-PICTURES = (60_000, 60_000)  # that every variant sees in each stage, unless told otherwise
-MMD_WEIGHT = 3600.0  # 900 at 64x64: the same for a nat of a picture that has a quarter of the values
+PICTURES = (100_000, 100_000)  # that every variant sees in each stage, unless told otherwise
 BATCH = 100  # pictures that are measured at once
 REDRAWS = 4  # of every picture, for how much draws differ
 ROUGH = 4  # side of the corner of the hole, in pixels
@@ -132,7 +131,7 @@ class VariantRecipe(CSIRecipe):
         if variant.scratch:  # nothing is carried over that a smaller rate would have to spare
             base = base.replace(learning_rate=base.learning_rate[:1] * 2, context_rate=1.0)
         settings = base.replace(one_stage=variant.one_stage)
-        super().__init__(settings, config_of(variant).to_dict() | {"regulariser_weight": MMD_WEIGHT})
+        super().__init__(settings, config_of(variant).to_dict())
         self.variant, self.folder = variant, folder
 
     def stages(self) -> tuple[int, ...]:
@@ -207,17 +206,18 @@ def _finished(recipe: VariantRecipe) -> bool:
     return training["pictures_per_stage"].get(str(last), 0) >= recipe.settings.pictures[last - 1]
 
 
-def report(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
-    """Every claim's rows for the variants that the folder has, measured on a pack of test pictures averaged 2x2.
+def report(test: Path, folder: Path | None, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
+    """Every claim's rows for the variants that a folder has, measured on a pack of test pictures averaged 2x2.
 
-    Returns n, hole, and for every claim a list of rows; see `COLUMNS`. Raises WeightsError where there are none.
+    folder: None for the variants among the weights. Returns n, hole, and for every claim a list of rows; see `COLUMNS`.
+    Raises WeightsError where there are none.
     """
     images = to_float(shrink(read_pack(test, limit), SIZE))
     found: dict[str, dict[str, Any]] = {}
     bits: dict[str, Tensor] = {}
     for variant in _present(folder):
         model = load(variant.name, folder)
-        trained = weights.read_metrics(variant.name, folder)["training"]["pictures_per_stage"]
+        trained = weights.read_metrics(model_name(variant.name, folder), folder)["training"]["pictures_per_stage"]
         if variant in OBJECTIVES:
             found[variant.name] = measure_latents(model, images, seed)
         else:
@@ -233,10 +233,10 @@ def report(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0)
     return {"n": len(images), "hole": HOLE, "seed": seed} | rows
 
 
-def _present(folder: Path) -> list[Variant]:
-    present = [variant for variant in VARIANTS if weights.available(variant.name, folder)]
+def _present(folder: Path | None) -> list[Variant]:
+    present = [variant for variant in VARIANTS if weights.available(model_name(variant.name, folder), folder)]
     if not present:
-        raise weights.WeightsError(f"{folder} has no trained variants: train them with --train")
+        raise weights.WeightsError(f"no trained variants in {folder or weights.weights_folder()}: use --train")
     return present
 
 
@@ -390,7 +390,7 @@ def _mean(name: str, values: Tensor, error: str = "") -> dict[str, float]:
     return {name: round(float(values.mean()), 4), error or f"{name}_error": round(spread, 4)}
 
 
-def write_figures(test: Path, folder: Path, out: Path, *, seed: int = 0) -> list[Path]:
+def write_figures(test: Path, folder: Path | None, out: Path, *, seed: int = 0) -> list[Path]:
     """Contact sheets of the first test pictures, one for each claim whose variants the folder has, and a plot of the
     aggregate posteriors; all as PNG. Returns the files."""
     images = to_float(shrink(read_pack(test, 500), SIZE))
@@ -461,4 +461,4 @@ def keep(folder: Path, figures: Mapping[str, Any], command: str) -> None:
     for variant in SHOWN:
         test = {"n": figures["n"], "hole": figures["hole"]} | rows.get(variant.label, {}) | {"command": command}
         metrics = weights.read_metrics(variant.name, folder) | {"test": {"ablations": test}}
-        weights.copy_model(variant.name, folder, f"{FOLDER}/{variant.name}", metrics)
+        weights.copy_model(variant.name, folder, model_name(variant.name, None), metrics)

@@ -103,9 +103,14 @@ def config_of(variant: Variant) -> CSIConfig:
     return CSIConfig(**(SMALL | dict(variant.config)))
 
 
+def model_name(name: str, folder: Path | None) -> str:
+    """A variant's name in the manifest of a folder of variants, or, for None, of the weights."""
+    return name if folder else f"{FOLDER}/{name}"
+
+
 def load(name: str, folder: Path | None = None) -> CSI:
     """A trained variant from a folder of variants; None: from those that the page shows. Raises WeightsError."""
-    model = name if folder else f"{FOLDER}/{name}"
+    model = model_name(name, folder)
     return weights.load_into(model, CSI(CSIConfig(**weights.load_config(model, folder))), folder)
 
 
@@ -173,7 +178,7 @@ def fill_shown(frame: Image.Image, mask: np.ndarray, seed: int) -> list[tuple[Va
 
 def shown_available() -> bool:
     """Whether all variants that the page shows are among the weights."""
-    return all(weights.available(f"{FOLDER}/{variant.name}") for variant in SHOWN)
+    return all(weights.available(model_name(variant.name, None)) for variant in SHOWN)
 
 
 @lru_cache(len(SHOWN))

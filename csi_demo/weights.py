@@ -222,9 +222,10 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     write_atomically(folder / METRICS, json.dumps(dict(metrics), indent=1) + "\n")
 
 
-def read_metrics(model: str, folder: Path) -> dict[str, Any]:
-    """A model's metrics.json in a folder of weights. Raises WeightsError for one that is missing or damaged."""
-    return _read_json(folder / model / METRICS)
+def read_metrics(model: str, folder: Path | None = None) -> dict[str, Any]:
+    """A model's metrics.json, of a folder of weights or of those configured. Raises WeightsError for one that is
+    missing or damaged."""
+    return _read_json(_resolve(f"{model}/{METRICS}", folder))
 
 
 def copy_model(source: str, folder: Path, model: str, metrics: Mapping[str, Any]) -> None:

@@ -16,7 +16,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     ablations.add_argument(
         "--out", type=Path, required=True, help="a folder for ablations.json, ablations.md and contact sheets"
     )
-    ablations.add_argument("--weights", type=Path, default=WEIGHTS, help=f"of the variants; default: {WEIGHTS}")
+    ablations.add_argument(
+        "--weights", type=Path, help=f"a folder of variants; default: {WEIGHTS}, or without it those among the weights"
+    )
     ablations.add_argument(
         "--data", type=Path, default=DATA, help=f"a folder with train*, val and test.parquet; default: {DATA}"
     )
@@ -40,10 +42,14 @@ def _ablations(options: argparse.Namespace) -> int:
     from ..incremental import prepare
     from ..weights import write_atomically
 
+    runs = options.weights or WEIGHTS
+    folder = runs if options.weights or options.train or WEIGHTS.is_dir() else None
+    if options.record and folder is None:
+        raise UsageError(f"--record needs variants in {WEIGHTS} or --weights: those among the weights stay as they are")
     if options.train:
         left = ablations.train_missing(
             options.data,
-            options.weights,
+            runs,
             pictures=_pictures(options.pictures) if options.pictures else ablations.PICTURES,
             minutes=options.minutes,
             device=options.device,
@@ -53,16 +59,16 @@ def _ablations(options: argparse.Namespace) -> int:
             return 0
     prepare().join()  # all fills are drawn the same way
     test = options.data / "test.parquet"
-    figures = ablations.report(test, options.weights, limit=options.limit, seed=options.seed)
+    figures = ablations.report(test, folder, limit=options.limit, seed=options.seed)
     figures["command"] = options.line
     text = ablations.markdown(figures)
     print(text)
     write_json(figures, options.out / "ablations.json")
     write_atomically(options.out / "ablations.md", text)
-    for file in ablations.write_figures(test, options.weights, options.out, seed=options.seed):
+    for file in ablations.write_figures(test, folder, options.out, seed=options.seed):
         print(file)
     if options.record:
-        ablations.keep(options.weights, figures, options.line)
+        ablations.keep(runs, figures, options.line)
     return 0
 
 
