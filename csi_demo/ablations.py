@@ -46,7 +46,7 @@ from .variants import (
     normal,
 )
 
-PICTURES = (100_000, 100_000)  # that every variant sees in each stage, unless told otherwise
+PICTURES = (60_000, 60_000)  # that every variant sees in each stage, unless told otherwise
 BATCH = 100  # pictures that are measured at once
 REDRAWS = 4  # of every picture, for how much draws differ
 ROUGH = 4  # side of the corner of the hole, in pixels
