@@ -300,8 +300,8 @@ def measure_fills(model: CSI, images: Tensor, seed: int) -> tuple[dict[str, floa
         figures[name] = roughness(fills, corner(mask)) / roughness(images, corner(mask))
     rest = hole & ~corner(mask)
     figures["elsewhere"] = roughness(fresh.flatten(0, 1), rest) / roughness(images, rest)
-    figures["reach"] = model.forward_stream.reach[0]
-    return {name: round(float(value), 4) for name, value in figures.items()}, bits
+    reach = {"reach": model.forward_stream.reach[0]}
+    return reach | {name: round(float(value), 4) for name, value in figures.items()}, bits
 
 
 def prior_fills(model: CSI, images: Tensor, count: int, seed: int, *, keep_noise: bool) -> Tensor:

@@ -158,13 +158,18 @@ def halve(mask: np.ndarray) -> np.ndarray:
     return np.asarray(mask.reshape(cells).all((1, 3)))
 
 
+def small_frame(frame: Image.Image) -> Image.Image:
+    """A 64x64 frame averaged 2x2."""
+    return frame.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
+
+
 def fill_shown(frame: Image.Image, mask: np.ndarray, seed: int) -> list[tuple[Variant, Image.Image]]:
     """The hole of a 64x64 frame, averaged 2x2, filled by every variant that the page shows: 32x32 pictures.
 
     mask: boolean (64, 64), True = observed. Latents come from the posterior; all variants share the pixel noise. Raises
     WeightsError.
     """
-    small = frame.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
+    small = small_frame(frame)
     image = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 127.5 - 1.0
     hole = torch.from_numpy(halve(mask)).float()[None, None]
     fills = []
