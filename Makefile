@@ -7,7 +7,7 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test chromium train-csi train-dcgan train-vae train-attributes train-aligner figures bench clean
+.PHONY: demo test chromium train-csi train-dcgan train-vae train-attributes train-aligner figures ablations bench clean
 
 demo: $(VENV)/.runtime
 	$(RUN) app.py
@@ -53,6 +53,10 @@ figures: $(VENV)/.dev
 	$(RUN) -m csi_demo evaluate-descent --data $(DATA)/test.parquet --limit 32 --record
 	$(RUN) -m csi_demo evaluate-attributes --data $(DATA)/test-attributes.parquet --record
 	$(RUN) -m csi_demo evaluate-alignment --data $(WHOLE)/test.parquet --record
+
+# The paper's claims on small variants, trained first where they are missing.
+ablations: $(VENV)/.dev
+	$(RUN) -m csi_demo ablations --data $(DATA) --train --out runs/claims --record
 
 # Every speed, of an idle machine only.
 bench: $(VENV)/.dev

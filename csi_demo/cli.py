@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from . import masks, weights
-from .commands import bench, complete, complete_many, figures, latents, publish, soak, train
+from .commands import ablations, bench, complete, complete_many, figures, latents, publish, soak, train
 from .commands.common import UsageError
 from .faces import PhotoError
 from .methods import CompletionError, ControlError, UnknownMethodError
@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = _Parser(prog="python -m csi_demo", description="Controllable Semantic Inpainting")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for module in (complete, complete_many, figures, latents, train, bench, publish, soak):
+    for module in (complete, complete_many, figures, latents, train, ablations, bench, publish, soak):
         module.add_to(commands)
     return top
 

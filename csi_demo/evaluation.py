@@ -22,6 +22,7 @@ from tqdm import tqdm
 from . import masks
 from .complete import to_pictures
 from .controls import load_measured
+from .detector import FEWEST, c2st
 from .features import face_features, face_network, frechet_distance
 from .measures import WORDS
 from .methods import CompletionError, load_method
@@ -30,7 +31,20 @@ from .training.attributes import balanced_accuracy
 from .training.data import masks_to_tensor, read_labelled, read_pack, to_float
 from .weights import write_atomically
 
-COLUMNS = ("mask", "method", "psnr", "ssim", "l1", "bits_per_dim", "seam", "diversity", "seconds_per_image", "n")
+COLUMNS = (
+    "mask",
+    "method",
+    "psnr",
+    "ssim",
+    "l1",
+    "bits_per_dim",
+    "seam",
+    "diversity",
+    "c2st",
+    "c2st_error",
+    "seconds_per_image",
+    "n",
+)
 CONTROL_COLUMNS = (
     "control",
     "hole",
@@ -59,6 +73,7 @@ def evaluate(
     seed: int = 0,
     contact_sheet: Path | None = None,
     workers: int = 0,
+    detect: bool = False,
 ) -> dict[str, Any]:
     """Fills the same hole in many frames and compares with what was there.
 
@@ -67,10 +82,13 @@ def evaluate(
     seam (mean absolute step across the holes' lower and right edges, divided by the same for the true images; 1.0 = no
     seam), diversity (mean L1 between the samples of a picture), seconds_per_image (of one sample, 4 at a time), n.
     Picture k takes the seeds seed + 4 k ... seed + 4 k + 3, and for mask families with fresh masks the k-th mask.
-    workers: processes of one thread each that share the pictures; 0: this process alone.
+    workers: processes of one thread each that share the pictures; 0: this process alone. detect: also c2st and
+    c2st_error, how well a detector tells the fills from the true pictures (see `detector.c2st`); it takes 8 or more.
     """
     load_method(method_name)  # an unknown method is refused before the pictures are read
     frames = read_pack(data, limit).numpy()
+    if detect and len(frames) < FEWEST:
+        raise CompletionError(f"{len(frames)} pictures: a detector needs {FEWEST} or more, half of them to learn from")
     rng, draw = np.random.default_rng(seed), masks.sampler(mask_name)
     jobs = [
         (method_name, frame, draw(rng), range(seed + SAMPLES * index, seed + SAMPLES * (index + 1)))
@@ -78,8 +96,11 @@ def evaluate(
     ]
     rows: list[dict[str, float]] = []
     sheet: list[Tensor] = []
+    every: list[Tensor] = []
     for (_, frame, hole, _), (row, fills) in zip(jobs, _shared(_figures, jobs, workers), strict=True):
         rows.append(row)
+        if detect:
+            every.append(torch.from_numpy(fills))
         if len(sheet) < CONTACT_SHEET:
             image, mask = to_float(torch.from_numpy(frame))[None], masks_to_tensor([hole])
             sheet.append(torch.cat((image * mask, image, torch.from_numpy(fills))))
@@ -88,6 +109,9 @@ def evaluate(
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     step, true_step = means.pop("step"), means.pop("true_step")
     means["seam"] = step / true_step if true_step else math.nan
+    if detect:
+        holes = masks_to_tensor(hole for _, _, hole, _ in jobs)
+        means |= c2st(to_float(torch.from_numpy(frames)), torch.stack(every), holes, seed)
     return {"n": len(rows)} | {key: round(value, 4) for key, value in means.items()}
 
 

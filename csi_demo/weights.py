@@ -1,9 +1,10 @@
 """The only module that knows where weights come from and how they are stored.
 
-A model is a folder: config.json, one or more fp16 safetensors files, metrics.json. ``weights/manifest.json`` holds the
-SHA-256 of each file. By default the folder ``weights`` of this repository is read and the network is never touched;
-``CSI_WEIGHTS_DIR`` names another folder, ``CSI_WEIGHTS_REPO=user/name[@revision]`` a Hub repository, whose files are
-kept in huggingface_hub's cache and read from there where the Hub does not answer.
+A model is a folder: config.json, one or more fp16 safetensors files, metrics.json; its name is its path under the
+weights, such as ``csi`` or ``ablations/two-stage``. ``weights/manifest.json`` holds the SHA-256 of each file. By
+default the folder ``weights`` of this repository is read and the network is never touched; ``CSI_WEIGHTS_DIR`` names
+another folder, ``CSI_WEIGHTS_REPO=user/name[@revision]`` a Hub repository, whose files are kept in huggingface_hub's
+cache and read from there where the Hub does not answer.
 """
 
 from __future__ import annotations
@@ -71,12 +72,13 @@ def _from_hub() -> bool:
     return bool(os.environ.get("CSI_WEIGHTS_REPO"))
 
 
-def _resolve(file: str, *, anew: bool = False) -> Path:
-    """Local path of a file such as ``csi/config.json``; downloads it first where a Hub repository is configured."""
-    if _from_hub():
+def _resolve(file: str, folder: Path | None, *, anew: bool = False) -> Path:
+    """Path of a file such as ``csi/config.json`` in a folder of weights; None: in those that are configured, where it
+    is downloaded first if they are on the Hub."""
+    if folder is None and _from_hub():
         repository, _, revision = os.environ["CSI_WEIGHTS_REPO"].partition("@")
         return _download(repository, file, _commit(repository, revision or None), anew=anew)
-    path = weights_folder() / file
+    path = (folder or weights_folder()) / file
     if not path.is_file():
         raise WeightsError(
             f"{path} is missing: restore it, or point CSI_WEIGHTS_DIR or CSI_WEIGHTS_REPO to the weights"
@@ -91,29 +93,35 @@ def _read_json(path: Path) -> Any:
         raise WeightsError(f"{path} is damaged: not readable as JSON ({error})") from None
 
 
-def _entry(model: str, *, anew: bool = False) -> dict[str, str]:
+def _entry(model: str, folder: Path | None = None, *, anew: bool = False) -> dict[str, str]:
     """The manifest's entry of a model. A manifest from the Hub that is damaged is fetched anew once."""
-    path = _resolve(MANIFEST, anew=anew)
     try:
-        manifest = _read_json(path)
-        if not isinstance(manifest, dict):
-            raise WeightsError(f"{path} is damaged: not a list of models")
+        manifest = _manifest(folder, anew=anew)
         if model not in manifest:
+            path = _resolve(MANIFEST, folder)
             raise WeightsError(f"{path} has no model {model!r}; it lists: {', '.join(manifest) or 'none'}")
     except WeightsError:
-        if anew or not _from_hub():
+        if anew or folder or not _from_hub():
             raise
         return _entry(model, anew=True)
     return manifest[model]
 
 
-def _checked(model: str, file: str) -> Path:
+def _manifest(folder: Path | None, *, anew: bool = False) -> dict[str, dict[str, str]]:
+    path = _resolve(MANIFEST, folder, anew=anew)
+    manifest = _read_json(path)
+    if not isinstance(manifest, dict):
+        raise WeightsError(f"{path} is damaged: not a list of models")
+    return manifest
+
+
+def _checked(model: str, file: str, folder: Path | None = None) -> Path:
     """Path of a model's file with the manifest's SHA-256. What came from the Hub damaged is fetched anew once."""
-    name, expected = f"{model}/{file}", _entry(model).get(file, "nothing")
-    path = _resolve(name)
+    name, expected = f"{model}/{file}", _entry(model, folder).get(file, "nothing")
+    path = _resolve(name, folder)
     digest = _sha256(path)
-    if digest != expected and _from_hub():
-        path = _resolve(name, anew=True)
+    if digest != expected and folder is None and _from_hub():
+        path = _resolve(name, None, anew=True)
         digest, expected = _sha256(path), _entry(model, anew=True).get(file, "nothing")
     if digest != expected:
         raise WeightsError(f"{path} is damaged: its SHA-256 is {digest[:12]}…, the manifest says {expected[:12]}…")
@@ -135,16 +143,25 @@ def fingerprint(model: str) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def load_config(model: str) -> dict[str, Any]:
-    """The model's config.json, checked against the manifest."""
-    return _read_json(_checked(model, "config.json"))
+def available(model: str, folder: Path | None = None) -> bool:
+    """Whether the weights, those of a folder or those that are configured, list this model; a folder without a manifest
+    lists none. Raises WeightsError for a manifest that is damaged or out of reach."""
+    if (folder or not _from_hub()) and not ((folder or weights_folder()) / MANIFEST).is_file():
+        return False
+    return model in _manifest(folder)
 
 
-def load_state(model: str) -> dict[str, Tensor]:
-    """All tensors of a model as float32, checked against the manifest. Raises WeightsError naming a broken file."""
+def load_config(model: str, folder: Path | None = None) -> dict[str, Any]:
+    """The model's config.json, checked against the manifest; of a folder of weights, or of those configured."""
+    return _read_json(_checked(model, "config.json", folder))
+
+
+def load_state(model: str, folder: Path | None = None) -> dict[str, Tensor]:
+    """All tensors of a model as float32, checked against the manifest; of a folder of weights, or of those configured.
+    Raises WeightsError naming a broken file."""
     state: dict[str, Tensor] = {}
-    for file in sorted(name for name in _entry(model) if name.endswith(".safetensors")):
-        path = _checked(model, file)
+    for file in sorted(name for name in _entry(model, folder) if name.endswith(".safetensors")):
+        path = _checked(model, file, folder)
         try:
             state |= load_file(path)
         except Exception as error:
@@ -155,9 +172,9 @@ def load_state(model: str) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
-def load_into(model: str, module: Module) -> Module:
+def load_into(model: str, module: Module, folder: Path | None = None) -> Module:
     """Fills a module strictly: same names, same shapes. Returns it in eval mode, without gradients."""
-    state = load_state(model)
+    state = load_state(model, folder)
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -205,6 +222,25 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     write_atomically(folder / METRICS, json.dumps(dict(metrics), indent=1) + "\n")
 
 
+def read_metrics(model: str, folder: Path | None = None) -> dict[str, Any]:
+    """A model's metrics.json, of a folder of weights or of those configured. Raises WeightsError for one that is
+    missing or damaged."""
+    return _read_json(_resolve(f"{model}/{METRICS}", folder))
+
+
+def copy_model(source: str, folder: Path, model: str, metrics: Mapping[str, Any]) -> None:
+    """Copies a model of another folder of weights into the local ones under a name, with these metrics.
+
+    Raises WeightsError for a file that is missing or not what the folder's manifest says.
+    """
+    target = weights_folder() / model
+    contents = {file: _checked(source, file, folder).read_bytes() for file in _entry(source, folder)}
+    for file, content in contents.items():
+        write_atomically(target / file, content)
+    save_metrics(target, metrics)
+    update_manifest(weights_folder())
+
+
 def record_test(model: str, name: str, figures: Mapping[str, Any]) -> None:
     """Puts figures measured on test faces under a name into the local metrics.json of a model."""
     folder = weights_folder() / model
@@ -232,13 +268,12 @@ def save_latents(model: str, latents: Mapping[str, Any]) -> None:
 def _digests(weights: Path) -> dict[str, dict[str, str]]:
     """What the manifest of these model folders says: SHA-256 of every file a model is loaded from."""
     return {
-        folder.name: {
+        config.parent.relative_to(weights).as_posix(): {
             file.name: _sha256(file)
-            for file in sorted(folder.iterdir())
+            for file in sorted(config.parent.iterdir())
             if file.suffix == ".safetensors" or file.name in ("config.json", "latents.json")
         }
-        for folder in sorted(weights.iterdir())
-        if (folder / "config.json").is_file()
+        for config in sorted(weights.rglob("*/config.json"))
     }
 
 
@@ -249,7 +284,9 @@ def update_manifest(weights: Path) -> None:
 
 def local_metrics() -> dict[str, Any]:
     """Model -> its metrics.json, of all local models."""
-    return {file.parent.name: _read_json(file) for file in sorted(weights_folder().glob(f"*/{METRICS}"))}
+    folder = weights_folder()
+    files = sorted(folder.rglob(f"*/{METRICS}"))
+    return {file.parent.relative_to(folder).as_posix(): _read_json(file) for file in files}
 
 
 def local_files() -> list[Path]:

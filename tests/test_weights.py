@@ -113,3 +113,29 @@ def test_shipped_weights_keep_to_the_size_limits():
         assert {f.name for f in (folder / model).glob("*.safetensors")} == {
             n for n in entries if n.endswith(".safetensors")
         }
+
+
+def test_a_model_in_a_folder_of_its_own_kind_and_weights_of_another_folder(stored: Path, tmp_path_factory):
+    other, model = tmp_path_factory.mktemp("other"), random_model(1)
+    name = "ablations/one"
+    weights.save_model(other / name, tiny_config().to_dict(), model.state_dict(), {"training": {}}, WEIGHT_FILES)
+    weights.update_manifest(other)
+    assert weights.available(name, other)
+    assert not weights.available(name)
+    assert not weights.available(name, tmp_path_factory.mktemp("empty"))
+    loaded = weights.load_into(name, CSI(CSIConfig(**weights.load_config(name, other))), other)
+    assert torch.equal(loaded.head.weight, model.head.weight.half().float())
+    (other / name / "encoder.safetensors").write_bytes(b"half")
+    with pytest.raises(weights.WeightsError, match=r"ablations/one/encoder\.safetensors is damaged"):
+        weights.load_state(name, other)
+    assert torch.equal(load().head.weight, random_model().head.weight.half().float())
+
+
+def test_figures_and_files_of_a_model_in_a_folder_below(stored: Path):
+    name = "ablations/one"
+    weights.save_model(stored / name, tiny_config().to_dict(), random_model().state_dict(), {"a": 1}, WEIGHT_FILES)
+    (stored / "ablations" / "manifest.json").unlink()
+    weights.update_manifest(stored)
+    assert set(weights.local_metrics()) == {"csi", name}
+    found = {str(file.relative_to(stored)) for file in weights.local_files()}
+    assert {f"{name}/config.json", f"{name}/metrics.json", f"{name}/pixelcnn.safetensors"} <= found

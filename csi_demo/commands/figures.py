@@ -25,6 +25,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
     evaluate.add_argument("--workers", type=int, default=0, help="processes of one thread each; 0: this one alone")
+    evaluate.add_argument(
+        "--c2st", action="store_true", help="also how well a detector, trained on half of the pictures, tells the fills"
+    )
 
     samples = _command(commands, "evaluate-samples", "how far pictures drawn from a prior are from faces", _samples)
     samples.add_argument("--method", nargs="+", default=["dcgan", "vae"], help=some)
@@ -81,6 +84,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             seed=options.seed,
             contact_sheet=sheet,
             workers=options.workers,
+            detect=options.c2st,
         )
         rows.append({"mask": mask, "method": method} | row)
         _report(options, row, method, mask)
@@ -94,9 +98,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _controls(options: argparse.Namespace) -> None:
     from ..evaluation import CONTROL_COLUMNS, evaluate_controls, table
 
-    if options.mask or options.contact_sheet or options.workers or options.method != ["csi"]:
+    if options.mask or options.contact_sheet or options.workers or options.c2st or options.method != ["csi"]:
         raise UsageError(
-            "--controls goes without --mask, --method, --contact-sheet and --workers: each control has its own"
+            "--controls goes without --mask, --method, --contact-sheet, --workers and --c2st: each control has its own"
         )
     figures = evaluate_controls(options.data, limit=options.limit, seed=options.seed)
     _report(options, figures, "csi", "controls")

@@ -135,9 +135,11 @@ class CSI(nn.Module):
             else:
                 target.copy_(source)
 
-    def stage_parameters(self, stage: int) -> list[nn.Parameter]:
-        """What a stage trains: 1 = all but the reverse stream; 2 = the PixelCNNs, with encoder and decoder frozen."""
-        left_out = ("reverse_stream.", "from_context.") if stage == 1 else ("encoder.", "decoder.", "rgb_head.")
+    def stage_parameters(self, stage: int, alone: bool = False) -> list[nn.Parameter]:
+        """What a stage trains: 1 = all but the reverse stream; 2 = the PixelCNNs, with encoder and decoder frozen, or,
+        where it is the only stage (alone), with them."""
+        frozen = () if alone else ("encoder.", "decoder.")
+        left_out = ("reverse_stream.", "from_context.") if stage == 1 else (*frozen, "rgb_head.")
         return [parameter for name, parameter in self.named_parameters() if not name.startswith(left_out)]
 
     def encode(self, x: Tensor, mask: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

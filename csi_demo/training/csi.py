@@ -2,7 +2,7 @@
 
 Stage 1 explains the whole picture from z with the forward stream (equation 1); stage 2 freezes encoder and decoder and
 trains both streams on the hole's pixels given the context and z (equation 4). The PixelCNNs see crops: they model
-details only, and a crop costs a fraction of a picture.
+details only, and a crop costs a fraction of a picture. Pictures are averaged down to the model's size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .. import masks, weights
 from ..models.csi import CSI, CSIConfig
 from . import losses
-from .data import draw_frames, masks_to_tensor, read_split, to_float
+from .data import draw_frames, masks_to_tensor, read_split, shrink, to_float
 from .loop import Recipe, Settings
 
 LN2 = math.log(2.0)
@@ -40,6 +40,7 @@ class CSISettings(Settings):
     feature_weight: float = 1.0  # stage 1's auxiliary loss on that picture's deep features
     features: str = "faces"  # as `DeepFeatures` has it
     small: bool = False  # 4 blocks x 32 filters, the configuration for a CPU
+    one_stage: bool = False  # everything learns in stage 2, the latents from the hole's pixels alone (appendix C.3)
 
 
 class CSIRecipe(Recipe):
@@ -55,13 +56,14 @@ class CSIRecipe(Recipe):
         self.config = CSIConfig(**(small | dict(overrides)))
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
-        return read_split(data, "train"), read_split(data, "val")
+        train, val = (shrink(read_split(data, split), self.config.image_size) for split in ("train", "val"))
+        return train, val
 
     def build(self) -> CSI:
         return CSI(self.config)
 
     def stages(self) -> tuple[int, ...]:
-        return (1, 2) if self.config.latent_dim else (2,)
+        return (1, 2) if self.config.latent_dim and not self.settings.one_stage else (2,)
 
     def begin(self, model: CSI, stage: int) -> None:
         if stage == 2 and self.config.reverse_stream and self.config.latent_dim:
@@ -96,15 +98,16 @@ class CSIStep(nn.Module):
     def __init__(self, model: CSI, stage: int, settings: CSISettings, dataset_size: int):
         super().__init__()
         self.model, self.stage, self.settings, self.dataset_size = model, stage, settings, dataset_size
+        self.infers = stage == 1 or settings.one_stage  # encoder and decoder learn, too
         self.nll = torch.compile(model.pixel_nll) if settings.compile else model.pixel_nll
         self.features = losses.DeepFeatures(settings.features) if stage == 1 and settings.feature_weight else None
-        wanted = {id(parameter) for parameter in model.stage_parameters(stage)}
+        wanted = {id(parameter) for parameter in model.stage_parameters(stage, settings.one_stage)}
         for parameter in model.parameters():
             parameter.requires_grad_(id(parameter) in wanted)
 
     def train(self, mode: bool = True) -> CSIStep:
         super().train(mode)
-        if self.stage == 2 and self.model.config.latent_dim:  # frozen: batch statistics stay as they are
+        if self.model.config.latent_dim and not self.infers:  # frozen: batch statistics stay as they are
             self.model.encoder.eval()
             self.model.decoder.eval()
         return self
@@ -118,7 +121,7 @@ class CSIStep(nn.Module):
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         maps = None
         if config.latent_dim:
-            with torch.set_grad_enabled(self.stage == 1 and torch.is_grad_enabled()):
+            with torch.set_grad_enabled(self.infers and torch.is_grad_enabled()):
                 mean, log_variance = self.model.encode(x, mask, noise)
                 z = mean + eps * torch.exp(0.5 * log_variance)
                 maps = self.model.decode(z)
@@ -137,6 +140,14 @@ class CSIStep(nn.Module):
                     wanted = self.features(x)
                 terms["deep"] = 0.5 * torch.log2(self.features.distance(rgb, wanted))
                 auxiliary = auxiliary + self.settings.feature_weight * terms["deep"]
+            terms["loss"] = terms["bits"] + auxiliary
+        else:
+            hole = 1.0 - mask_crop[:, 0]  # (B, h, w)
+            nll = self.nll(x_crop, maps_crop, mask_crop) / (3.0 * LN2)
+            terms["bits"] = (nll * hole).sum() / hole.sum()
+            weight = hole * (1.0 + self.settings.edge_weight * near_later_context(mask_crop))
+            terms["loss"] = (nll * weight).sum() / weight.sum()
+        if config.latent_dim and self.infers:
             terms["regulariser"] = losses.regulariser(
                 config.objective,
                 z,
@@ -148,13 +159,7 @@ class CSIStep(nn.Module):
                 dataset_size=self.dataset_size,
                 dims=x[0].numel(),
             )
-            terms["loss"] = terms["bits"] + auxiliary + terms["regulariser"]
-        else:
-            hole = 1.0 - mask_crop[:, 0]  # (B, h, w)
-            nll = self.nll(x_crop, maps_crop, mask_crop) / (3.0 * LN2)
-            terms["bits"] = (nll * hole).sum() / hole.sum()
-            weight = hole * (1.0 + self.settings.edge_weight * near_later_context(mask_crop))
-            terms["loss"] = (nll * weight).sum() / weight.sum()
+            terms["loss"] = terms["loss"] + terms["regulariser"]
         if config.latent_dim:
             terms["posterior_sigma"] = torch.exp(0.5 * log_variance).mean()
             terms["mean_spread"] = mean.std(0).mean()

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 FRAME = (64, 64)  # width and height
 
@@ -129,6 +130,17 @@ def draw_frames(frames: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     picked = frames[torch.from_numpy(rng.integers(0, len(frames), count))]
     flip = torch.from_numpy(rng.random(count) < 0.5)
     return torch.where(flip[:, None, None, None], picked.flip(3), picked)
+
+
+def shrink(frames: Tensor, size: int) -> Tensor:
+    """Square uint8 pictures (N, 3, H, H) averaged over blocks of pixels to (N, 3, size, size). Raises DataError where
+    the sizes do not divide."""
+    factor, rest = divmod(frames.shape[-1], size)
+    if not factor or rest:
+        raise DataError(f"pictures of {frames.shape[-1]} pixels cannot be averaged down to {size}")
+    if factor == 1:
+        return frames
+    return torch.cat([F.avg_pool2d(part.float(), factor).round().byte() for part in frames.split(1024)])
 
 
 def to_float(frames: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from gradio.components.api_component import Api
 from gradio.state_holder import SessionState
 from starlette.middleware import Middleware
 
-from . import api, engine, filling, handlers, painter, render, results, traversing
+from . import api, engine, filling, handlers, hood, painter, render, results, traversing
 from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SAMPLES, MAX_SEED
 from .examples import all_examples
 from .guard import Guard
@@ -28,6 +28,9 @@ CLICK_FILE = """() => {
 TITLE = """<h1>Fill a face, your way</h1>
 <p>Paint a hole into the photo of a face and let a model paint it in again: sliders say what appears,
 the pixels around the hole say how it fits.</p>"""
+
+HOOD = """<p>What each part of the model is for: small variants of it, made for 32x32 pictures and trained on as many
+each, fill your own hole with the same seed. One lacks a part, another was trained otherwise.</p>"""
 
 COLOPHON = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another
@@ -205,6 +208,10 @@ def build() -> gr.Blocks:
                         rows = gr.Button("One by one", size="sm", elem_id="rows")
                         grid = gr.Button("The two together", size="sm", elem_id="grid")
                     sheet = gr.HTML(elem_id="sheet")
+        with gr.Accordion("Under the hood", open=False, visible=False, elem_id="hood") as under:
+            gr.HTML(HOOD, elem_id="hood-text")
+            parts = gr.Button("Fill the hole with every variant", size="sm", elem_id="variants")
+            inside = gr.HTML(elem_id="inside")
         gr.HTML(COLOPHON, elem_id="colophon")
 
         quick: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
@@ -218,6 +225,7 @@ def build() -> gr.Blocks:
         demo.load(handlers.open_page, None, [*example_outputs, status, linked], **quick).then(
             filling.fill_linked, [linked, canvas, look, where], outputs, **quick, **COMPUTE
         ).failure(filling.turned_away, None, outputs, queue=False, **quick)
+        demo.load(hood.offer, None, under, **quick)
         examples.select(handlers.choose_example, None, example_outputs, **quick)
         canvas.upload(handlers.take_upload, canvas, placed, **quick)
         face.input(handlers.choose_face, [canvas, face], placed, **quick)
@@ -258,6 +266,7 @@ def build() -> gr.Blocks:
         )
         rows.click(traversing.one_by_one, [start, canvas, seed], sheet, **quick, **COMPUTE)
         grid.click(traversing.two_together, [start, canvas, seed, *pair], sheet, **quick, **COMPUTE)
+        parts.click(hood.compare, [canvas, seed], inside, **quick, **COMPUTE)
         halt.click(filling.stop, run, halt, queue=False, **quick)
         for button, handler, inputs in (
             (save, results.save, [result]),

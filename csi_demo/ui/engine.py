@@ -9,6 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
     from ..methods import Control, Method
 
 MAX_SAMPLES = 8
@@ -71,6 +74,36 @@ def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Con
         (switches, MAX_SWITCHES),
     )
     return tuple(slot for kind, count in kinds for slot in (*kind[:count], *[None] * (count - len(kind))))
+
+
+def has_variants() -> bool:
+    """Whether the weights have the variants of `variant_fills`."""
+    from ..variants import shown_available
+    from ..weights import WeightsError
+
+    try:
+        return shown_available()
+    except WeightsError as error:
+        _log.error("variants: %s", error)
+        return False
+
+
+def variant_fills(
+    frame: Image.Image, mask: np.ndarray, seed: int
+) -> tuple[Image.Image, np.ndarray, list[tuple[str, str, Image.Image]]]:
+    """A 64x64 frame averaged to 32x32, its mask likewise, and (label, what to look for, fill) of every variant.
+
+    Masks are boolean, True = observed. Raises PageError.
+    """
+    from ..variants import fill_shown, halve, small_frame
+
+    try:
+        with _loading:
+            fills = fill_shown(frame, mask, seed)
+    except (RuntimeError, OSError) as error:
+        _log.error("variants: %s", error)
+        raise PageError("The variants could not be loaded. Please come back later.") from None
+    return small_frame(frame), halve(mask), [(variant.label, variant.text, picture) for variant, picture in fills]
 
 
 def warm_up() -> threading.Thread:

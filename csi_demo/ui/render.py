@@ -334,6 +334,19 @@ def sheet_view(picture: Image.Image) -> str:
     return f'<div class="csi-sheet">{image}<a href="{source}" download="csi-controls.png">Download</a></div>'
 
 
+def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[str, str, Image.Image]]) -> str:
+    """A small frame with its hole, mask: True = observed, and its fills, each with a label and a line of text."""
+    masked = png_url(masked_picture(frame, mask, True, MASKED_SIDE))
+    size = f"{frame.width}x{frame.height}"
+    tiles = [(masked, "The small square with the hole striped out", "With the hole", f"The square at {size}.")]
+    tiles += [(png_url(enlarge(picture, True)), f"Fill of {label}", label, text) for label, text, picture in fills]
+    figures = "".join(
+        f'<figure class="csi-tile">{_square(source, alt)}{_caption(title, [text])}</figure>'
+        for source, alt, title, text in tiles
+    )
+    return f'<div class="csi-tiles csi-compared csi-crisp">{figures}</div>'
+
+
 def slider_note(text: str, starts: Mapping[str, float]) -> str:
     """A line of text over the sliders; starts: element's id -> where its own reset button is to put it."""
     return f'{plain_line(text)}<span hidden data-starts="{escape(json.dumps(starts))}"></span>'

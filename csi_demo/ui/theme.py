@@ -144,7 +144,8 @@ CSS = (
   background: var(--block-background-fill); color: var(--body-text-color); cursor: pointer; }
 #note .csi-status span { font-size: .9rem; color: var(--body-text-color-subdued); }
 #colophon { margin-top: 12px; }
-#colophon p { font-size: .9rem; color: var(--body-text-color-subdued); margin: 0 0 .4rem; max-width: 62rem; }
+#colophon p, #hood-text p { font-size: .9rem; color: var(--body-text-color-subdued); margin: 0 0 .4rem;
+  max-width: 62rem; }
 .dark input[type="range"] { --neutral-200: var(--neutral-700); }
 input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--slider-color) !important; }
 input[type="range"]::-moz-range-thumb { border: 2px solid var(--slider-color) !important; }
@@ -173,7 +174,7 @@ EMBEDDED = """<script>
 if (new URLSearchParams(location.search).has("embed")) document.documentElement.classList.add("csi-embed");
 </script>
 <style>
-.csi-embed :is(#title, #colophon, #examples, #place, #follow, #reset, footer, .csi-beside, .csi-sort),
+.csi-embed :is(#title, #hood, #colophon, #examples, #place, #follow, #reset, footer, .csi-beside, .csi-sort),
 .csi-embed #results > #pair#pair, .csi-embed #results > .row:has(#where) { display: none !important; }
 .csi-embed .gradio-container { padding: 8px !important; }
 @media (min-width: 600px) {
