@@ -1,4 +1,4 @@
-# make demo: the page at http://127.0.0.1:7860        make test: style, types, tests (as root on Debian: gets Chromium)
+# make demo: the page at http://127.0.0.1:7860    make test: style, types, tests (as root on Debian: gets Chromium, nginx)
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= ../shared/data/celeba64
@@ -7,25 +7,30 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test chromium train-csi train-dcgan train-vae train-attributes train-aligner figures ablations bench clean
+.PHONY: demo test programs train-csi train-dcgan train-vae train-attributes train-aligner figures ablations bench clean
 
 demo: $(VENV)/.runtime
 	$(RUN) app.py
 
-test: $(VENV)/.dev chromium
+test: $(VENV)/.dev programs
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m pytest
 
-# The browser that the page's tests drive, where it can be installed; a failure only skips these tests.
-chromium:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
-	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-	  echo "Installing Chromium for the browser tests" && \
-	  apt-get update -qq -o Acquire::http::Timeout=30 && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
-	  echo "No Chromium: the browser tests are skipped"
+# What some tests drive, where it can be installed: a browser, and nginx, which is not started as a service (RUNLEVEL). A
+# failure only skips these tests.
+programs:
+	@for program in chromium nginx; do \
+	  PATH="$$PATH:/usr/sbin:/usr/local/sbin"; \
+	  command -v $$program >/dev/null || command -v $$program-browser >/dev/null || { \
+	    test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    echo "Installing $$program for the tests" && \
+	    apt-get update -qq -o Acquire::http::Timeout=30 && \
+	    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	      apt-get install -y -qq --no-install-recommends $$program >/dev/null; } || \
+	  echo "No $$program: the tests that need it are skipped"; \
+	done
 
 train-csi: $(VENV)/.dev
 	$(RUN) -m csi_demo train csi --data $(DATA) --out $(OUT) --resume --set small=true --set compile=true

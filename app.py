@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from csi_demo.ui import files
+from csi_demo.ui import files, memory
 from csi_demo.ui.blocks import build, launch_options
 from csi_demo.ui.engine import warm_up
 from csi_demo.ui.keep import regularly
@@ -14,10 +14,13 @@ from csi_demo.ui.photo import KEPT
 options = launch_options()
 files.use_own_folder(options["server_port"])
 demo = build()
+messages = demo._queue.pending_messages_per_session
 
 if __name__ == "__main__":
+    memory.use_little()
     warm_up()
-    regularly(KEPT.sweep, files.sweep)
+    regularly(KEPT.sweep, messages.bound, files.sweep)
+    regularly(memory.give_back, interval=10.0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         demo.launch(**options)

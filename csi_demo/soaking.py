@@ -11,7 +11,7 @@ import statistics
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,24 +151,22 @@ class Tally:
 def soak(url: str, minutes: float, visitors: int, pid: int | None = None, files: Path | None = None) -> dict[str, Any]:
     """Lets so many visitors come and go for so many minutes; returns the figures of `report`.
 
-    pid: of the server, for its memory after the first fifth (warm-up) and at the end; files: its folder of uploads.
+    pid: of the server, for its memory (see `_growth`); files: its folder of uploads.
     """
     try:
         httpx.get(f"{url}config", timeout=60).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SoakError(f"no page answers at {url}: {error}") from None
-    memory = [_memory(pid)] if pid else []
     tally, lock, began = Tally(), threading.Lock(), time.monotonic()
     end = began + 60 * minutes
+    memory = [_memory(pid)] if pid else []
     with ThreadPoolExecutor(visitors) as pool:
         work = [pool.submit(_come_and_go, url, end, seed, tally, lock) for seed in range(visitors)]
-        if pid:
-            time.sleep(12 * minutes)
+        while pid and time.monotonic() < end:
+            time.sleep(min(1.0, 6 * minutes))
             memory.append(_memory(pid))
     for one in work:
         one.result()
-    if pid:
-        memory.append(_memory(pid))
     figures: dict[str, Any] = {
         "minutes": round((time.monotonic() - began) / 60, 2),
         "visitors": visitors,
@@ -179,7 +177,7 @@ def soak(url: str, minutes: float, visitors: int, pid: int | None = None, files:
         "seconds": {name: _spread(waits) for name, waits in sorted(tally.seconds.items())},
     }
     if pid:
-        figures["memory_mb"] = dict(zip(("before", "warm", "after"), memory, strict=True))
+        figures["memory_mb"] = _growth(memory)
     if files:
         figures["files"] = sum(len(names) for _, _, names in os.walk(files))
     return figures
@@ -194,7 +192,10 @@ def report(figures: dict[str, Any]) -> str:
     for name, one in figures["seconds"].items():
         lines.append(f"{name}: {one['n']}, median {one['median']} s, p95 {one['p95']} s")
     if memory := figures.get("memory_mb"):
-        lines.append(f"memory: {memory['before']} MB before, {memory['warm']} warm, {memory['after']} after")
+        lines.append(
+            f"memory: {memory['before']} MB before, {memory['warm']} warm, {memory['late']} late "
+            f"({100 * (memory['late'] / memory['warm'] - 1):+.1f} %), {memory['highest']} at most"
+        )
     if "files" in figures:
         lines.append(f"files left: {figures['files']}")
     lines += [f"error, {count} times: {message}" for message, count in figures["errors"].items()] or ["no errors"]
@@ -256,6 +257,23 @@ def _picture(chance: random.Random) -> Image.Image:
 def _spread(waits: list[float]) -> dict[str, float]:
     ends = statistics.quantiles(waits, n=20)[-1] if len(waits) > 1 else waits[0]
     return {"n": len(waits), "median": round(statistics.median(waits), 3), "p95": round(ends, 3)}
+
+
+def _growth(memory: Sequence[int]) -> dict[str, int]:
+    """Resident megabytes out of what was measured every second, all visitors being there.
+
+    before: the first came. In the first fifth of the time, the warm-up, every method is loaded and every store fills
+    that holds a fixed number of things. warm and late: medians of the tenth after it and of the last tenth, so that
+    neither hangs on what happened to be under way at one moment.
+    """
+    before, *during = memory
+    tenth = max(1, len(during) // 10)
+    return {
+        "before": before,
+        "warm": round(statistics.median(during[2 * tenth : 3 * tenth] or during)),
+        "late": round(statistics.median(during[-tenth:])),
+        "highest": max(during),
+    }
 
 
 def _memory(pid: int) -> int:

@@ -38,7 +38,8 @@ class Repository:
 
 
 class LoopbackHub(ThreadingHTTPServer):
-    """The server. fault: what is wrong with every file that is asked for; requests: method and path of all requests."""
+    """The server. fault: what is wrong with every file that is asked for; requests: method and path of all requests; starts:
+    from which byte on each file was asked for."""
 
     daemon_threads = True
 
@@ -49,6 +50,7 @@ class LoopbackHub(ThreadingHTTPServer):
         self.fault: str | None = None
         self.dropped: set[str] = set()  # what the fault "dropped once" has hit
         self.requests: list[tuple[str, str]] = []
+        self.starts: list[tuple[str, int]] = []
         self.released = threading.Event()  # ends slow answers
 
     @property
@@ -251,7 +253,13 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             headers = headers | {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
         headers = headers | {"Accept-Ranges": "bytes", "Content-Length": str(len(content) - start)}
-        if self.command == "GET" and self._cut():
+        if self.command == "GET":
+            self.server.starts.append((self.path, start))
+        if self.command == "GET" and self.server.fault == "stalled" and _is_large(self.path):
+            self._answer(content[: len(content) // 2], 200, headers)
+            self.server.released.wait()
+            self.close_connection = True
+        elif self.command == "GET" and self._cut():
             self._answer(content[start : (start + len(content)) // 2], 206 if start else 200, headers)
             self.close_connection = True
         else:

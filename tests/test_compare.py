@@ -151,16 +151,30 @@ def test_a_reel_keeps_few_pictures_evenly_and_the_latest() -> None:
     reel, pictures = Reel(), [(Image.new("L", (1, 1), number),) for number in range(200)]
     for number, one in enumerate(pictures):
         reel.add(one, number / 250)
-    frames = reel.frames(0)
-    assert len(frames) <= MAX_FRAMES
-    assert frames[0] is pictures[0][0]
-    assert frames[-1] is pictures[-1][0]
-    shades = [frame.getpixel((0, 0)) for frame in frames]
+    shades = [frame.getpixel((0, 0)) for frame in reel.film(0).frames()]
+    assert len(shades) <= MAX_FRAMES
+    assert (shades[0], shades[-1]) == (0, 199)
     assert max(np.diff(shades)) <= 8
     few = Reel()
     for number in range(3):
         few.add(pictures[number], number / 2)
-    assert few.frames(0) == tuple(one[0] for one in pictures[:3])
+    assert few.film(0).frames() == tuple(one[0] for one in pictures[:3])
+
+
+def test_a_film_is_exact_and_small_where_little_changes() -> None:
+    reel, still = Reel(), np.array(noise(64, 64))
+    moments = []
+    for row in range(40):
+        still[row, 20:44] = row
+        moments.append(Image.fromarray(still))
+        reel.add([noise(64, 64), moments[-1]], row / 39)
+        film = reel.film(1)
+        assert film.last is moments[-1]
+        assert film.frames()[-1] == moments[-1]
+    frames = film.frames()
+    assert len(frames) > 30
+    assert all(frame in moments for frame in frames)
+    assert sum(map(len, film.changes)) < 2 * still.size
 
 
 def test_slots_follow_the_declaration_by_kind() -> None:
@@ -216,7 +230,7 @@ def test_loss_and_other_pictures_are_shown_on_the_way_and_at_the_end(two: dict[s
     assert "G(z)" in view
     assert "Loss: 10.00." in status
     sample = results.finished_result(key).samples[0]
-    assert len(sample.frames) == 11
+    assert len(sample.film.frames()) == 11
     assert np.array_equal(np.asarray(sample.beside["G(z)"])[0, 0], [191] * 3)
 
 

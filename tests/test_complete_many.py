@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -48,19 +51,24 @@ def cluster() -> Iterator[str]:
     script = (
         "import ray; print(ray.init('local', num_cpus=1, include_dashboard=False).address_info['address']); input()"
     )
-    command = [sys.executable, "-u", "-c", script]
+    starting = [sys.executable, "-u", "-c", script]
     with subprocess.Popen(
-        command, env=os.environ | LOOPBACK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        starting, env=os.environ | LOOPBACK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.communicate("\n")
 
 
-def complete_many(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Starts the command from another folder than the repository's; the results lie beside the photos."""
-    command = [sys.executable, "-m", "csi_demo", "complete-many", str(folder), *FILL, "--out", "out", *words]
-    return subprocess.run(command, env=os.environ | LOOPBACK, cwd=folder.parent, capture_output=True, text=True)
+def command(folder: Path, *words: str, fill: tuple[str, ...] = FILL) -> list[str]:
+    """The command that fills a folder; the results lie beside the photos."""
+    return [sys.executable, "-m", "csi_demo", "complete-many", str(folder), *fill, "--out", "out", *words]
+
+
+def complete_many(folder: Path, *words: str, fill: tuple[str, ...] = FILL) -> subprocess.CompletedProcess[str]:
+    """Starts the command from another folder than the repository's."""
+    words = tuple(command(folder, *words, fill=fill))
+    return subprocess.run(words, env=os.environ | LOOPBACK, cwd=folder.parent, capture_output=True, text=True)
 
 
 def results(folder: Path) -> dict[str, tuple[bytes, ...]]:
@@ -111,6 +119,42 @@ def test_what_was_made_otherwise_is_made_again_on_a_cluster(folder: Path, cluste
     assert after["face-1.png"] == before["face-1.png"]
     assert len(after["astronaut.jpg"]) == 2
     assert after["astronaut.jpg"][0] != before["astronaut.jpg"][0]
+
+
+def written(out: Path) -> dict[Path, tuple[int, int]]:
+    """File -> what changes when it is written again."""
+    return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in out.glob("*.png/*")}
+
+
+def test_two_hundred_frames_are_each_done_once_though_the_run_is_killed_half_way(tmp_path: Path):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    for number in range(200):
+        noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number:03}.png")
+    fill = ("--mask", "mouth", "--aligned", "--method", "vae-oneshot", "--set", "iterations=1")
+    with subprocess.Popen(
+        command(folder, fill=fill), env=os.environ | LOOPBACK, cwd=tmp_path, start_new_session=True
+    ) as killed:
+        while len(list(out.glob("*/run.json"))) < 80:
+            assert killed.poll() is None
+            time.sleep(0.01)
+        os.killpg(killed.pid, signal.SIGKILL)
+    before = written(out)
+    done = len(before) // 2
+    assert 80 <= done < 200
+    assert len(before) == 2 * done  # nothing of a result without the rest of it
+
+    again = complete_many(folder, fill=fill)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == f"{200 - done} filled in, {done} done before, 0 failed\n"
+    assert sorted(one.name for one in out.iterdir()) == [f"{number:03}.png" for number in range(200)]
+    assert before.items() <= written(out).items()
+    for one in out.iterdir():
+        assert sorted(file.name for file in one.iterdir()) == ["run.json", "sample-0.png"]
+        assert json.loads((one / "run.json").read_text())["seeds"] == [0]
+        Image.open(one / "sample-0.png").load()
+    assert complete_many(folder, fill=fill).stdout == "0 filled in, 200 done before, 0 failed\n"
 
 
 def test_a_fingerprint_tells_photos_masks_and_settings_apart(tmp_path: Path):

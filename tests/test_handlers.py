@@ -303,3 +303,19 @@ def test_port_and_host_come_from_the_environment(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("GRADIO_SERVER_PORT", "8001")
     monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
     assert (launch_options()["server_name"], launch_options()["server_port"]) == ("0.0.0.0", 8001)
+
+
+def test_a_visitors_next_result_takes_the_place_of_the_last(method: PlainMethod) -> None:
+    what, keys, run = painting(a_photo()), [], None
+    start, *_ = handlers.draw_sliders("plain", what)
+    shown = (what, "Smooth", results.IN_PHOTO, start)
+    for seed in range(2):
+        run, *_ = filling.begin(run)
+        *_, last = filling.stoppable(filling.fill)(run, "plain", *shown, seed, 1)
+        keys.append(last[2])
+    *_, last = filling.refill(run, "plain", *shown, 9, 1)
+    keys.append(last[3])
+    run, *_ = filling.begin(run)
+    *_, last = filling.stoppable(filling.compare)(run, "plain", *shown, 9)
+    keys.append(last[2])
+    assert [results.kept_result(key) is not None for key in keys] == [False, False, False, True]

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -42,7 +44,7 @@ def shipped() -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def start(hub: LoopbackHub, home: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def begun(hub: LoopbackHub, home: Path, *words: str, **settings: str) -> subprocess.Popen[str]:
     """Starts the command line with this Hub, and a home of its own for cache and token."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "CSI_"))}
     ours = {
@@ -55,7 +57,15 @@ def start(hub: LoopbackHub, home: Path, *words: str, **settings: str) -> subproc
     }
     command = [sys.executable, "-m", "csi_demo", *words]
     home.mkdir(exist_ok=True)
-    return subprocess.run(command, env=inherited | ours | settings, cwd=home, capture_output=True, text=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=inherited | ours | settings, cwd=home, **pipes)
+
+
+def start(hub: LoopbackHub, home: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The same to its end."""
+    with begun(hub, home, *words, **settings) as process:
+        out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def fill(hub: LoopbackHub, home: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -140,8 +150,22 @@ def test_a_fault_of_the_hub_is_one_line_and_the_next_start_recovers(fault: str, 
 def test_a_connection_that_breaks_once_is_taken_up_again(filled: LoopbackHub, tmp_path: Path):
     filled.fault = "dropped once"
     assert fill(filled, tmp_path).returncode == 0
-    (large,) = {path for path in filled.fetched() if path.endswith("vae.safetensors")}
-    assert filled.fetched().count(large) == 2
+    assert [start for path, start in filled.starts if path.endswith("vae.safetensors")] == [0, 0]
+
+
+def test_a_start_that_was_killed_is_taken_up_with_the_file_that_it_was_at(filled: LoopbackHub, tmp_path: Path):
+    filled.fault = "stalled"
+    with begun(filled, tmp_path, *FILL, "--out", "out", CSI_WEIGHTS_REPO=NAME) as killed:
+        while not any(path.endswith("vae.safetensors") for path, _ in filled.starts):
+            assert killed.poll() is None
+            time.sleep(0.05)
+        killed.kill()
+    before = {path for path, _ in filled.starts}
+    assert any(path.endswith("vae/config.json") for path in before)
+    filled.fault = None
+    filled.starts.clear()
+    assert fill(filled, tmp_path).returncode == 0
+    assert [(Path(path).name, start) for path, start in filled.starts] == [("vae.safetensors", 0)]
 
 
 def test_what_is_damaged_in_the_cache_is_fetched_anew(filled: LoopbackHub, tmp_path: Path):

@@ -20,7 +20,7 @@ from .server import ROOT, Server, free_port, serving
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx-light, or your system's own")
+pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx, or your system's own")
 
 
 class Proxy:

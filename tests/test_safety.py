@@ -302,6 +302,23 @@ def test_a_visitor_who_leaves_half_way_ends_the_work(server: Server, visitor: Vi
     assert time.monotonic() - began < BROWSER_GONE
 
 
+def test_an_unknown_session_is_told_so_without_a_word_in_the_log(server: Server) -> None:
+    before = len(server.log.read_text())
+    answer = httpx.get(f"{server.url}gradio_api/queue/data?session_hash=nobody", timeout=30)
+    assert json.loads(answer.text.removeprefix("data:"))["session_not_found"]
+    assert "event: error" in httpx.get(f"{server.url}gradio_api/call/complete/nobody", timeout=30).text
+    assert "Traceback" not in server.log.read_text()[before:]
+
+
+def test_who_listens_late_hears_all(server: Server, visitor: Visitor) -> None:
+    fill = visitor.after(visitor.event("fill", "click"))
+    visitor.join(fill)
+    time.sleep(3)
+    still_serves(server)
+    where = f"{server.url}gradio_api/queue/data?session_hash={visitor.session}"
+    assert '"process_completed"' in httpx.get(where, timeout=30).text
+
+
 def test_half_open_connections_do_not_keep_others_out(server: Server) -> None:
     host = urlsplit(server.url).netloc
     lines = [socket.create_connection(("127.0.0.1", server.port), 20) for _ in range(50)]

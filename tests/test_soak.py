@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from csi_demo import soaking
 from csi_demo.cli import main
 
 from .server import free_port, serving
@@ -40,3 +41,11 @@ def test_what_cannot_be_soaked_is_one_line(words: list[str], message: str, capsy
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_growth_counts_from_the_end_of_the_warm_up_and_not_from_one_moment() -> None:
+    warming, steady, growing = [500 + 5 * second for second in range(60)], [800] * 120, [800 + n for n in range(120)]
+    steady[5], growing[-3] = 2000, 400
+    figures = soaking._growth([450, *warming, *steady, *growing])
+    assert figures == {"before": 450, "warm": 800, "late": 904, "highest": 2000}
+    assert soaking._growth([450, 500]) == {"before": 450, "warm": 500, "late": 500, "highest": 500}

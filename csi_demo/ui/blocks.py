@@ -14,6 +14,7 @@ from . import api, engine, filling, handlers, hood, painter, render, results, tr
 from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SAMPLES, MAX_SEED
 from .examples import all_examples
 from .guard import Guard
+from .mailboxes import Mailboxes
 from .results import CRISP, IN_FRAME, IN_PHOTO, SMOOTH
 from .theme import CSS, EMBEDDED, THEME
 
@@ -74,11 +75,10 @@ def _is_plain(value: object) -> bool:
 
 
 def _forget(values: tuple[Any, ...]) -> None:
-    """Empties the copy of all values, photo and fills among them, that Gradio keeps of a session for its deep links."""
+    """Empties the copy of the page, photo and fills among it, that Gradio keeps of a session for its deep links."""
     for state in values:
         if isinstance(state, SessionState):
-            for config in state.config_values.values():
-                config.get("props", {}).pop("value", None)
+            state.config_values.clear()
 
 
 def build() -> gr.Blocks:
@@ -280,7 +280,10 @@ def build() -> gr.Blocks:
         gr.api(api.compare, **COMPUTE)
         gr.api(api.list_methods, queue=False)
         gr.api(api.list_controls, queue=False)
-    return demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
+    demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
+    demo._queue.pending_messages_per_session = Mailboxes(demo._queue)
+    demo._queue.ANALYTICS_MAX_EVENTS = 0  # of a dashboard that is off: a table of all events, made anew after each
+    return demo
 
 
 def _slot(name: str) -> gr.Slider | gr.Checkbox:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -27,26 +28,62 @@ class Tile:
     lines: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Film:
+    """Pictures of how a sample came about, small in memory: most pixels never change, since they are the photo's.
+
+    changes: each picture's bytes XOR those of the one before, compressed; last: the sample as it is now; ended: whether
+    it is the last of the changes, too.
+    """
+
+    changes: tuple[bytes, ...]
+    last: Image.Image
+    ended: bool
+
+    @property
+    def cost(self) -> int:
+        """Bytes in memory."""
+        return sum(map(len, self.changes)) + memory_of(self.last)
+
+    def frames(self) -> tuple[Image.Image, ...]:
+        """The pictures, in order."""
+        pixels = np.zeros_like(np.asarray(self.last))
+        frames = []
+        for change in self.changes:
+            pixels = pixels ^ np.frombuffer(zlib.decompress(change), np.uint8).reshape(pixels.shape)
+            frames.append(Image.fromarray(pixels))
+        return tuple(frames) if self.ended else (*frames, self.last)
+
+
 class Reel:
     """Pictures of a completion as it goes on: at most MAX_FRAMES, evenly over its progress, the latest always."""
 
     def __init__(self) -> None:
-        self._kept: list[Sequence[Image.Image]] = []
+        self._changes: list[tuple[bytes, ...]] = []  # of each moment that is kept, for each sample
+        self._kept: Sequence[Image.Image] = ()
         self._latest: Sequence[Image.Image] = ()
         self._due = 0
 
     def add(self, pictures: Sequence[Image.Image], progress: float) -> None:
         """The samples' pictures at this progress, from 0 to 1."""
         place = int(progress * (MAX_FRAMES - 2))
-        if place >= self._due:
-            self._kept.append(pictures)
-            self._due = place + 1
         self._latest = pictures
+        if place >= self._due:
+            pixels = [np.asarray(picture) for picture in pictures]
+            before = map(np.asarray, self._kept) if self._kept else map(np.zeros_like, pixels)
+            pairs = zip(before, pixels, strict=True)
+            self._changes.append(tuple(zlib.compress((old ^ new).tobytes(), 1) for old, new in pairs))
+            self._kept, self._due = pictures, place + 1
 
-    def frames(self, sample: int) -> tuple[Image.Image, ...]:
-        """The pictures of one sample, in order."""
-        moments = self._kept if self._kept[-1] is self._latest else [*self._kept, self._latest]
-        return tuple(pictures[sample] for pictures in moments)
+    def film(self, sample: int) -> Film:
+        """The pictures of one sample."""
+        changes = tuple(moment[sample] for moment in self._changes)
+        return Film(changes, self._latest[sample], self._kept is self._latest)
+
+
+def memory_of(picture: Image.Image) -> int:
+    """Bytes of an RGB picture in memory, where Pillow gives a pixel four."""
+    return 4 * picture.width * picture.height
 
 
 def strip(tiles: Sequence[Tile], crisp: bool) -> Image.Image:

@@ -37,6 +37,7 @@ class Run:
     began: float = field(default_factory=time.monotonic)
     stopped: bool = False  # by the stop button
     outdated: bool = False  # by a slider
+    result: str | None = None  # the key of what the visitor has, until the next result takes its place
 
 
 def _run_under(key: object) -> str:
@@ -45,7 +46,7 @@ def _run_under(key: object) -> str:
     if not isinstance(before, Run):
         return KEPT.put(Run(), 64)
     before.outdated = True
-    return KEPT.put(Run(), 64, key)  # type: ignore[arg-type]
+    return KEPT.put(Run(result=before.result), 64, key)  # type: ignore[arg-type]
 
 
 def begin(key: object) -> list[Any]:
@@ -93,6 +94,9 @@ def _until_stopped(run: Run, work: Generator[list[Any]], crisp: bool) -> Generat
     key: object = None
     with closing(work) as updates:
         while True:
+            if isinstance(key, str) and key != run.result:  # the page has it since the last update
+                KEPT.drop(run.result)
+                run.result = key
             if run.outdated:
                 yield [*[gr.skip()] * 3, *_idle(), *[gr.skip()] * FOLLOWING]
                 return
@@ -270,7 +274,7 @@ def _run(
 def _sample(label: str, seed: int, index: int, step: FrameStep, reel: Reel) -> Sample:
     beside = {name: pictures[index] for name, pictures in step.views.items()}
     figures = step.info["figures"][index] if "figures" in step.info else {}
-    return Sample(label, seed, reel.frames(index), beside, figures, step.info.get("seconds"))
+    return Sample(label, seed, reel.film(index), beside, figures, step.info.get("seconds"))
 
 
 def _fill(

@@ -33,7 +33,13 @@ class Guard:
         elif not said.isdigit() or len(said) > 12 or int(said) > MAX_BODY:
             await PlainTextResponse("This request is too large.", 413)(scope, receive, send)
         else:
-            await self.app(scope, _counted(receive), send)
+            try:
+                await self.app(scope, _counted(receive), send)
+            except RuntimeError as error:
+                # Gradio has told a stream that its session is unknown, and then raises what cannot be sent any more.
+                if not isinstance(error.__cause__, HTTPException):
+                    raise
+                await send({"type": "http.response.body", "body": b""})
 
 
 def _counted(receive: Receive) -> Receive:

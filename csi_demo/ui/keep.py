@@ -37,6 +37,11 @@ class Keep:
             self._kept[key] = (time.monotonic(), cost, value)
             return value
 
+    def drop(self, key: str | None) -> None:
+        """Lets go of the value of this key, if there is one."""
+        with self._lock:
+            self._kept.pop(key or "", None)
+
     def sweep(self) -> None:
         """Drops what is too old or too much."""
         with self._lock:

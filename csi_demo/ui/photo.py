@@ -17,6 +17,7 @@ from PIL import Image
 
 from .. import masks
 from ..faces import FRAME, PhotoError, Placement, open_photo
+from .comparison import memory_of
 from .engine import PageError
 from .keep import Keep
 from .painter import VIEW_SIDE
@@ -126,7 +127,7 @@ class Photo:
 
 def keep(photo: Photo) -> Photo:
     """Keeps the photo in memory."""
-    KEPT.put(photo, len(photo.data) + 3 * photo.view.width * photo.view.height, photo.key)
+    KEPT.put(photo, len(photo.data) + memory_of(photo.view), photo.key)
     return photo
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .comparison import GIF_SIDE, STRIP_SIDE, Tile
+from .comparison import GIF_SIDE, STRIP_SIDE, Film, Tile, memory_of
 from .photo import Photo
 
 SIDE = 384  # six screen pixels a frame pixel
@@ -34,14 +34,14 @@ EXAMPLES_JS = """element.addEventListener("click", (event) => {
 class Sample:
     """One way to fill the hole, as far as it has come.
 
-    method: the label; frames: 64x64 pictures of how it came about, the last as it is now; beside: other 64x64 pictures
-    that the method shows, by name; figures: what it optimised or how likely it holds the fill to be, by name; seconds:
+    method: the label; film: 64x64 pictures of how it came about; beside: other 64x64 pictures that the method shows, by
+    name; figures: what it optimised or how likely it holds the fill to be, by name; seconds:
     how long the method took for all its samples; flaw: why it ended before it was complete.
     """
 
     method: str
     seed: int
-    frames: tuple[Image.Image, ...]
+    film: Film
     beside: Mapping[str, Image.Image] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
@@ -50,7 +50,7 @@ class Sample:
     @property
     def picture(self) -> Image.Image:
         """The fill."""
-        return self.frames[-1]
+        return self.film.last
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,9 @@ class Result:
     @property
     def cost(self) -> int:
         """Bytes in memory, the photo's aside."""
-        pictures = sum(len(sample.frames) + len(sample.beside) for sample in self.samples)
-        return self.mask.size + len(self.before) + 3 * 64 * 64 * pictures
+        pictures = [picture for sample in self.samples for picture in sample.beside.values()]
+        films = sum(sample.film.cost for sample in self.samples)
+        return self.mask.size + len(self.before) + films + sum(map(memory_of, pictures))
 
     def title(self, index: int) -> str:
         """What tells this sample from the others."""
@@ -112,7 +113,7 @@ class Result:
         tiles = [Tile("With the hole", (self.masked(crisp, side),))]
         for sample in self.samples:
             title = sample.method if self.compared else f"{sample.method}, seed {sample.seed}"
-            tiles.append(Tile(title, sample.frames, tuple(captions(self, sample))))
+            tiles.append(Tile(title, sample.film.frames(), tuple(captions(self, sample))))
         return tiles
 
 
