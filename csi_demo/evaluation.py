@@ -23,7 +23,7 @@ from . import masks
 from .complete import to_pictures
 from .controls import load_measured
 from .detector import FEWEST, c2st
-from .features import face_features, face_network, frechet_distance
+from .features import distance_to_faces, face_features, face_network, frechet_distance
 from .measures import WORDS
 from .methods import CompletionError, load_method
 from .methods.csi import CSIMethod
@@ -40,6 +40,7 @@ COLUMNS = (
     "bits_per_dim",
     "seam",
     "diversity",
+    "frechet",
     "c2st",
     "c2st_error",
     "seconds_per_image",
@@ -74,13 +75,17 @@ def evaluate(
     contact_sheet: Path | None = None,
     workers: int = 0,
     detect: bool = False,
+    controls: Mapping[str, float] | None = None,
+    options: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Fills the same hole in many frames and compares with what was there.
 
     Returns means over pictures and their 4 samples: psnr (dB), ssim, l1 (range of pixels: 2), bits_per_dim (for methods
     with a likelihood: -log2 p of the true hole pixels per pixel and channel, given the context, z from the posterior),
     seam (mean absolute step across the holes' lower and right edges, divided by the same for the true images; 1.0 = no
-    seam), diversity (mean L1 between the samples of a picture), seconds_per_image (of one sample, 4 at a time), n.
+    seam), diversity (mean L1 between the samples of a picture), frechet (each picture's first sample against the true
+    pictures, in the face network's features; for more pictures than it has features), seconds_per_image (of one sample,
+    4 at a time), n.
     Picture k takes the seeds seed + 4 k ... seed + 4 k + 3, and for mask families with fresh masks the k-th mask.
     workers: processes of one thread each that share the pictures; 0: this process alone. detect: also c2st and
     c2st_error, how well a detector tells the fills from the true pictures (see `detector.c2st`); it takes 8 or more.
@@ -91,16 +96,15 @@ def evaluate(
         raise CompletionError(f"{len(frames)} pictures: a detector needs {FEWEST} or more, half of them to learn from")
     rng, draw = np.random.default_rng(seed), masks.sampler(mask_name)
     jobs = [
-        (method_name, frame, draw(rng), range(seed + SAMPLES * index, seed + SAMPLES * (index + 1)))
+        (method_name, frame, draw(rng), range(seed + SAMPLES * index, seed + SAMPLES * (index + 1)), controls, options)
         for index, frame in enumerate(frames)
     ]
     rows: list[dict[str, float]] = []
     sheet: list[Tensor] = []
     every: list[Tensor] = []
-    for (_, frame, hole, _), (row, fills) in zip(jobs, _shared(_figures, jobs, workers), strict=True):
+    for (_, frame, hole, *_), (row, fills) in zip(jobs, _shared(_figures, jobs, workers), strict=True):
         rows.append(row)
-        if detect:
-            every.append(torch.from_numpy(fills))
+        every.append(torch.from_numpy(fills))
         if len(sheet) < CONTACT_SHEET:
             image, mask = to_float(torch.from_numpy(frame))[None], masks_to_tensor([hole])
             sheet.append(torch.cat((image * mask, image, torch.from_numpy(fills))))
@@ -109,20 +113,26 @@ def evaluate(
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     step, true_step = means.pop("step"), means.pop("true_step")
     means["seam"] = step / true_step if true_step else math.nan
+    faces, filled = to_float(torch.from_numpy(frames)), torch.stack(every)
+    means |= distance_to_faces(filled[:, 0], faces)
     if detect:
-        holes = masks_to_tensor(hole for _, _, hole, _ in jobs)
-        means |= c2st(to_float(torch.from_numpy(frames)), torch.stack(every), holes, seed)
+        means |= c2st(faces, filled, masks_to_tensor(hole for _, _, hole, *_ in jobs), seed)
     return {"n": len(rows)} | {key: round(value, 4) for key, value in means.items()}
 
 
 def _figures(
-    method_name: str, frame: np.ndarray, hole: np.ndarray, seeds: Sequence[int]
+    method_name: str,
+    frame: np.ndarray,
+    hole: np.ndarray,
+    seeds: Sequence[int],
+    controls: Mapping[str, float] | None,
+    options: Mapping[str, float] | None,
 ) -> tuple[dict[str, float], np.ndarray]:
     """One picture's figures, and its fills (4, 3, H, W)."""
     method = load_method(method_name)
     image, mask = to_float(torch.from_numpy(frame))[None], masks_to_tensor([hole])
     began = time.perf_counter()
-    *_, last = method.complete(image, mask, seeds)
+    *_, last = method.complete(image, mask, seeds, controls, options)
     seconds = (time.perf_counter() - began) / SAMPLES
     row = measure(image, mask, last.images) | {"seconds_per_image": seconds}
     bits = method.true_bits(image, mask, seeds[0])

@@ -64,6 +64,11 @@ def test_evaluate_on_real_faces(packs: Path, tmp_path: Path):
     assert figures["diversity"] > 0.01
     pixels = np.asarray(Image.open(sheet))
     assert pixels.shape == (3 * 66 * 2, 6 * 66 * 2, 3)
+    unguided = tmp_path / "unguided.json"
+    assert main([*words, "--set", "guidance=0", "--json", str(unguided)]) == 0
+    changed = json.loads(unguided.read_text())
+    assert changed["psnr"] != figures["psnr"]
+    assert changed["bits_per_dim"] == figures["bits_per_dim"]  # of the true pixels, under the model itself
 
 
 def test_several_methods_and_masks_in_one_run_shared_by_two_processes(packs: Path, tmp_path: Path, capsys):

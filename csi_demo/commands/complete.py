@@ -92,7 +92,7 @@ def read_recipe(options: argparse.Namespace) -> Recipe:
         raise UsageError(f"{' and '.join(given)} exclude each other: each says where the frame is")
     painted = _read_mask(options.mask)
     method = load_method(options.method)
-    controls, tuning = _split_settings(method, options.settings)
+    controls, tuning = split_settings(method, options.settings)
     method.check_controls(controls)
     method.check_options(tuning)
     return Recipe(
@@ -117,7 +117,7 @@ def _number(text: str, name: str) -> float:
         raise ControlError(f"{name}={text} is not a number") from None
 
 
-def _split_settings(method: Method, words: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+def split_settings(method: Method, words: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
     """Controls and options of a method among --set's pairs."""
     values = {name: _number(text, name) for name, text in pairs(words).items()}
     names = {option.name for option in method.options}

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import weights
-from ..methods import available_methods
+from ..methods import available_methods, load_method
 from .common import FAMILIES, UsageError, positive, write_json
+from .complete import split_settings
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -23,6 +24,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument(
         "--controls", action="store_true", help="instead: how far each direction of CSI moves its attribute and others"
     )
+    evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
     evaluate.add_argument("--workers", type=int, default=0, help="processes of one thread each; 0: this one alone")
     evaluate.add_argument(
@@ -70,12 +72,15 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     if not 0 <= options.workers <= 256:
         raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
+    if options.settings and options.record:
+        raise UsageError("--record is for the defaults: it goes without --set")
     runs = [(mask, method) for mask in options.mask for method in options.method]
     rows = []
     for mask, method in runs:
         sheet = options.contact_sheet
         if sheet and len(runs) > 1:
             sheet = sheet.with_stem(f"{sheet.stem}-{method}-{mask.replace(':', '-')}")
+        controls, tuning = split_settings(load_method(method), options.settings)
         row = evaluate(
             method,
             options.data,
@@ -85,6 +90,8 @@ def _evaluate(options: argparse.Namespace) -> None:
             contact_sheet=sheet,
             workers=options.workers,
             detect=options.c2st,
+            controls=controls,
+            options=tuning,
         )
         rows.append({"mask": mask, "method": method} | row)
         _report(options, row, method, mask)
@@ -98,10 +105,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _controls(options: argparse.Namespace) -> None:
     from ..evaluation import CONTROL_COLUMNS, evaluate_controls, table
 
-    if options.mask or options.contact_sheet or options.workers or options.c2st or options.method != ["csi"]:
-        raise UsageError(
-            "--controls goes without --mask, --method, --contact-sheet, --workers and --c2st: each control has its own"
-        )
+    words = ("mask", "contact_sheet", "workers", "c2st", "settings")
+    if any(getattr(options, word) for word in words) or options.method != ["csi"]:
+        raise UsageError("--controls goes without what fills are drawn with: each control has its own hole")
     figures = evaluate_controls(options.data, limit=options.limit, seed=options.seed)
     _report(options, figures, "csi", "controls")
     print(table(figures["controls"], CONTROL_COLUMNS))
