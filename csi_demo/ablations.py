@@ -222,7 +222,7 @@ def report(test: Path, folder: Path | None, *, limit: int | None = None, seed: i
             found[variant.name] = measure_latents(model, images, seed)
         else:
             found[variant.name], bits[variant.name] = measure_fills(model, images, seed)
-        found[variant.name] |= {"pictures_per_stage": trained}
+        found[variant.name] |= {"pictures": ", ".join(f"{trained[one]} in stage {one}" for one in sorted(trained))}
     if FORWARD_ONLY.name in bits:
         for name, its in bits.items():
             found[name] |= _mean("gain", bits[FORWARD_ONLY.name] - its)
@@ -246,7 +246,9 @@ def markdown(figures: Mapping[str, Any]) -> str:
     for key, title, claim, _, columns in CLAIMS:
         if figures[key]:
             meanings = "; ".join(f"{name}: {COLUMNS[name]}" for name in columns if name in COLUMNS)
-            parts.append(f"## {title}\n\nThe paper: {claim}\n\n{table(figures[key], columns)}\n\n{meanings}.\n")
+            parts.append(
+                f"## {title}\n\nThe paper: {claim}\n\n{table(figures[key], (*columns, 'pictures'))}\n\n{meanings}.\n"
+            )
     return "\n".join(parts)
 
 

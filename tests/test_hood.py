@@ -40,13 +40,13 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 def test_every_variant_is_shown_with_its_name_and_what_it_is_for(stored: Path):
     assert hood.offer()["visible"]
     shown = a_photo()
-    seen = hood.compare(painting(shown), 3)
+    seen = hood.side_by_side(painting(shown), 3)
     assert seen.count("<img ") == 1 + len(SHOWN)
     for variant in SHOWN:
         assert f"<b>{variant.label}</b>" in seen
         assert variant.text in seen
-    assert seen == hood.compare(painting(shown), 3)
-    assert seen != hood.compare(painting(shown), 4)
+    assert seen == hood.side_by_side(painting(shown), 3)
+    assert seen != hood.side_by_side(painting(shown), 4)
     frame, mask, fills = engine.variant_fills(shown.frame, masks.family("mouth"), 3)
     assert frame.size == (32, 32)
     for _, _, picture in fills:
@@ -55,14 +55,14 @@ def test_every_variant_is_shown_with_its_name_and_what_it_is_for(stored: Path):
 
 
 def test_it_is_hidden_without_the_variants_and_says_what_is_wrong(stored: Path):
-    assert "alert" in hood.compare(painting(a_photo()), "x")
+    assert "alert" in hood.side_by_side(painting(a_photo()), "x")
     (stored / variants.FOLDER / SHOWN[0].name / "pixelcnn.safetensors").write_bytes(b"half")
-    assert "could not be loaded" in hood.compare(painting(a_photo()), 0)
+    assert "could not be loaded" in hood.side_by_side(painting(a_photo()), 0)
     (stored / "manifest.json").unlink()
     assert not hood.offer()["visible"]
 
 
 def test_the_button_shares_the_limit_on_what_is_computed_at_once():
     blocks = build()
-    (one,) = [function for function in blocks.fns.values() if function.name == "compare" and len(function.inputs) == 2]
+    (one,) = [function for function in blocks.fns.values() if function.name == "side_by_side"]
     assert (one.concurrency_id, one.concurrency_limit) == ("compute", 2)

@@ -266,7 +266,7 @@ def build() -> gr.Blocks:
         )
         rows.click(traversing.one_by_one, [start, canvas, seed], sheet, **quick, **COMPUTE)
         grid.click(traversing.two_together, [start, canvas, seed, *pair], sheet, **quick, **COMPUTE)
-        parts.click(hood.compare, [canvas, seed], inside, **quick, **COMPUTE)
+        parts.click(hood.side_by_side, [canvas, seed], inside, **quick, **COMPUTE)
         halt.click(filling.stop, run, halt, queue=False, **quick)
         for button, handler, inputs in (
             (save, results.save, [result]),

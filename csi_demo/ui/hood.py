@@ -16,7 +16,7 @@ def offer() -> Any:
     return gr.update(visible=engine.has_variants())
 
 
-def compare(painting: object, seed: object) -> str:
+def side_by_side(painting: object, seed: object) -> str:
     """The hole as the variants get it and as each of them fills it, with names and what to look for."""
     try:
         subject, number = read_subject(painting), whole(seed, "The seed", 0, MAX_SEED)
