@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
+from csi_demo.device import DeviceError, check_setting
 from csi_demo.ui import files, memory
 from csi_demo.ui.blocks import build, launch_options
 from csi_demo.ui.engine import warm_up
@@ -17,7 +19,16 @@ demo = build()
 messages = demo._queue.pending_messages_per_session
 
 if __name__ == "__main__":
+    try:
+        check_setting()
+    except DeviceError as error:
+        print(f"csi_demo: {error}", file=sys.stderr)
+        sys.exit(2)
     memory.use_little()
+    if os.environ.get("SPACES_ZERO_GPU"):
+        from csi_demo.ui import zerogpu
+
+        zerogpu.load_all()
     warm_up()
     regularly(KEPT.sweep, messages.bound, files.sweep)
     regularly(memory.give_back, interval=10.0)

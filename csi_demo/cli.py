@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from . import masks, weights
 from .commands import ablations, bench, complete, complete_many, figures, latents, publish, soak, train
 from .commands.common import UsageError
+from .device import DeviceError
 from .faces import PhotoError
 from .methods import CompletionError, ControlError, UnknownMethodError
 
@@ -58,6 +59,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         ControlError,
         CompletionError,
         UnknownMethodError,
+        DeviceError,
         weights.WeightsError,
     ]
     if soaking := sys.modules.get("csi_demo.soaking"):

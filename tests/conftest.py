@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -16,9 +18,11 @@ from csi_demo import masks
 from csi_demo.faces import Placement
 from csi_demo.models import logistic_mixture
 from csi_demo.models.csi import CSI, CSIConfig
+from csi_demo.soaking import Visitor
 from csi_demo.training.data import masks_to_tensor
 
-from .visitor import PlainMethod
+from .server import Server, serving
+from .visitor import PlainMethod, noise
 
 torch.set_num_threads(1)  # tiny tensors: threads would only wait for each other
 cv2.setNumThreads(1)
@@ -124,3 +128,23 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_pack(folder / "train-00001-of-00002.parquet", 8, 1)
     write_pack(folder / "val.parquet", 6, 2)
     return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real server for strangers: it must neither log nor keep anything of what it was sent."""
+    with serving(tmp_path_factory.mktemp("safety")) as running:
+        yield running
+    said = running.log.read_text()
+    assert not re.search("base64|holiday|mary|photo-|PNG", said, re.IGNORECASE), said[-3000:]
+    assert not any(file.is_file() for file in running.files.rglob("*"))  # it leaves nothing behind
+
+
+@pytest.fixture
+def visitor(server: Server) -> Iterator[Visitor]:
+    """Somebody with a photo, its mouth painted out."""
+    one = Visitor(server.url)
+    with one:
+        one.set("samples", 1)
+        one.paint_on(noise(64, 64))
+        yield one

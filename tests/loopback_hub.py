@@ -38,8 +38,8 @@ class Repository:
 
 
 class LoopbackHub(ThreadingHTTPServer):
-    """The server. fault: what is wrong with every file that is asked for; requests: method and path of all requests; starts:
-    from which byte on each file was asked for."""
+    """The server. fault: what is wrong with every file that is asked for; requests: method and path of all requests;
+    starts: from which byte on each file was asked for."""
 
     daemon_threads = True
 

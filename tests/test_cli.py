@@ -181,8 +181,11 @@ BAD = [
     ("evaluate --data {text.png} --mask mouth --limit 0 --json OUT", "--limit 0 is out of range"),
     ("evaluate --data {text.png} --json OUT", "--mask is needed, or --controls in its place"),
     ("evaluate --controls --data {none.png} --json OUT", "no such file"),
-    ("evaluate --controls --mask mouth --data {none.png} --json OUT", "--controls goes without what fills are drawn with"),
-    ("evaluate --set guidance=1 --record --mask mouth --data {none.png} --json OUT", "--record is for the defaults"),
+    (
+        "evaluate --controls --mask mouth --data {none.png} --json OUT",
+        "--controls goes without what fills are drawn with",
+    ),
+    ("evaluate --set guidance=1 --record --mask mouth --data {none.png}", "--record is for the defaults"),
     ("discover --data {none.png} --json OUT", "no such file"),
     ("discover --data {text.png} --limit 1 --json OUT", "--limit 1 is out of range: 2 or more"),
     ("traverse FRAME --mask chin --out OUT", "unknown mask 'chin'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -119,22 +120,29 @@ def test_a_visitors_own_photo_has_no_link(page: Page, tmp_path: Path) -> None:  
     assert page.locator(".csi-share").count() == 0
 
 
+@contextmanager
+def served(folder: Path, body: str) -> Iterator[str]:
+    """A page of somebody else, on another port."""
+    (folder / "index.html").write_text(
+        f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">{body}'
+    )
+    handler: Any = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 @pytest.fixture
 def blog(tmp_path: Path, url: str) -> Iterator[str]:  # noqa: F811
-    """A page on another port with two examples in it."""
+    """A page with two examples in it."""
     frames = "".join(
         f'<p>Text</p><iframe id="embed-{index}" src="{url}?{Example("face-1.png", "", hole, 3, 1).link()}&embed=1" '
         'width="700" height="1500" style="border: 0; width: 100%; max-width: 700px"></iframe>'
         for index, hole in enumerate(("eyes", "mouth"))
     )
-    (tmp_path / "index.html").write_text(
-        f'<meta name="viewport" content="width=device-width"><body style="margin: 0 auto; max-width: 700px">{frames}'
-    )
-    handler: Any = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with served(tmp_path, f'<body style="margin: 0 auto; max-width: 700px">{frames}') as address:
+        yield address
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(700, "light"), (390, "dark")])
@@ -152,3 +160,23 @@ def test_two_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, sche
         assert dark == (scheme == "dark")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.close()
+
+
+def test_a_component_brings_the_page_into_another_without_a_third(
+    browser: Browser,  # noqa: F811
+    url: str,  # noqa: F811
+    page: Page,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    settle(page)
+    filled(page)
+    with served(tmp_path, f"<p>Text</p>{shared(page, 'component')}") as address:
+        other, asked = browser.new_page(), list[str]()
+        other.on("request", lambda request: asked.append(request.url))
+        other.goto(address)
+        expect(other.locator("gradio-app #slider-0 input[type=number]")).to_be_visible(timeout=PATIENCE)
+        other.click("gradio-app #fill")
+        expect(other.locator("gradio-app #status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+        other.close()
+    assert f"{url}component.js" in asked
+    assert all(one.startswith((url, address, "data:", "blob:")) for one in asked)

@@ -19,6 +19,7 @@ from csi_demo.ui.examples import FOLDER
 from csi_demo.ui.photo import Photo
 
 FRAME_FILE = FOLDER / "astronaut.png"
+LONG = "7" * 10_000  # where a number belongs
 SMILE = Control("smile", "Smile", -3.0, 3.0, None, "How much of a smile.")
 GLASSES = Control("glasses", "Glasses", 0.0, 1.0, 0.5, "With glasses or without.", 0.25)
 SPREAD = Control("spread", "Spread", 0.0, 1.5, 1.0, "How far samples stray.")

@@ -134,7 +134,7 @@ def _fill_all(
     try:
         ray.init(
             address=address or "local",
-            runtime_env={"env_vars": passed_on | {"PYTHONPATH": str(ROOT)}},
+            runtime_env={"env_vars": passed_on | {"PYTHONPATH": str(ROOT), "CSI_DEVICE": "cpu"}},
             log_to_driver=False,
             logging_level=logging.ERROR,
             num_cpus=None if address else count,

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..device import DEVICES
 from .common import UsageError, pairs
 
 MODELS = {  # name -> module:class under training
@@ -29,7 +30,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--out", type=Path, required=True, help="a folder for checkpoint, curves and weights")
     train.add_argument("--resume", action="store_true")
     train.add_argument("--minutes", type=float)
-    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    train.add_argument("--device", choices=DEVICES, default="auto")
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
     train.set_defaults(run=_train)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 
+from ..device import chosen_device
 from .base import CompletionError, Control, ControlError, Method, Step
 
 # name -> (module:class, the class's label), so that listing the methods imports none of them.
@@ -32,11 +33,17 @@ def method_labels() -> dict[str, str]:
 
 @cache
 def load_method(name: str) -> Method:
-    """The method of this name with its weights, loaded once and kept. Raises UnknownMethodError or WeightsError."""
+    """The method of this name with its weights, on the device of CSI_DEVICE, loaded once and kept.
+
+    Raises UnknownMethodError, DeviceError or WeightsError.
+    """
     if name not in REGISTRY:
         raise UnknownMethodError(f"unknown method {name!r}: use one of {', '.join(REGISTRY)}")
     module, _, attribute = REGISTRY[name][0].partition(":")
-    return getattr(import_module(f".{module}", __name__), attribute)()
+    device = chosen_device()
+    method = getattr(import_module(f".{module}", __name__), attribute)()
+    method.place(device)
+    return method
 
 
 def list_controls(name: str) -> tuple[Control, ...]:

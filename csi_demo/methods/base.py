@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:  # so that what there is can be listed before PyTorch is loaded
+    import torch
     from torch import Tensor
 
 Number = float | int
@@ -90,6 +91,14 @@ class Method(ABC):
     label: ClassVar[str]
     description: ClassVar[str]
     options: ClassVar[tuple[Control, ...]] = ()
+    accelerated: ClassVar[bool] = False  # whether its model profits from a GPU; otherwise it stays on the CPU
+    model: Any
+    device: torch.device | str = "cpu"  # of its model; pictures and noise come from the CPU and go back to it
+
+    def place(self, device: torch.device) -> None:
+        """Moves the model to a device if it is accelerated."""
+        if self.accelerated:
+            self.device, self.model = device, self.model.to(device)
 
     @property
     def live(self) -> bool:

@@ -64,6 +64,7 @@ class DCGANMethod(Method):
     name = "dcgan"
     label = "DCGAN"
     description = "Searches a generator's latents for the face that best agrees with the observed pixels (Yeh et al.)."
+    accelerated = True
     options = (
         Control("steps", "Steps", 1, 3000, 90, "Evaluations of the loss and its gradient, at most.", step=1),
         Control("perceptual", "λ, perceptual loss", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts."),
@@ -89,7 +90,7 @@ class DCGANMethod(Method):
     @torch.no_grad()
     def generate(self, z: Tensor) -> Tensor:
         """G(z): (n, 100) in [-1, 1] to pictures (n, 3, 64, 64) in [-1, 1]."""
-        return torch.cat([self.model.generator(part) for part in z.split(64)])
+        return torch.cat([self.model.generator(part.to(self.device)).cpu() for part in z.split(64)])
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
@@ -104,6 +105,7 @@ class DCGANMethod(Method):
         options: dict[str, float],
     ) -> Iterator[Step]:
         began, total = time.perf_counter(), int(options["steps"])
+        image, mask = image.to(self.device), mask.to(self.device)
         weighting = contextual_weights(mask) if options["weighted"] else mask
         if not weighting.any():  # no hole near anything observed: whatever is observed counts alike
             weighting = mask
@@ -132,11 +134,11 @@ class DCGANMethod(Method):
         if options["learned_start"]:
             noise = torch.randn(restarts, self.config.latent_dim, generator=generator)
             with torch.no_grad():
-                z = self.model.encoder(image, mask) + START_SPREAD * noise
+                z = self.model.encoder(image, mask) + START_SPREAD * noise.to(self.device)
         else:
             z = 2.0 * torch.rand(restarts, self.config.latent_dim, generator=generator) - 1.0
-        z = z.clamp(-1.0, 1.0)
-        return _Descent(z, z.clone(), torch.full((restarts,), math.inf))
+        z = z.to(self.device).clamp(-1.0, 1.0)
+        return _Descent(z, z.clone(), z.new_full((restarts,), math.inf))
 
     def _done(self, descent: _Descent, options: Mapping[str, float]) -> bool:
         if descent.steps >= options["steps"]:
@@ -242,7 +244,8 @@ class DCGANMethod(Method):
     ) -> Step:
         """Each sample's best restart: the completion, G(z), and what it is worth."""
         best = [descent.best_z[descent.best.argmin()][None] for descent in descents]
-        drawn = torch.cat([self.model.generator(z) for z in best])
+        drawn = torch.cat([self.model.generator(z) for z in best]).cpu()
+        image, mask = image.cpu(), mask.cpu()
         pasted = keep_observed(image, mask, drawn)
         blended = pasted
         if options["blend"]:

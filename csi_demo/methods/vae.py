@@ -29,6 +29,7 @@ class _IteratingVAE(Method):
 
     latent_dim: int
     live = True
+    accelerated = True
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -47,14 +48,15 @@ class _IteratingVAE(Method):
         options: dict[str, float],
     ) -> Iterator[Step]:
         began, total = time.perf_counter(), int(options["iterations"])
+        image, mask = image.to(self.device), mask.to(self.device)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         pictures = keep_observed(image, mask, torch.zeros_like(image)).repeat(len(seeds), 1, 1, 1)
-        yield Step(pictures, 0.0)
+        yield Step(pictures.cpu(), 0.0)
         moved: list[float] = []
         for turn in range(1, total + 1):
             drawn = torch.cat(
                 [
-                    self.draw(picture[None], mask, torch.randn(1, self.latent_dim, generator=generator), options)
+                    self.draw(picture[None], mask, self._noise(generator), options)
                     for picture, generator in zip(pictures, generators, strict=True)
                 ]
             )
@@ -65,7 +67,11 @@ class _IteratingVAE(Method):
             if turn == total:
                 figures = [{"last change": value} for value in change.tolist()]
                 info |= {"iterations": total, "change_trace": moved, "figures": figures}
-            yield Step(pictures, turn / total, info, {"Reconstruction": drawn})
+            yield Step(pictures.cpu(), turn / total, info, {"Reconstruction": drawn.cpu()})
+
+    def _noise(self, generator: torch.Generator) -> Tensor:
+        """Standard normal (1, z), the same numbers on every device."""
+        return torch.randn(1, self.latent_dim, generator=generator).to(self.device)
 
 
 class VAEMethod(_IteratingVAE):
@@ -85,7 +91,7 @@ class VAEMethod(_IteratingVAE):
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> Tensor:
         noise = torch.randn(count, self.latent_dim, generator=torch.Generator().manual_seed(seed))
-        return torch.cat([self.model.sample(part) for part in noise.split(64)])
+        return torch.cat([self.model.sample(part.to(self.device)).cpu() for part in noise.split(64)])
 
     @torch.no_grad()
     def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:

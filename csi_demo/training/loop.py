@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import weights
+from ..device import check_device
 
 CHECKPOINT = "state.pt"
 
@@ -147,13 +148,13 @@ def train(
 ) -> dict[str, Any]:
     """Trains through all stages, or for so many minutes, and leaves a checkpoint, curves and exported weights in `out`.
 
-    device: "auto", "cpu" or "cuda". Returns the metrics. Raises DataError for missing packs and TrainingError for a
-    checkpoint that cannot be resumed, or a loss that is not finite; then the last good checkpoint stays in place.
+    device: "auto", "cpu" or "cuda". Returns the metrics. Raises DeviceError, DataError for missing packs and
+    TrainingError for a checkpoint that cannot be resumed, or a loss that is not finite; then the last good checkpoint
+    stays in place.
     """
     began = time.monotonic()
     settings = recipe.settings
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
+    check_device(device, "--device")
     needed = recipe.stages()[-1]
     for name in ("pictures", "learning_rate"):
         values = getattr(settings, name)

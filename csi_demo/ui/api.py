@@ -160,7 +160,7 @@ def _filled(
     settings: Mapping[str, float],
     face: int,
 ) -> dict[str, Any]:
-    from ..complete import complete_frame, fit_mask, place_frame
+    from ..complete import fit_mask, place_frame
 
     began = time.monotonic()
     placement = place_frame(shown, face if face > 1 else None)
@@ -168,7 +168,7 @@ def _filled(
     options = {one.name for one in loaded.options}
     controls = {name: value for name, value in settings.items() if name not in options}
     tuning = {name: value for name, value in settings.items() if name in options}
-    *_, last = complete_frame(placement.frame(shown), small, loaded.name, seeds, controls, tuning)
+    *_, last = engine.complete(loaded, placement.frame(shown), small, seeds, controls, tuning)
     pasted = [placement.paste(shown, large, picture) for picture in last.pictures]
     return {
         "pictures": [render.png_url(one) for one in pasted],

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.components.api_component import Api
 from gradio.state_holder import SessionState
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 from . import api, engine, filling, handlers, hood, painter, render, results, traversing
 from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SAMPLES, MAX_SEED
@@ -19,6 +23,7 @@ from .results import CRISP, IN_FRAME, IN_PHOTO, SMOOTH
 from .theme import CSS, EMBEDDED, THEME
 
 MAX_VALUE = 2 * painter.MAX_LENGTH  # characters of a component's value
+COMPONENT = "/component.js"
 COMPUTE: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": 2}
 
 # The hidden download link appears a moment after the file's address has arrived.
@@ -309,5 +314,10 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "ssr_mode": False,
         "mcp_server": True,
-        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "app_kwargs": {"middleware": [Middleware(Guard)], "routes": [Route(COMPONENT, _component)]},
     }
+
+
+def _component(request: Request) -> FileResponse:
+    """The script that other sites load for `<gradio-app>`: the page's own, so that it is of the same version."""
+    return FileResponse(Path(gr.__file__).parent / "templates/frontend/gradio.js", media_type="text/javascript")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+    from ..complete import FrameStep
     from ..methods import Control, Method
 
 MAX_SAMPLES = 8
@@ -56,6 +57,28 @@ def load(name: str | None) -> Method:
     except (RuntimeError, OSError) as error:
         _log.error("method %s: %s", name, error)
         raise PageError("The model could not be loaded. Please come back later.") from None
+
+
+def complete(
+    method: Method,
+    frame: Image.Image,
+    mask: np.ndarray,
+    seeds: Sequence[int],
+    controls: Mapping[str, float],
+    options: Mapping[str, float],
+) -> Generator[FrameStep]:
+    """`complete_frame`, by a method that profits from a GPU on that of ZeroGPU where there is one."""
+    from ..complete import complete_frame
+
+    if not method.accelerated:
+        yield from complete_frame(frame, mask, method.name, seeds, controls, options)
+        return
+    from .zerogpu import complete_on_gpu
+
+    for step in complete_on_gpu(frame, mask, method.name, seeds, controls, options):
+        if isinstance(step, Exception):
+            raise step
+        yield step
 
 
 def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Control | None, ...]:

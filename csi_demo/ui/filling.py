@@ -260,11 +260,9 @@ def _run(
     loaded: Method, subject: Subject, seeds: Sequence[int], controls: Mapping[str, float], options: Mapping[str, float]
 ) -> Generator[tuple[tuple[Sample, ...], float]]:
     """The samples as they are drawn, and how far they are. Raises CompletionError."""
-    from ..complete import complete_frame
-
     reel = Reel()
     frame, mask = subject.photo.frame, subject.frame_mask
-    with closing(complete_frame(frame, mask, loaded.name, seeds, controls, options)) as steps:  # type: ignore[type-var]
+    with closing(engine.complete(loaded, frame, mask, seeds, controls, options)) as steps:
         for step in steps:
             reel.add(step.pictures, step.progress)
             samples = (_sample(loaded.label, seed, index, step, reel) for index, seed in enumerate(seeds))

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
@@ -270,10 +269,14 @@ def _share(result: Result) -> str:
         return ""
     fields = "".join(
         f'<label>{label}<span><input readonly data-share="{kind}"><button type="button">Copy</button></span></label>'
-        for kind, label in (("link", "Link"), ("frame", "Embed as a frame"), ("component", "Embed as a component"))
+        for kind, label in (
+            ("link", "Link"),
+            ("frame", "Embed as a frame"),
+            ("component", "Embed the page as a component"),
+        )
     )
     return (
-        f'<details class="csi-share" data-query="{escape(result.link)}" data-version="{version("gradio")}">'
+        f'<details class="csi-share" data-query="{escape(result.link)}">'
         f"<summary>Link and embed code</summary>{fields}</details>"
     )
 

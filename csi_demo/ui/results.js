@@ -14,14 +14,13 @@ element.addEventListener("input", (event) => {
 });
 // Link and embed code of what is shown.
 const writeLinks = (share) => {
-  const { query, version } = share.dataset;
-  const link = `${location.origin}${location.pathname}?${query}`;
-  const host = `https://gradio.s3-us-west-2.amazonaws.com/${version}/gradio.js`;
+  const page = `${location.origin}${location.pathname}`;
+  const link = `${page}?${share.dataset.query}`;
   const codes = {
     link,
     frame: `<iframe src="${link}&embed=1" title="Fill a face" width="700" height="1250" `
       + 'style="border: 0; width: 100%; max-width: 700px"></iframe>',
-    component: `<script type="module" src="${host}"></script>\n<gradio-app src="${link}&embed=1"></gradio-app>`,
+    component: `<script type="module" src="${page}component.js"></script>\n<gradio-app src="${page}"></gradio-app>`,
   };
   for (const field of share.querySelectorAll("[data-share]")) field.value = codes[field.dataset.share];
 };

@@ -1,0 +1,118 @@
+"""The setting of the device, and that a method leaves pictures and noise where they belong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import spaces
+import torch
+from PIL import Image
+
+from csi_demo import masks
+from csi_demo.cli import main
+from csi_demo.device import DeviceError, chosen_device
+from csi_demo.methods import CompletionError, available_methods, load_method
+from csi_demo.ui import engine, zerogpu
+
+from .server import ROOT
+from .visitor import FRAME_FILE
+
+needs_none = pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+needs_one = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+FILL = ("complete", str(FRAME_FILE), "--aligned", "--mask", "mouth", "--method", "vae-oneshot")
+QUICK = {"dcgan": {"steps": 5.0}, "vae": {"iterations": 2.0}, "vae-oneshot": {"iterations": 1.0}}
+
+
+@pytest.mark.parametrize("name", ["", "auto", "cpu"])
+def test_without_a_gpu_the_cpu_is_chosen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSI_DEVICE", name)
+    assert chosen_device().type == ("cpu" if name == "cpu" or not torch.cuda.is_available() else "cuda")
+
+
+def test_an_unknown_device_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CSI_DEVICE", "tpu")
+    load_method.cache_clear()
+    assert main([*FILL, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "csi_demo: CSI_DEVICE tpu: use one of auto, cpu, cuda\n"
+    assert not (tmp_path / "out").exists()
+
+
+@needs_none
+def test_a_gpu_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CSI_DEVICE", "cuda")
+    with pytest.raises(DeviceError):
+        chosen_device()
+    load_method.cache_clear()
+    assert main([*FILL, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "csi_demo: CSI_DEVICE cuda: torch finds no CUDA device here; use cpu or auto\n"
+
+
+def test_the_page_does_not_start_with_an_unknown_device() -> None:
+    ended = subprocess.run(
+        [sys.executable, "app.py"], cwd=ROOT, env=os.environ | {"CSI_DEVICE": "tpu"}, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "csi_demo: CSI_DEVICE tpu: use one of auto, cpu, cuda\n"
+
+
+def complete(name: str, seeds: tuple[int, ...] = (0, 1), **options: float) -> list[torch.Tensor]:
+    """The pictures of a completion, and those beside it."""
+    image = load_method("vae").sample(1, seed=3).mul(127.5).round().div(127.5)
+    mask = torch.from_numpy(masks.family("mouth")).float()[None, None]
+    *_, last = load_method(name).complete(image, mask, seeds, options=QUICK[name] | options)
+    assert torch.equal(last.images[:, :, mask[0, 0] > 0.5], image[0][:, mask[0, 0] > 0.5].expand(len(seeds), -1, -1))
+    return [last.images, *last.views.values()]
+
+
+@needs_one
+@pytest.mark.parametrize("name", QUICK)
+def test_a_gpu_draws_the_same_but_for_rounding(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    for device in ("cpu", "cuda"):
+        monkeypatch.setenv("CSI_DEVICE", device)
+        load_method.cache_clear()
+        drawn.append(complete(name))
+        assert load_method(name).device.type == device  # type: ignore[union-attr]
+    for one, other in zip(*drawn, strict=True):
+        assert one.device == other.device == torch.device("cpu")
+        assert (one - other).abs().max() < 0.02
+
+
+def test_only_networks_are_placed_and_the_pixels_of_csi_stay_on_the_cpu() -> None:
+    assert [name for name in available_methods() if not load_method(name).accelerated] == ["csi"]
+    for name in QUICK:
+        assert next(load_method(name).model.parameters()).device.type == chosen_device().type
+    assert next(load_method("csi").model.parameters()).device.type == "cpu"
+
+
+def test_the_calls_for_a_gpu_are_the_functions_themselves_elsewhere_and_stream() -> None:
+    assert zerogpu.complete_on_gpu is spaces.GPU(zerogpu.complete_on_gpu)
+    frame, hole = Image.open(FRAME_FILE), masks.family("mouth")
+    with closing(engine.complete(load_method("vae"), frame, hole, (0,), {}, {"iterations": 5.0})) as steps:
+        assert [step.progress for step in steps] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_what_goes_wrong_on_the_gpu_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> object:
+        raise CompletionError("its loss is not finite")
+
+    monkeypatch.setattr("csi_demo.complete.complete_frame", broken)
+    with pytest.raises(CompletionError, match="not finite"):
+        list(engine.complete(load_method("vae"), Image.open(FRAME_FILE), masks.family("mouth"), (0,), {}, {}))
+
+
+def test_more_work_asks_for_more_seconds_up_to_a_limit() -> None:
+    def asked(method: str, samples: int = 1, **options: float) -> int:
+        return zerogpu.seconds(Image.open(FRAME_FILE), masks.family("mouth"), method, range(samples), {}, options)
+
+    assert asked("vae-oneshot") <= asked("vae") <= asked("vae", iterations=200) <= 10
+    assert asked("dcgan") < asked("dcgan", 8) < asked("dcgan", 8, steps=3000, restarts=32) == zerogpu.MOST_SECONDS
