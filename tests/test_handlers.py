@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import time
 from dataclasses import replace
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio.components.base import FormComponent
+from gradio.state_holder import SessionState
 from PIL import Image
 
 from csi_demo import masks
@@ -319,3 +322,14 @@ def test_a_visitors_next_result_takes_the_place_of_the_last(method: PlainMethod)
     *_, last = filling.stoppable(filling.compare)(run, "plain", *shown, 9)
     keys.append(last[2])
     assert [results.kept_result(key) is not None for key in keys] == [False, False, False, True]
+
+
+def test_a_session_keeps_nothing_but_its_states() -> None:
+    demo = build()
+    state = SessionState(demo)
+    resetting = next(one for one in demo.fns.values() if one.fn is handlers.reset_sliders)
+    shown = [gr.update(value=1.0, visible=True) for _ in resetting.outputs]
+    sent = asyncio.run(demo.postprocess_data(resetting, shown, state))
+    assert [one["value"] for one in sent] == [1.0] * len(shown)
+    assert state.config_values == {}
+    assert state.blocks_config.blocks == demo.default_config.blocks

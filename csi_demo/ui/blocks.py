@@ -65,25 +65,26 @@ class Page(gr.Blocks):
         try:
             return await super().preprocess_data(*values, **options)
         finally:
-            _forget(values)
+            self._forget(values)
 
     async def postprocess_data(self, *values: Any, **options: Any) -> list[Any]:
         try:
             return await super().postprocess_data(*values, **options)
         finally:
-            _forget(values)
+            self._forget(values)
+
+    def _forget(self, values: tuple[Any, ...]) -> None:
+        """Drops what Gradio keeps of a session beside its states: the page with all values, photo and fills among them,
+        for deep links, and every component that an event changed, for preprocessing, which this page does without."""
+        for state in values:
+            if isinstance(state, SessionState):
+                state.config_values.clear()
+                state.blocks_config.blocks.update(self.default_config.blocks)
 
 
 def _is_plain(value: object) -> bool:
     """Whether a component of the page could have it: a text, a number, a switch or nothing."""
     return value is None or isinstance(value, int | float) or (isinstance(value, str) and len(value) <= MAX_VALUE)
-
-
-def _forget(values: tuple[Any, ...]) -> None:
-    """Empties the copy of the page, photo and fills among it, that Gradio keeps of a session for its deep links."""
-    for state in values:
-        if isinstance(state, SessionState):
-            state.config_values.clear()
 
 
 def build() -> gr.Blocks:
