@@ -33,7 +33,7 @@ programs:
 	done
 
 train-csi: $(VENV)/.dev
-	$(RUN) -m csi_demo train csi --data $(DATA) --out $(OUT) --resume --set small=true --set compile=true
+	$(RUN) -m csi_demo train csi --data $(DATA) --out $(OUT) --resume --set compile=true
 
 # These two measure themselves, and the VAE learns, with the face network in weights/: train that first.
 train-dcgan: $(VENV)/.dev
@@ -65,7 +65,7 @@ ablations: $(VENV)/.dev
 
 # Every speed, of an idle machine only.
 bench: $(VENV)/.dev
-	$(RUN) -m csi_demo bench --json docs/bench.json --plot docs/bench.png --repeats 7
+	$(RUN) -m csi_demo bench --json docs/bench.json --plot docs/bench.png --repeats 5
 
 $(VENV)/.runtime: requirements.txt constraints.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

@@ -34,7 +34,7 @@ START_LIMIT = 120.0  # seconds that the page may take to answer before the measu
 
 
 def bench(holes: Sequence[tuple[int, int]] = HOLES, samples: Sequence[int] = SAMPLES, repeats: int = 7) -> dict:
-    """Every speed of CSI: of the weights in use, and of the size with 64 filters and 5 blocks, its weights random.
+    """Every speed of CSI with the weights in use.
 
     Times are medians of `repeats`. Raises CompletionError where the kernel is not to be had.
     """
@@ -42,15 +42,11 @@ def bench(holes: Sequence[tuple[int, int]] = HOLES, samples: Sequence[int] = SAM
     if not compile_kernel():
         raise CompletionError("the fast path is not to be had on this machine: install numba")
     kernel = time.perf_counter() - began
-    torch.manual_seed(0)
-    large = CSI(CSIConfig(filters=64, blocks=5)).eval().requires_grad_(False)
-    methods = {"weights in use": CSIMethod(), "64 filters, 5 blocks, random weights": CSIMethod(model=large)}
     return {
         "machine": machine(),
         "page_answers_seconds": page_answers(),
         "kernel_ready_seconds": kernel,
-        "models": {name: _model(method, holes, samples, repeats) for name, method in methods.items()},
-    }
+    } | _model(CSIMethod(), holes, samples, repeats)
 
 
 def machine() -> dict[str, Any]:
@@ -229,19 +225,16 @@ def plot(figures: dict[str, Any], file: Path) -> None:
     """Microseconds a pixel over the hole's size, for each number of samples, beside the limit, as a PNG."""
     from matplotlib.figure import Figure
 
-    sheet = Figure(figsize=(4.5 * len(figures["models"]), 3.6), layout="constrained")
-    axes = sheet.subplots(1, len(figures["models"]), squeeze=False, sharey=True)[0]
-    for axis, (name, model) in zip(axes, figures["models"].items(), strict=True):
-        rows = model["holes"]
-        for index, count in enumerate(dict.fromkeys(row["samples"] for row in rows)):
-            chosen = [row for row in rows if row["samples"] == count]
-            label = f"{count} sample{'s' if count > 1 else ''}"
-            axis.plot([row["hole"] for row in chosen], [row["us_per_pixel"] for row in chosen], "o-", label=label)
-            limits = [row["limit_us_per_pixel"] for row in chosen]
-            axis.plot([row["hole"] for row in chosen], limits, color=f"C{index}", linestyle=":", linewidth=1)
-        axis.set(title=name, xlabel="hole", yscale="log")
-    axes[0].set_ylabel("µs a pixel (dotted: its multiply-adds at matrix speed)")
-    axes[0].legend()
+    sheet, rows = Figure(figsize=(6.0, 3.6), layout="constrained"), figures["holes"]
+    axis = sheet.subplots()
+    for index, count in enumerate(dict.fromkeys(row["samples"] for row in rows)):
+        chosen = [row for row in rows if row["samples"] == count]
+        label = f"{count} sample{'s' if count > 1 else ''}"
+        axis.plot([row["hole"] for row in chosen], [row["us_per_pixel"] for row in chosen], "o-", label=label)
+        limits = [row["limit_us_per_pixel"] for row in chosen]
+        axis.plot([row["hole"] for row in chosen], limits, color=f"C{index}", linestyle=":", linewidth=1)
+    axis.set(xlabel="hole", yscale="log", ylabel="µs a pixel (dotted: its multiply-adds at matrix speed)")
+    axis.legend()
     sheet.savefig(file, dpi=150, format="png")
 
 
@@ -253,7 +246,6 @@ def report(figures: dict[str, Any]) -> str:
         lines.append(f"From the start of the process until the page answers: {figures['page_answers_seconds']:.1f} s.")
     rows = [
         {
-            "model": f"{model['blocks']} x {model['filters']}",
             "hole": row["hole"],
             "samples": row["samples"],
             "µs a pixel": f"{row['us_per_pixel']:.1f}",
@@ -263,7 +255,6 @@ def report(figures: dict[str, Any]) -> str:
             "than the whole stream": f"{row['times_faster_than_whole_stream']:.0f} x faster",
             "than torch": f"{row['times_faster_than_torch']:.1f} x faster",
         }
-        for model in figures["models"].values()
-        for row in model["holes"]
+        for row in figures["holes"]
     ]
     return "\n".join([*lines, "", table(rows, tuple(rows[0]))])

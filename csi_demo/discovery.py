@@ -24,7 +24,7 @@ from .latents import (
 )
 from .measures import WORDS, Measures
 from .methods.csi import CSIMethod
-from .naming import SURE, UNUSED, Found, evidence, machine_name, name_effect, unique
+from .naming import SURE, UNUSED, Found, evidence, machine_name, name_effect, unique, usual_change
 from .training.data import masks_to_tensor
 
 FEWER = 32  # faces on which the order of a latent's five values is measured, at most
@@ -71,6 +71,7 @@ def _latents(method: CSIMethod, faces: Tensor, measures: Measures) -> list[dict[
     maps = spread_outwards(measured.maps)
     typical = (maps / maps.mean((1, 2), keepdims=True)).mean(0)
     regions = [main_region(cells, typical) for cells in maps]
+    usual = usual_change(measured.change, measures.spread)
     names = [
         name_effect(
             measures.names,
@@ -80,6 +81,7 @@ def _latents(method: CSIMethod, faces: Tensor, measures: Measures) -> list[dict[
             measures.correlation,
             measured.strength[index],
             regions[index],
+            usual,
         )
         for index in every
     ]

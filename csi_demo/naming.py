@@ -14,6 +14,7 @@ from .measures import COLOURS, TURN, WORDS
 
 SURE = 3.0  # standard errors that an effect must be away from nothing
 NOTICEABLE = 0.3  # standard deviations over faces that an effect must reach to name a control
+NEAR = 0.8  # of the strongest effect, that a less usual one must reach to come first
 ALSO = 0.6  # of the strongest effect, that another one must reach to be named beside it
 APART = 0.5  # of the strongest effect, that must be left of another after what goes along with the strongest in faces
 UNUSED = "unused"
@@ -35,14 +36,16 @@ def name_effect(
     correlation: np.ndarray,
     strength: float,
     region: str,
+    usual: np.ndarray,
 ) -> Found:
     """Names one control after at most two of the M measures called `names`.
 
     change, error: (M,), mean change from low to high and its standard error; spread: (M,), each measure's standard
-    deviation over faces, in which changes are compared; correlation: (M, M), of the measures over faces. A second
-    measure is named only for what remains of it after its regression on the first: of two that always go together,
-    such as a smile and high cheekbones, the stronger one is the name. strength and region: as in `Effects` and of
-    `main_region`.
+    deviation over faces, in which changes are compared; correlation: (M, M), of the measures over faces; usual: (M,),
+    how far controls move each measure as a rule, see `usual_change`. Of the effects that come near the strongest, the
+    one that stands out most from what is usual comes first. A second measure is named only for what remains of it after
+    its regression on the first: of two that always go together, such as a smile and high cheekbones, one is the name.
+    strength and region: as in `Effects` and of `main_region`.
     """
     if strength <= ACTIVE:
         return Found(UNUSED, ())
@@ -51,15 +54,21 @@ def name_effect(
     sure = known & (np.abs(change) > SURE * error) & (np.abs(sizes) >= NOTICEABLE)
     if not sure.any():
         return Found("detail" if region == EVERYWHERE else f"{region} detail", ())
-    first = int(np.argmax(np.where(sure, np.abs(sizes), -1.0)))
-    top = abs(sizes[first])
+    top = np.abs(sizes[sure]).max()
+    apart = np.abs(sizes) / usual
+    first = int(np.argmax(np.where(sure & (np.abs(sizes) >= NEAR * top), apart, -1.0)))
     left = np.abs(sizes - correlation[:, first] * sizes[first])
     beside = sure & (np.abs(sizes) >= ALSO * top) & (left >= APART * top)
     beside[first] = False
     chosen = [first]
     if beside.any():
-        chosen.append(int(np.argmax(np.where(beside, np.abs(sizes), -1.0))))
+        chosen.append(int(np.argmax(np.where(beside, apart, -1.0))))
     return Found(" + ".join(WORDS[names[one]][int(change[one] < 0)] for one in chosen), tuple(chosen))
+
+
+def usual_change(change: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Root mean square over controls (C, M) of what they change, in standard deviations over faces: (M,)."""
+    return np.sqrt(np.square(change / spread).mean(0)).clip(1e-6)
 
 
 def unique(names: Sequence[str]) -> list[str]:

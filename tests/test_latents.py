@@ -21,7 +21,7 @@ from csi_demo.latents import EVERYWHERE, main_region, monotonic
 from csi_demo.measures import TURN, Measures
 from csi_demo.methods import ControlError, list_controls, load_method
 from csi_demo.methods.csi import CSIMethod
-from csi_demo.naming import UNUSED, evidence, machine_name, name_effect, unique
+from csi_demo.naming import UNUSED, Found, evidence, machine_name, name_effect, unique, usual_change
 from csi_demo.training.data import masks_to_tensor, read_pack, to_float
 
 FRAME = Path(__file__).parents[1] / "examples" / "astronaut.png"
@@ -33,8 +33,17 @@ CORRELATION[0, 2] = CORRELATION[2, 0] = 0.3
 
 
 def named(change: list[float], error: float = 0.05, strength: float = 0.2, region: str = "mouth") -> str:
-    found = name_effect(NAMES, np.array(change), np.full(7, error), SPREAD, CORRELATION, strength, region)
-    return found.name
+    return of_change(np.array(change), np.full(7, error), strength, region).name
+
+
+def of_change(
+    change: np.ndarray,
+    error: np.ndarray,
+    strength: float = 0.2,
+    region: str = "mouth",
+    usual: tuple[float, ...] | np.ndarray = (1.0,) * 7,
+) -> Found:
+    return name_effect(NAMES, change, error, SPREAD, CORRELATION, strength, region, np.array(usual))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +72,15 @@ def test_what_is_uncertain_or_weak_names_nothing():
     assert named(change, strength=0.04) == UNUSED
 
 
+def test_what_others_do_as_well_comes_second():
+    change = np.array([4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.7])
+    others = np.array([[5.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1], [-3.0, 0.0, 0.0, 0.0, 0.0, 0.0, -0.2], change])
+    assert of_change(change, np.full(7, 0.05)).name == "smile + turn"
+    assert of_change(change, np.full(7, 0.05), usual=usual_change(others, SPREAD)).name == "turn + smile"
+    faint = np.array([4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.1])  # however unusual
+    assert of_change(faint, np.full(7, 0.05), usual=usual_change(others, SPREAD)).name == "smile"
+
+
 def test_repeated_names_are_numbered():
     names = ["smile", "turn", "smile", "smile"]
     assert unique(names) == ["smile", "turn", "smile 2", "smile 3"]
@@ -72,7 +90,7 @@ def test_repeated_names_are_numbered():
 
 def test_evidence_gives_the_figures():
     change, error = np.array([3.14, 0, 0, 0, 0, -0.25, 0]), np.full(7, 0.21)
-    found = name_effect(NAMES, change, np.full(7, 0.05), SPREAD, CORRELATION, 0.2, "mouth")
+    found = of_change(change, np.full(7, 0.05))
     text = evidence(NAMES, found, change, error, "from -2.5 to 2.5", 0.2)
     assert "smile: +3.1 ± 0.2 logits" in text
     assert "brightness: -0.250 ± 0.210 of 2" in text
