@@ -17,6 +17,7 @@ from gradio.state_holder import SessionState
 from PIL import Image
 
 from csi_demo import masks
+from csi_demo.controls import from_measured, load_measured
 from csi_demo.faces import Placement
 from csi_demo.methods import ControlError, Method
 from csi_demo.methods.csi import CSIMethod
@@ -32,13 +33,13 @@ pytestmark = pytest.mark.usefixtures("faces")
 
 
 def test_examples_name_files_holes_and_sliders() -> None:
-    options = {option.name for option in CSIMethod.options}
+    known = {one.name for one in (*CSIMethod.options, *from_measured(load_measured(), 32).controls)}
     for example in all_examples():
         assert (FOLDER / example.photo).is_file()
         assert not masks.family(example.hole).all()
         assert example.thumbnail().size == (96, 96)
         assert example.title
-        assert example.settings.keys() <= {f"z{index}" for index in range(32)} | options
+        assert example.settings.keys() <= known
         assert all(-3.0 <= value <= 3.0 for value in example.settings.values())
     with Image.open(FRAME_FILE) as picture:
         assert (picture.size, picture.mode) == ((64, 64), "RGB")
