@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -161,6 +162,7 @@ def train(
         if not isinstance(values, (tuple, list)) or len(values) < needed:
             raise TrainingError(f"{name}={values} needs {needed} numbers with commas between them, one per stage")
     frames, held_out = recipe.read(data)
+    AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if settings.bf16 else "no")
     if settings.batch % accelerator.num_processes:
         raise TrainingError(f"batch {settings.batch} does not divide among {accelerator.num_processes} processes")
