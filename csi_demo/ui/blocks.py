@@ -244,9 +244,9 @@ def build() -> gr.Blocks:
             **quick,
         )
         canvas.input(handlers.show_masked, [canvas, look], masked, trigger_mode="always_last", **quick).then(
-            handlers.draw_sliders, slot_inputs, slot_outputs, **quick, **COMPUTE
+            handlers.draw_sliders, slot_inputs, slot_outputs, trigger_mode="always_last", **quick, **COMPUTE
         )
-        method.input(handlers.draw_sliders, slot_inputs, slot_outputs, **quick, **COMPUTE)
+        method.input(handlers.draw_sliders, slot_inputs, slot_outputs, trigger_mode="always_last", **quick, **COMPUTE)
         look.change(handlers.show_masked, [canvas, look], masked, **quick)
         gr.on([look.change, where.change], results.show_result, [result, look, where], pictures, **quick)
         pictures.select(results.choose_sample, [result, look, where], pictures, **quick)
