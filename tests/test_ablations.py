@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from csi_demo import ablations, masks, variants, weights
+from csi_demo import ablations, masks, variant_measures, variants, weights
 from csi_demo.cli import main
 from csi_demo.models.csi import CSI, CSIConfig
+from csi_demo.training import variants as training
 from csi_demo.training.csi import WEIGHT_FILES, CSIRecipe, CSISettings
 from csi_demo.training.data import masks_to_tensor
 from csi_demo.variants import SHOWN, VARIANTS
@@ -37,7 +38,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """All variants as small as can be."""
     monkeypatch.setattr(variants, "SMALL", variants.SMALL | TINY)
     monkeypatch.setenv("CSI_WEIGHTS_DIR", str(tmp_path / "weights"))
-    ablations._pictures.cache_clear()
+    training._pictures.cache_clear()
     variants._loaded.cache_clear()
 
 
@@ -56,33 +57,33 @@ def model_of(mean: float, sigma: float, seed: int = 0) -> CSI:
 
 def test_the_measures_of_latents_tell_ignored_from_used_ones():
     images = torch.linspace(-0.9, 0.9, 40)[:, None, None, None].expand(-1, 3, 32, 32).contiguous()
-    ignored = ablations.measure_latents(model_of(0.0, 1.0), images, 0)
+    ignored = variant_measures.measure_latents(model_of(0.0, 1.0), images, 0)
     assert ignored["mutual_information"] == pytest.approx(0.0, abs=1e-4)
     assert ignored["total_correlation"] == pytest.approx(0.0, abs=1e-4)
     assert ignored["dimension_kl"] == pytest.approx(0.0, abs=1e-4)
     assert ignored["redraw"] == pytest.approx(1.0, abs=0.1)
     assert ignored["spread"] == pytest.approx(1.0, abs=0.2)
     assert ignored["sigma"] == 1
-    used = ablations.measure_latents(model_of(2.0, 0.001), images, 0)
+    used = variant_measures.measure_latents(model_of(2.0, 0.001), images, 0)
     assert used["mutual_information"] == pytest.approx(math.log(40), abs=0.01)
     assert used["total_correlation"] == pytest.approx(3 * math.log(40), abs=0.05)  # four copies of one number
     assert used["mean_spread"] == pytest.approx(2.0 * float(torch.linspace(-0.9, 0.9, 40).std()), abs=0.001)
-    narrow = ablations.measure_latents(model_of(0.05, 0.1), images, 0)
+    narrow = variant_measures.measure_latents(model_of(0.05, 0.1), images, 0)
     assert narrow["spread"] < 0.2
     assert min(narrow["mmd"], used["mmd"]) > 2 * ignored["mmd"]
 
 
 def test_roughness_sees_noise_in_the_corner_alone():
     mask = masks_to_tensor([masks.family("center", 32)])
-    where = ablations.corner(mask)
+    where = variant_measures.corner(mask)
     assert where.nonzero().min(0).values.tolist() == [20, 20]
     assert where.nonzero().max(0).values.tolist() == [23, 23]
     smooth = torch.linspace(-1, 1, 32).expand(1, 3, 32, 32).clone()
-    assert ablations.roughness(smooth, where) == pytest.approx(0.0, abs=1e-6)
+    assert variant_measures.roughness(smooth, where) == pytest.approx(0.0, abs=1e-6)
     noisy = smooth.clone()
     noisy[..., 21:23, 21:23] += torch.tensor([[0.5, -0.5], [-0.5, 0.5]])
-    assert ablations.roughness(noisy, where) > 0.2
-    assert ablations.roughness(noisy, (mask[0, 0] < 0.5) & ~where) == pytest.approx(0.0, abs=1e-6)
+    assert variant_measures.roughness(noisy, where) > 0.2
+    assert variant_measures.roughness(noisy, (mask[0, 0] < 0.5) & ~where) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_fills_keep_what_is_visible_and_do_not_depend_on_the_batch():
@@ -156,16 +157,16 @@ def test_stage_two_starts_from_the_stage_one_that_is_shared(made_up: Path, tmp_p
     start = CSI(variants.config_of(variants.OBJECTIVES[-1]))
     weights.save_model(folder / "mmd", start.config.to_dict(), start.state_dict(), {}, WEIGHT_FILES)
     for variant in (variants.TWO_STAGE, variants.FORWARD_ONLY):
-        recipe = ablations.VariantRecipe(variant, (64, 64), folder)
+        recipe = training.VariantRecipe(variant, (64, 64), folder)
         model = recipe.build()
         for name, tensor in weights.load_state("mmd", folder).items():
             assert torch.equal(model.state_dict()[name], tensor), name
         assert hasattr(model, "reverse_stream") == (variant is variants.TWO_STAGE)
-    recipe = ablations.VariantRecipe(variants.TWO_STAGE, (64, 64), folder)
+    recipe = training.VariantRecipe(variants.TWO_STAGE, (64, 64), folder)
     carried = recipe.build()
     assert torch.equal(carried.reverse_stream.vertical[0].first.weight, carried.forward_stream.vertical[0].first.weight)
     assert recipe.settings.pictures == (64, 64)
-    assert ablations.VariantRecipe(variants.NO_LATENTS, (64, 32), folder).settings.pictures == (0, 96)
+    assert training.VariantRecipe(variants.NO_LATENTS, (64, 32), folder).settings.pictures == (0, 96)
 
 
 @pytest.mark.usefixtures("tiny")

@@ -40,6 +40,7 @@ def _ablations(options: argparse.Namespace) -> int:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
     from .. import ablations
     from ..incremental import prepare
+    from ..training.variants import PICTURES, train_missing
     from ..weights import write_atomically
 
     runs = options.weights or WEIGHTS
@@ -47,10 +48,10 @@ def _ablations(options: argparse.Namespace) -> int:
     if options.record and folder is None:
         raise UsageError(f"--record needs variants in {WEIGHTS} or --weights: those among the weights stay as they are")
     if options.train:
-        left = ablations.train_missing(
+        left = train_missing(
             options.data,
             runs,
-            pictures=_pictures(options.pictures) if options.pictures else ablations.PICTURES,
+            pictures=_pictures(options.pictures) if options.pictures else PICTURES,
             minutes=options.minutes,
             device=options.device,
         )

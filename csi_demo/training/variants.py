@@ -1,0 +1,104 @@
+"""Training small variants of CSI alike, one after another."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from .. import weights
+from ..models.csi import CSI
+from ..variants import SIZE, VARIANTS, Variant, config_of
+from . import loop
+from .csi import CSIRecipe, CSISettings
+
+PICTURES = (60_000, 60_000)  # that every variant sees in each stage, unless told otherwise
+
+
+class VariantRecipe(CSIRecipe):
+    """A variant as the training loop sees it; it is stored beside its checkpoint."""
+
+    name = "."
+
+    def __init__(self, variant: Variant, pictures: tuple[int, int], folder: Path):
+        budget = (0, sum(pictures)) if variant.scratch else pictures
+        base = CSISettings(pictures=budget, crop=(24, 24), rgb_weight=0.0, feature_weight=0.0)
+        if variant.scratch:  # nothing is carried over that a smaller rate would have to spare
+            base = base.replace(learning_rate=base.learning_rate[:1] * 2, context_rate=1.0)
+        settings = base.replace(one_stage=variant.one_stage)
+        super().__init__(settings, config_of(variant).to_dict())
+        self.variant, self.folder = variant, folder
+
+    def stages(self) -> tuple[int, ...]:
+        return self.variant.stages
+
+    def read(self, data: Path) -> tuple[Tensor, Tensor]:
+        return _pictures(data)
+
+    def build(self) -> CSI:
+        model = CSI(self.config)
+        if self.variant.start:
+            carried = weights.load_state(self.variant.start, self.folder)
+            left = set(model.state_dict()) - set(carried)
+            model.load_state_dict(model.state_dict() | carried)
+            assert all(name.startswith(("reverse_stream.", "from_context.")) for name in left), left
+            self.begin(model, 2)
+        return model
+
+
+@lru_cache(1)
+def _pictures(data: Path) -> tuple[Tensor, Tensor]:
+    """Training and validation pictures, read once for all variants."""
+    return CSIRecipe(CSISettings(), {"image_size": SIZE, "latent_dim": 0}).read(data)
+
+
+def train_missing(
+    data: Path,
+    folder: Path,
+    *,
+    pictures: tuple[int, int] = PICTURES,
+    minutes: float | None = None,
+    device: str = "auto",
+) -> list[str]:
+    """Trains every variant that is not finished, one after another, each until it has seen its pictures.
+
+    pictures: in stage 1 and 2; a variant with one stage alone gets both. minutes: of all together; the same call goes
+    on. Returns the names of those that are left. Raises as `loop.train`, and TrainingError for variants that were begun
+    with other numbers of pictures.
+    """
+    end = time.monotonic() + 60.0 * minutes if minutes is not None else math.inf
+    recipes = [VariantRecipe(variant, pictures, folder) for variant in VARIANTS]
+    left = [recipe for recipe in recipes if not _finished(recipe)]
+    for recipe in list(left):
+        remaining = (end - time.monotonic()) / 60.0
+        if remaining <= 0.0:
+            break
+        print(f"{recipe.variant.name}: {' + '.join(f'{recipe.settings.pictures[s - 1]:,}' for s in recipe.stages())}")
+        loop.train(
+            recipe,
+            data,
+            folder / recipe.variant.name,
+            resume=True,
+            minutes=remaining if minutes is not None else None,
+            device=device,
+        )
+        if not _finished(recipe):
+            break
+        left.remove(recipe)
+    return [recipe.variant.name for recipe in left]
+
+
+def _finished(recipe: VariantRecipe) -> bool:
+    name = recipe.variant.name
+    if not weights.available(name, recipe.folder):
+        return False
+    training = weights.read_metrics(name, recipe.folder)["training"]
+    if tuple(training["settings"]["pictures"]) != recipe.settings.pictures:
+        raise loop.TrainingError(
+            f"{recipe.folder / name} was begun with pictures={training['settings']['pictures']}: use another --weights"
+        )
+    last = recipe.stages()[-1]
+    return training["pictures_per_stage"].get(str(last), 0) >= recipe.settings.pictures[last - 1]
