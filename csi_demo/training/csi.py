@@ -39,7 +39,6 @@ class CSISettings(Settings):
     rgb_weight: float = 1.0  # stage 1's auxiliary loss on the decoder's own RGB picture
     feature_weight: float = 1.0  # stage 1's auxiliary loss on that picture's deep features
     features: str = "faces"  # as `DeepFeatures` has it
-    small: bool = False  # 4 blocks x 32 filters, the configuration for a CPU
     one_stage: bool = False  # everything learns in stage 2, the latents from the hole's pixels alone (appendix C.3)
 
 
@@ -52,8 +51,7 @@ class CSIRecipe(Recipe):
 
     def __init__(self, settings: CSISettings, overrides: Mapping[str, Any]):
         self.settings: CSISettings = settings
-        small = {"filters": 32, "blocks": 4} if settings.small else {}
-        self.config = CSIConfig(**(small | dict(overrides)))
+        self.config = CSIConfig(**overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         train, val = (shrink(read_split(data, split), self.config.image_size) for split in ("train", "val"))
