@@ -27,7 +27,19 @@ HOLES: dict[str, tuple[int, int, int, int]] = {
     "face": (8, 16, 56, 62),
     "head": (4, 4, 60, 60),
 }
-LEFT_OUT = ("Attractive",)  # a judgement of the people who labelled, not something to see
+# Where an attribute is to be seen, smallest hole first; others are of the whole face. A hole that does not hide the
+# place may still move the attribute's logit, by what goes along with it in faces, but not show what its name says.
+_MOUTH, _EYES, _HAIR = (("mouth", "face", "head"), ("eyes", "face", "head"), ("hair", "head"))
+PLACES: dict[str, tuple[str, ...]] = (
+    dict.fromkeys(("Big_Lips", "Goatee", "Mouth_Slightly_Open", "Smiling", "Wearing_Lipstick"), _MOUTH)
+    | dict.fromkeys(("5_o_Clock_Shadow", "Double_Chin", "Mustache", "No_Beard"), _MOUTH)
+    | dict.fromkeys(("Arched_Eyebrows", "Bags_Under_Eyes", "Bushy_Eyebrows", "Eyeglasses", "Narrow_Eyes"), _EYES)
+    | dict.fromkeys(("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"), _HAIR)
+    | dict.fromkeys(("Receding_Hairline", "Straight_Hair", "Wavy_Hair", "Wearing_Hat"), _HAIR)
+    | dict.fromkeys(("Wearing_Earrings", "Wearing_Necklace", "Wearing_Necktie"), ("head",))
+    | {"Attractive": ()}  # a judgement of the people who labelled, not something to see
+)
+WHOLE = ("face", "head")
 REACH = 4.0  # units of a direction from the middle to either end
 MOST = 10  # directions
 WANTED = 0.25  # change of the attribute's mean probability from end to end, at least
@@ -91,18 +103,19 @@ def regress(moves: np.ndarray, logits: np.ndarray) -> Response:
     return Response(slopes, logits.mean(1))
 
 
-def plan(responses: Mapping[str, Response], allowed: Sequence[int]) -> list[Direction]:
-    """At most `MOST` directions for some of the allowed attributes, that best keep out of each other's way.
+def plan(responses: Mapping[str, Response], places: Mapping[int, Sequence[str]]) -> list[Direction]:
+    """At most `MOST` directions for some of the attributes, that best keep out of each other's way.
 
     Attributes are added one at a time, whichever brings the most merit in sum, as long as every direction moves its own
     by `WANTED` and those of the others by no more than `UNWANTED` of that; one that breaks this is out.
-    responses: hole -> response, the smallest hole first. Returns the directions in the order in which they were added.
+    responses: hole -> response; places: attribute -> holes it may be planned in, the smallest first. Returns the
+    directions in the order in which they were added.
     """
-    open_to = [one for one in allowed if any(_alone(response, one) >= WANTED for response in responses.values())]
+    open_to = [one for one, holes in places.items() if any(_alone(responses[hole], one) >= WANTED for hole in holes)]
     planned: list[Direction] = []
     while len(planned) < MOST:
         chosen = [direction.attribute for direction in planned]
-        plans = {one: [_best(responses, own, [*chosen, one]) for own in (*chosen, one)] for one in open_to}
+        plans = {one: [_best(responses, places[own], own, [*chosen, one]) for own in (*chosen, one)] for one in open_to}
         open_to = [one for one in open_to if all(_holds(direction) for direction in plans[one])]
         if not open_to:
             break
@@ -122,9 +135,11 @@ def _alone(response: Response, attribute: int) -> float:
     return float(response.moved(slope / np.linalg.norm(slope).clip(1e-9))[attribute])
 
 
-def _best(responses: Mapping[str, Response], attribute: int, together: Sequence[int]) -> Direction:
+def _best(
+    responses: Mapping[str, Response], holes: Sequence[str], attribute: int, together: Sequence[int]
+) -> Direction:
     """The best direction for an attribute: of the smallest hole that is nearly as good as the best."""
-    found = [_in_hole(hole, response, attribute, together) for hole, response in responses.items()]
+    found = [_in_hole(hole, responses[hole], attribute, together) for hole in holes]
     best = max(direction.merit for direction in found)
     return next(direction for direction in found if direction.merit >= min(best, max(SMALLER * best, 0.0)))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from . import latents, masks, weights
 from .controls import pack_map
-from .directions import HOLES, LEFT_OUT, REACH, Direction, measure_response, plan
+from .directions import HOLES, PLACES, REACH, WHOLE, Direction, measure_response, plan
 from .latents import (
     EVERYWHERE,
     EXTREME,
@@ -103,10 +103,9 @@ def _latents(method: CSIMethod, faces: Tensor, measures: Measures) -> list[dict[
 def _directions(method: CSIMethod, faces: Tensor, measures: Measures, scatter: np.ndarray) -> list[dict[str, Any]]:
     holes = {name: masks_to_tensor([masks.box(*edges)]) for name, edges in HOLES.items()}
     responses = {name: measure_response(method, faces, mask, DRAWS, name) for name, mask in holes.items()}
-    allowed = [index for index, name in enumerate(measures.names) if name in WORDS and name not in LEFT_OUT]
-    attributes = responses["head"].base.shape[1]
+    attributes = measures.names[: responses["head"].base.shape[1]]
     entries = []
-    for planned in plan(responses, [index for index in allowed if index < attributes]):
+    for planned in plan(responses, {index: PLACES.get(name, WHOLE) for index, name in enumerate(attributes)}):
         entry = _direction(method, faces, measures, planned, scatter, holes[planned.hole])
         if entry is not None:
             entries.append(entry)

@@ -16,9 +16,10 @@ from csi_demo import directions, masks, weights
 from csi_demo.cli import main
 from csi_demo.complete import relevance, to_tensor
 from csi_demo.controls import GRID, from_measured, load_measured, pack_map, unpack_map
-from csi_demo.directions import Response, plan, regress
+from csi_demo.directions import HOLES, PLACES, WHOLE, Response, plan, regress
+from csi_demo.features import face_network
 from csi_demo.latents import EVERYWHERE, main_region, monotonic
-from csi_demo.measures import TURN, Measures
+from csi_demo.measures import TURN, WORDS, Measures
 from csi_demo.methods import ControlError, list_controls, load_method
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.naming import UNUSED, Found, evidence, machine_name, name_effect, unique, usual_change
@@ -115,7 +116,8 @@ def test_planned_directions_keep_out_of_each_others_way():
     slopes[2, 2] = 0.02  # hardly moves
     slopes[3, 3] = 1.0  # is not allowed
     small = Response(slopes * 0.2, base)
-    found = {one.attribute: one for one in plan({"small": small, "large": Response(slopes, base)}, (0, 1, 2))}
+    places = dict.fromkeys((0, 1, 2), ("small", "large"))
+    found = {one.attribute: one for one in plan({"small": small, "large": Response(slopes, base)}, places)}
     assert set(found) == {0, 1}
     for one in found.values():
         moved = np.abs(Response(slopes, base).moved(one.vector))
@@ -123,9 +125,18 @@ def test_planned_directions_keep_out_of_each_others_way():
         assert one.hole == "large"
         assert moved[1 - one.attribute] <= directions.UNWANTED * moved[one.attribute]
         assert one.wanted == pytest.approx(moved[one.attribute])
-    alone = plan({"small": Response(slopes, base), "large": Response(slopes * 1.1, base)}, (0,))
-    assert [one.hole for one in alone] == ["small"], "a small hole that is nearly as good is preferred"
-    assert plan({"small": Response(slopes * 0.01, base)}, (0, 1, 2)) == []
+    both = {"small": Response(slopes, base), "large": Response(slopes * 1.1, base)}
+    assert [one.hole for one in plan(both, {0: ("small", "large")})] == ["small"], "small and nearly as good"
+    assert [one.hole for one in plan(both, {0: ("large",), 1: ()})] == ["large"], "the small one does not show it"
+    assert plan({"small": Response(slopes * 0.01, base)}, dict.fromkeys((0, 1, 2), ("small",))) == []
+
+
+def test_every_place_of_an_attribute_is_a_hole():
+    names = {*face_network().config.names}
+    assert {*PLACES} <= names <= {*WORDS} | {name for name, holes in PLACES.items() if not holes}
+    assert all(hole in HOLES for holes in (*PLACES.values(), WHOLE) for hole in holes)
+    for holes in (*PLACES.values(), WHOLE):
+        assert sorted(holes, key=list(HOLES).index) == list(holes), "the smallest first"
 
 
 def test_effect_maps_are_kept_in_bytes_and_say_where():

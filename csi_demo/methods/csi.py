@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .. import weights
 from ..controls import LIMIT, from_measured, load_measured
@@ -23,6 +24,7 @@ from .base import Control, Method, Step, keep_observed
 
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 GUIDANCE = 1.5  # between the fog of the paper's 1 and the glare of 2
+WILD, WINDOW = 13.0, 6  # mean bits of uncertainty in a window of so many pixels a side, beyond which a fill runs away
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 8.0  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
@@ -153,19 +155,27 @@ class CSIMethod(Method):
         began = time.perf_counter()
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         z = self.latents(image, mask, seeds, controls, options["spread"])
-        drawing = self.fill(image, mask, z, seeds, options["truncation"], options["guidance"])
-        for images, progress, predicted in drawing:
-            if predicted is None:
-                yield Step(images, progress)
-                continue
-            bits, entropy = predicted.bits_per_dim().tolist(), predicted.entropy()
-            info: dict[str, Any] = {
-                "seconds": time.perf_counter() - began,
-                "figures": [{"bits per dim": value} for value in bits],
-                "bits_per_dim": bits,
-                "entropy_bits": entropy[:, predicted.hole].mean(1).tolist(),
-            }
-            yield Step(images, progress, info, {"Uncertainty": heat_map(image, mask, entropy)})
+        images, held, wild = torch.zeros(len(seeds), *image.shape[1:]), 0.0, list(range(len(seeds)))
+        bits, entropy = torch.zeros(len(seeds)), torch.zeros(len(seeds), *image.shape[2:])
+        for guidance in calming(options["guidance"]):
+            again = tuple(seeds[index] for index in wild)
+            for part, progress, predicted in self.fill(image, mask, z[wild], again, options["truncation"], guidance):
+                images = images.index_copy(0, torch.tensor(wild), part)
+                if predicted is None:
+                    held = max(held, progress)
+                    yield Step(images, held)
+                else:
+                    bits[wild], entropy[wild] = predicted.bits_per_dim().float(), predicted.entropy()
+            wild = [index for index in wild if hottest(entropy[index]) > WILD]
+            if not wild:
+                break
+        info: dict[str, Any] = {
+            "seconds": time.perf_counter() - began,
+            "figures": [{"bits per dim": value} for value in bits.tolist()],
+            "bits_per_dim": bits.tolist(),
+            "entropy_bits": entropy[:, mask[0, 0] < 0.5].mean(1).tolist(),
+        }
+        yield Step(images, 1.0, info, {"Uncertainty": heat_map(image, mask, entropy)})
 
     @torch.inference_mode()
     def fill(
@@ -290,6 +300,17 @@ class Predicted:
             parts = zip(x.split(64, 1), params.split(64, 1), strict=True)
             result[:, self.hole] = torch.cat([logistic_mixture.entropy(*part).float() for part in parts], 1)
         return result
+
+
+def calming(guidance: float) -> tuple[float, ...]:
+    """The guidance of a fill, and that with which it is drawn again while it runs away."""
+    return (guidance, (1.0 + guidance) / 2.0, 1.0) if guidance > 1.0 else (guidance,)
+
+
+def hottest(entropy: Tensor) -> float:
+    """The largest mean of bits (H, W) in a window: a fill that has come where the model knows nothing, as it may far
+    from the guidance that it was trained with, goes on as coloured noise, far above what any texture has."""
+    return float(F.avg_pool2d(entropy[None], WINDOW, 1).amax())
 
 
 def heat_map(image: Tensor, mask: Tensor, entropy: Tensor) -> Tensor:
