@@ -9,7 +9,7 @@ import torch
 
 from csi_demo import incremental
 from csi_demo.incremental import Box, Fill, SharedFill, Stream, sample_compiled
-from csi_demo.methods.csi import CSIMethod
+from csi_demo.methods.csi import CSIMethod, calming, hottest
 from csi_demo.models import logistic_mixture
 from csi_demo.sampling import frozen_noise, sample_pixels, sample_reference
 from csi_demo.training.data import masks_to_tensor
@@ -221,6 +221,39 @@ def test_a_method_sample_is_free_of_its_batch(frame):
     *_, alone = method.complete(image, mask, (9,))
     assert torch.equal(together.images[2:3], alone.images)
     assert together.info["bits_per_dim"][2] == pytest.approx(alone.info["bits_per_dim"][0], abs=1e-12)
+
+
+def test_a_sample_that_runs_away_is_drawn_again_with_less_guidance(frame, monkeypatch):
+    assert incremental.compile_kernel()
+    image, mask = frame
+    method = CSIMethod()
+    z = method.latents(image, mask, (7, 8, 9), {}, 1.0)
+
+    def drawn(guidance):
+        *_, (images, _, predicted) = method.fill(image, mask, z, (7, 8, 9), guidance=guidance)
+        return images, predicted
+
+    images, predicted = drawn(2.0)
+    heat = [hottest(bits) for bits in predicted.entropy()]
+    wild = heat.index(max(heat))
+    monkeypatch.setattr("csi_demo.methods.csi.WILD", sorted(heat)[1])  # the hottest alone is too hot, and once cooler
+    steps = list(method.complete(image, mask, (7, 8, 9), options={"guidance": 2.0}))
+    calmer = next(both for both in map(drawn, calming(2.0)[1:]) if hottest(both[1].entropy()[wild]) <= sorted(heat)[1])
+    for index in range(3):
+        pictures, its = calmer if index == wild else (images, predicted)
+        assert torch.equal(steps[-1].images[index], pictures[index])
+        assert steps[-1].info["bits_per_dim"][index] == pytest.approx(float(its.bits_per_dim()[index]), abs=1e-5)
+    assert not torch.equal(steps[-1].images[wild], images[wild])
+    moments = [step.progress for step in steps]
+    assert moments == sorted(moments)
+    assert moments[-2] < moments[-1] == 1.0
+    assert all(torch.equal(step.images * mask, (image * mask).expand(3, -1, -1, -1)) for step in steps)
+
+
+def test_guidance_calms_down_to_that_of_the_training():
+    assert calming(2.0) == (2.0, 1.5, 1.0)
+    assert calming(1.0) == (1.0,)
+    assert calming(0.5) == (0.5,)
 
 
 def test_torch_draws_until_the_kernel_is_ready(frame, monkeypatch):
