@@ -236,9 +236,9 @@ def test_a_sample_that_runs_away_is_drawn_again_with_less_guidance(frame, monkey
     images, predicted = drawn(2.0)
     heat = [hottest(bits) for bits in predicted.entropy()]
     wild = heat.index(max(heat))
-    monkeypatch.setattr("csi_demo.methods.csi.WILD", sorted(heat)[1])  # the hottest alone is too hot, and once cooler
+    monkeypatch.setattr("csi_demo.methods.csi.WILD", sorted(heat)[1])  # the hottest alone is too hot
     steps = list(method.complete(image, mask, (7, 8, 9), options={"guidance": 2.0}))
-    calmer = next(both for both in map(drawn, calming(2.0)[1:]) if hottest(both[1].entropy()[wild]) <= sorted(heat)[1])
+    calmer = drawn(1.0)
     for index in range(3):
         pictures, its = calmer if index == wild else (images, predicted)
         assert torch.equal(steps[-1].images[index], pictures[index])
@@ -251,7 +251,7 @@ def test_a_sample_that_runs_away_is_drawn_again_with_less_guidance(frame, monkey
 
 
 def test_guidance_calms_down_to_that_of_the_training():
-    assert calming(2.0) == (2.0, 1.5, 1.0)
+    assert calming(2.0) == (2.0, 1.0)
     assert calming(1.0) == (1.0,)
     assert calming(0.5) == (0.5,)
 

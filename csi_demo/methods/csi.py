@@ -303,8 +303,8 @@ class Predicted:
 
 
 def calming(guidance: float) -> tuple[float, ...]:
-    """The guidance of a fill, and that with which it is drawn again while it runs away."""
-    return (guidance, (1.0 + guidance) / 2.0, 1.0) if guidance > 1.0 else (guidance,)
+    """The guidance of a fill, and that with which it is drawn again where it has run away."""
+    return (guidance, 1.0) if guidance > 1.0 else (guidance,)
 
 
 def hottest(entropy: Tensor) -> float:
