@@ -61,7 +61,7 @@ figures: $(VENV)/.dev
 
 # The paper's claims on small variants, trained first where they are missing.
 ablations: $(VENV)/.dev
-	$(RUN) -m csi_demo ablations --data $(DATA) --train --out runs/claims --record
+	$(RUN) -m csi_demo ablations --data $(DATA) --train --out runs/claims --json docs/ablations.json --record
 
 # Every speed, of an idle machine only.
 bench: $(VENV)/.dev

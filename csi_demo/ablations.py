@@ -157,7 +157,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
         if figures[key]:
             meanings = "; ".join(f"{name}: {COLUMNS[name]}" for name in columns if name in COLUMNS)
             parts.append(
-                f"## {title}\n\nThe paper: {claim}\n\n{table(figures[key], (*columns, 'pictures'))}\n\n{meanings}.\n"
+                f"### {title}\n\nThe paper: {claim}\n\n{table(figures[key], (*columns, 'pictures'))}\n\n{meanings}.\n"
             )
     return "\n".join(parts)
 

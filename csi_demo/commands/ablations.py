@@ -13,9 +13,8 @@ DATA, WEIGHTS = Path("../shared/data/celeba64"), Path("runs/ablations")
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
     ablations = commands.add_parser("ablations", help="the paper's claims on small variants: a table and figures")
-    ablations.add_argument(
-        "--out", type=Path, required=True, help="a folder for ablations.json, ablations.md and contact sheets"
-    )
+    ablations.add_argument("--out", type=Path, required=True, help="a folder for ablations.md and contact sheets")
+    ablations.add_argument("--json", type=Path, help="the figures; default: ablations.json in that folder")
     ablations.add_argument(
         "--weights", type=Path, help=f"a folder of variants; default: {WEIGHTS}, or without it those among the weights"
     )
@@ -64,7 +63,7 @@ def _ablations(options: argparse.Namespace) -> int:
     figures["command"] = options.line
     text = ablations.markdown(figures)
     print(text)
-    write_json(figures, options.out / "ablations.json")
+    write_json(figures, options.json or options.out / "ablations.json")
     write_atomically(options.out / "ablations.md", text)
     for file in ablations.write_figures(test, folder, options.out, seed=options.seed):
         print(file)
