@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from csi_demo import benchmark
+from csi_demo import benchmark, soaking
 from csi_demo.evaluation import CONTROL_COLUMNS, table
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +64,15 @@ def test_the_speeds_are_those_of_bench_json():
     figures = json.loads((ROOT / "docs" / "bench.json").read_text())
     assert benchmark.report(figures) in README
     assert f"\n{figures['command']}\n" in README
+
+
+def test_the_soak_is_that_of_soak_json():
+    figures = json.loads((ROOT / "docs" / "soak.json").read_text())
+    assert soaking.report(figures) in README
+    assert f"\n{figures['command']}\n" in README
+    assert figures["errors"] == {}
+    assert figures["files"] == 0
+    assert figures["memory_mb"]["late"] < 1.1 * figures["memory_mb"]["warm"]
 
 
 def test_the_space_runs_what_is_pinned_here():
