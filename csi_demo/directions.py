@@ -35,13 +35,17 @@ PLACES: dict[str, tuple[str, ...]] = (
     | dict.fromkeys(("5_o_Clock_Shadow", "Double_Chin", "Mustache", "No_Beard"), _MOUTH)
     | dict.fromkeys(("Arched_Eyebrows", "Bags_Under_Eyes", "Bushy_Eyebrows", "Eyeglasses", "Narrow_Eyes"), _EYES)
     | dict.fromkeys(("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"), _HAIR)
-    | dict.fromkeys(("Receding_Hairline", "Straight_Hair", "Wavy_Hair", "Wearing_Hat"), _HAIR)
+    | dict.fromkeys(("Straight_Hair", "Wavy_Hair", "Wearing_Hat"), _HAIR)
     | dict.fromkeys(("Wearing_Earrings", "Wearing_Necklace", "Wearing_Necktie"), ("head",))
-    | {"Attractive": ()}  # a judgement of the people who labelled, not something to see
+    | {
+        "Attractive": (),  # a judgement of the people who labelled, not something to see
+        "Receding_Hairline": (),  # here the face network was moved, but looked at, the fills showed something else
+        "Sideburns": (),
+    }
 )
 WHOLE = ("face", "head")
 REACH = 4.0  # units of a direction from the middle to either end
-MOST = 10  # directions
+MOST = 8  # directions
 WANTED = 0.25  # change of the attribute's mean probability from end to end, at least
 UNWANTED = 1 / 3  # of that: what any other direction's attribute may move, at most
 SMALLER = 0.6  # of the best hole's merit, at which a smaller hole is preferred
