@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from csi_demo import benchmark, soaking
+from csi_demo import ablations, benchmark, soaking
 from csi_demo.evaluation import CONTROL_COLUMNS, table
+from csi_demo.variants import SHOWN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -64,6 +65,24 @@ def test_the_speeds_are_those_of_bench_json():
     figures = json.loads((ROOT / "docs" / "bench.json").read_text())
     assert benchmark.report(figures) in README
     assert f"\n{figures['command']}\n" in README
+
+
+def test_the_claims_are_those_of_ablations_json():
+    figures = json.loads((ROOT / "docs" / "ablations.json").read_text())
+    tables = [line for line in ablations.markdown(figures).splitlines() if line.startswith("|")]
+    assert len(tables) > 2 * len(ablations.CLAIMS)
+    assert set(tables) <= set(README.splitlines())
+    assert f"\n{figures['command']}\n" in README
+    for variant in SHOWN:  # those on the page are those in the table
+        known = measured(f"ablations/{variant.name}", "ablations")
+        (row,) = [row for row in figures["streams"] + figures["stages"][1:] if row["variant"] == variant.label]
+        assert {name: known[name] for name in row} == row
+
+
+def test_the_detector_is_that_of_metrics_json():
+    for method in METHODS:
+        figures = measured(method, "mouth")
+        assert f"| {method} | {figures['c2st']} |" in README
 
 
 def test_the_soak_is_that_of_soak_json():
