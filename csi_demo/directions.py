@@ -31,7 +31,7 @@ HOLES: dict[str, tuple[int, int, int, int]] = {
 # place may still move the attribute's logit, by what goes along with it in faces, but not show what its name says.
 # Those with no place are a judgement, a fault, or did not show in the fills when these were looked at.
 _MOUTH, _EYES, _HAIR = (("mouth", "face", "head"), ("eyes", "face", "head"), ("hair", "head"))
-PLACES: dict[str, tuple[str, ...]] = (
+PLACES: Mapping[str, tuple[str, ...]] = (
     dict.fromkeys(("Big_Lips", "Mouth_Slightly_Open", "Smiling", "Wearing_Lipstick"), _MOUTH)
     | dict.fromkeys(("5_o_Clock_Shadow", "Double_Chin", "Mustache", "No_Beard"), _MOUTH)
     | dict.fromkeys(("Arched_Eyebrows", "Bags_Under_Eyes", "Eyeglasses"), _EYES)
