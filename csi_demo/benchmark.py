@@ -25,9 +25,10 @@ from .complete import to_tensor
 from .evaluation import table
 from .incremental import SharedFill, compile_kernel, regions
 from .methods.base import CompletionError
-from .methods.csi import CSIMethod
+from .methods.csi import GUIDANCE, CSIMethod
 from .models import logistic_mixture
 from .models.csi import CSI, CSIConfig
+from .models.logistic_mixture import Guide
 from .sampling import frozen_noise, sample_pixels, to_precision
 
 HOLES = ((12, 8), (24, 14), (32, 32), (64, 64))  # columns x rows, in the middle of the frame
@@ -178,11 +179,16 @@ def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, 
     x, masks = (tensor.float().expand(count, -1, -1, -1) for tensor in (known.x, known.mask))
     threads = torch.get_num_threads()
     noise = frozen_noise(method.model, seeds, size, size)
-    biases = method._kernel_biases(known, z)
 
-    fast = _seconds(lambda: list(SharedFill(method._stream, x[:1], masks[:1], biases, noise, threads)), repeats)
-    conditions = _seconds(lambda: method._kernel_biases(known, z), repeats)
-    plain_biases = method._torch_biases(known, z)
+    def conditioning() -> tuple[Tensor, Guide]:
+        maps = method._maps(z)
+        return method._kernel_biases(known, maps), method._guide(image, mask, maps, GUIDANCE)
+
+    biases, guide = conditioning()
+
+    fast = _seconds(lambda: list(SharedFill(method._stream, x[:1], masks[:1], biases, noise, threads, guide)), repeats)
+    conditions = _seconds(conditioning, repeats)
+    plain_biases = method._torch_biases(known, method._maps(z))
     plain_biases = plain_biases.float() if plain_biases is not None else None
     hole = mask[0, 0] < 0.5
 

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from .models import logistic_mixture
 from .models.csi import CSI, CSIConfig
+from .models.logistic_mixture import Guide
 
 LANES = 16  # channels are padded to a multiple of this, as in kernel.LANES
 PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
@@ -181,10 +182,12 @@ class Fill:
 
     x: (n, 3, H, W), hole pixels ignored unless they are given; mask: (n, 1, H, W), 1 = observed, may differ between
     samples; biases: as of `Stream.biases_of_maps`; noise: (n, H, W, K + 3), or None: the hole's pixels are given in x,
-    and only predicted.
+    and only predicted. `params` are the model's own, before a guide changes them.
     """
 
-    def __init__(self, stream: Stream, x: Tensor, mask: Tensor, biases: Tensor, noise: Tensor | None):
+    def __init__(
+        self, stream: Stream, x: Tensor, mask: Tensor, biases: Tensor, noise: Tensor | None, guide: Guide | None = None
+    ):
         count, _, height, width = x.shape
         self.stream, self.drawing = stream, noise is not None
         self.hole = _numpy(mask[:, 0] < 0.5, torch.bool)
@@ -196,6 +199,9 @@ class Fill:
         self.biases = _numpy(biases.flatten(), stream.dtype)
         components = stream.config.mixtures
         self.noise = np.zeros((count, height, width, components + 3)) if noise is None else _numpy(noise, torch.float64)
+        self.guide = np.zeros((count, 1, 1, 3)), 0.0
+        if guide is not None:
+            self.guide = _numpy(guide.towards.permute(0, 2, 3, 1), torch.float64), guide.deviation**2
         seen = x * mask.to(x.dtype) if self.drawing else x
         pixels = F.pad(torch.cat((seen, torch.ones_like(x[:, :1])), 1), (2, 1, 2, 0)).to(stream.dtype)
         self._pixels = pixels.permute(0, 2, 3, 1).contiguous()
@@ -216,6 +222,7 @@ class Fill:
             count * blocks * width * padded,
             count * blocks * width * 2 * padded,
             count * padded,
+            channels,
         )
         self._work = tuple(np.zeros(size, kind) for size in sizes)
 
@@ -238,6 +245,7 @@ class Fill:
                 pixels,
                 self.biases,
                 self.noise,
+                self.guide,
                 stream.levels,
                 (stream.weights, stream.offsets),
                 self._rings,
@@ -252,12 +260,21 @@ class SharedFill:
     """A fill whose samples are shared out among threads; what comes out is the same. As `Fill`, but with the mask of
     all samples, (1, 1, H, W), and x likewise (1, 3, H, W)."""
 
-    def __init__(self, stream: Stream, x: Tensor, mask: Tensor, biases: Tensor, noise: Tensor, threads: int):
-        shares = min(threads, len(biases))
-        self._parts = [
-            Fill(stream, x.expand(len(some), -1, -1, -1), mask.expand(len(some), -1, -1, -1), some, its_noise)
-            for some, its_noise in zip(biases.tensor_split(shares), noise.tensor_split(shares), strict=True)
-        ]
+    def __init__(
+        self,
+        stream: Stream,
+        x: Tensor,
+        mask: Tensor,
+        biases: Tensor,
+        noise: Tensor,
+        threads: int,
+        guide: Guide | None = None,
+    ):
+        self._parts = []
+        for rows in torch.arange(len(biases)).tensor_split(min(threads, len(biases))):
+            its_x, its_mask = (tensor.expand(len(rows), -1, -1, -1) for tensor in (x, mask))
+            its_guide = guide and replace(guide, towards=guide.towards[rows])
+            self._parts.append(Fill(stream, its_x, its_mask, biases[rows], noise[rows], its_guide))
 
     @property
     def params(self) -> Tensor:
@@ -280,11 +297,11 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def sample_compiled(
-    stream: Stream, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor
+    stream: Stream, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor, guide: Guide | None = None
 ) -> Iterator[tuple[Tensor, float]]:
     """Draws the hole's pixels. Arguments and result as `sampling.sample_pixels`, with a stream in the model's place."""
     box = Box.around(stream.blocks, np.asarray(_numpy(mask[:, 0] < 0.5, torch.bool).any(0)))
-    yield from Fill(stream, x, mask, stream.biases_of(biases, len(x), box), noise)
+    yield from Fill(stream, x, mask, stream.biases_of(biases, len(x), box), noise, guide)
 
 
 def entropy(x: Tensor, params: Tensor) -> Tensor:

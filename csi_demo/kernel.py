@@ -17,6 +17,7 @@ from numba.extending import intrinsic, overload
 
 LANES = 16
 MIN_LOG_SCALE, HALF_STEP = -7.0, 1.0 / 255.0  # as in logistic_mixture
+LOGISTIC_VARIANCE, STEEPEST = math.pi**2 / 3.0, 1.0 - 1e-7  # likewise
 NEGLIGIBLE = 1e-6  # a mixture component's weight that is left out of the entropy
 # Columns of the table of regions: what is needed of a block, as first row, first column, column after the last.
 V_IN, V_MIDDLE, V_OUT, H_IN, H_MIDDLE, H_OUT = range(6)
@@ -344,6 +345,28 @@ def _horizontal(r, first, stop, hole, regions, filters, pixels, weights, rings, 
 
 
 @_compiled
+def _guide(params, at, components, towards, variance, result):
+    """One pixel's mixture times a normal distribution; see `logistic_mixture.guided`. towards: (3); result: (10 K)."""
+    for k in range(components):
+        evidence = 0.0
+        for channel in range(3):
+            place = (1 + channel) * components + k
+            mean = np.float64(params[at + place])
+            log_scale = max(np.float64(params[at + place + 3 * components]), MIN_LOG_SCALE)
+            own = LOGISTIC_VARIANCE * math.exp(2.0 * log_scale)
+            share = variance / (own + variance)
+            result[place] = share * mean + (1.0 - share) * towards[channel]
+            result[place + 3 * components] = log_scale + 0.5 * math.log(share)
+            for before in range(channel):  # of red on green, of red on blue, of green on blue
+                slope_at = (6 + channel + before) * components + k
+                slope = math.tanh(np.float64(params[at + slope_at]))
+                mean += slope * towards[before]
+                result[slope_at] = math.atanh(min(max(share * slope, -STEEPEST), STEEPEST))
+            evidence += math.log(share) - (mean - towards[channel]) ** 2 / (own + variance)
+        result[k] = params[at + k] + 0.5 * evidence
+
+
+@_compiled
 def _draw(params, at, noise, levels, pixels, target):
     """Draws one pixel; see `logistic_mixture.sample`. noise: (K + 3); levels: the 256 values of a channel."""
     components = len(noise) - 3
@@ -429,18 +452,36 @@ def entropy(params, x, edges, result):
 
 @_compiled
 def fill_row(
-    r, done, draw, hole, union, regions, filters, box, pixels, biases, noise, levels, weights, rings, work, params
+    r,
+    done,
+    draw,
+    hole,
+    union,
+    regions,
+    filters,
+    box,
+    pixels,
+    biases,
+    noise,
+    guide,
+    levels,
+    weights,
+    rings,
+    work,
+    params,
 ):
     """Computes row r and, where `draw`, draws its hole pixels; returns how many of the hole's pixels are done.
 
     hole: (n, H, W) and union: (H, W), true = hole, of each sample and of any; done: pixels of the union in rows above;
     regions: (blocks, 6, 3); box: first row, first column, rows and columns that biases cover; pixels: (n, H + 2, W + 3,
     4), red, green, blue and 1, zeros beyond the picture: two rows above, two columns left, one right; biases: (n, rows,
-    columns, 2 * blocks, F), the convolutions' own included; noise: (n, H, W, K + 3); params: (pixels of the union, n,
-    10 K, padded), written. The rest: `incremental.Stream`. Where a hole is not to be drawn, pixels holds it already.
+    columns, 2 * blocks, F), the convolutions' own included; noise: (n, H, W, K + 3); guide: (n, H, W, 3) and a
+    variance, 0: none; params: (pixels of the union, n, 10 K, padded), written, before they are guided. The rest:
+    `incremental.Stream`. Where a hole is not to be drawn, pixels holds it already.
     """
     samples, width = hole.shape[0], hole.shape[2]
-    u, temp, pairs, h, shares, pair_shares, top = work
+    u, temp, pairs, h, shares, pair_shares, top, guided = work
+    towards, variance = guide
     for s in range(samples):
         _vertical(
             r, s, hole, regions, filters, box, pixels, biases, weights, rings, u, temp, pairs, h, shares, pair_shares
@@ -468,6 +509,10 @@ def fill_row(
         for s in range(samples):
             if draw and hole[s, r, column]:
                 target = ((s * (hole.shape[1] + 2) + r + 2) * (width + 3) + column + 2) * 4
-                _draw(params, at + s * size, noise[s, r, column], levels, pixels, target)
+                if variance > 0.0:
+                    _guide(params, at + s * size, noise.shape[3] - 3, towards[s, r, column], variance, guided)
+                    _draw(guided, 0, noise[s, r, column], levels, pixels, target)
+                else:
+                    _draw(params, at + s * size, noise[s, r, column], levels, pixels, target)
         done += 1
     return done

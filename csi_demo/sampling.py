@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from .models import logistic_mixture
 from .models.csi import CSI
+from .models.logistic_mixture import Guide
 from .models.pixelcnn import GatedBlock
 
 STREAMS = ("forward_stream", "reverse_stream", "head", "from_maps", "from_context")
@@ -40,27 +41,34 @@ def frozen_noise(
 
 
 def sample_reference(
-    model: CSI, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor
+    model: CSI, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor, guide: Guide | None = None
 ) -> Iterator[tuple[Tensor, float]]:
     """Runs the whole forward stream once for every hole pixel. Arguments and result as `sample_pixels`."""
     x, hole = x * mask, mask[:, 0] < 0.5
     pixels = hole.any(0).nonzero().tolist()
     for done, (row, column) in enumerate(pixels, 1):
-        params = model.logits(x, biases)[:, :, row, column]
+        params = _guided(model.logits(x, biases)[:, :, row, column], guide, row, column)
         drawn = logistic_mixture.sample(params, noise[:, row, column])
         x[:, :, row, column] = torch.where(hole[:, row, column, None], drawn, x[:, :, row, column])
         if done == len(pixels) or pixels[done][0] != row:
             yield x, done / len(pixels)
 
 
+def _guided(params: Tensor, guide: Guide | None, row: int, column: int) -> Tensor:
+    if guide is None:
+        return params
+    return logistic_mixture.guided(params, guide.towards[:, :, row, column].to(params), guide.deviation)
+
+
 def sample_pixels(
-    model: CSI, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor
+    model: CSI, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor, guide: Guide | None = None
 ) -> Iterator[tuple[Tensor, float]]:
     """Draws the hole's pixels, all samples at once, reusing activations.
 
     x: (n, 3, H, W), hole pixels ignored; mask: (n, 1, H, W), 1 = observed, may differ between samples; biases as of
-    `CSI.biases`; noise: (n, H, W, K + 3). Yields (pictures so far (n, 3, H, W), share of the pixels drawn) after every
-    row with hole pixels; the tensor yielded is the one being filled.
+    `CSI.biases`; noise: (n, H, W, K + 3); guide: what every pixel's distribution is multiplied with. Yields (pictures
+    so far (n, 3, H, W), share of the pixels drawn) after every row with hole pixels; the tensor yielded is the one
+    being filled.
 
     Rows start as far above the hole as a hole pixel sees. One row of the vertical stack depends on finished rows only,
     so it is computed at once; within a row only the horizontal stack's new column is computed for every pixel, with the
@@ -81,7 +89,7 @@ def sample_pixels(
         for column in range(columns[0], columns[-1] + 1):
             params = rows.column(row, column)
             if union[row, column]:
-                drawn = logistic_mixture.sample(params, noise[:, row, column])
+                drawn = logistic_mixture.sample(_guided(params, guide, row, column), noise[:, row, column])
                 x[:, :, row, column] = torch.where(hole[:, row, column, None], drawn, x[:, :, row, column])
         rows.horizontal(row)
         done += len(columns)

@@ -121,3 +121,49 @@ def test_noise_of_a_seed_does_not_depend_on_what_else_is_drawn():
     torch.rand(100)
     assert torch.equal(first, lm.noise(torch.Generator().manual_seed(5), 8, 8, 3))
     assert not torch.equal(first, lm.noise(torch.Generator().manual_seed(6), 8, 8, 3))
+
+
+def normal(value: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor | float) -> torch.Tensor:
+    return torch.exp(-((value - mean) ** 2) / (2 * variance)) / (2 * math.pi * torch.as_tensor(variance)) ** 0.5
+
+
+def test_guided_mixtures_are_the_product_with_a_normal_distribution():
+    """Against the product on a fine grid, of components that are normal distributions, for red alone."""
+    p, deviation = params(5, seed=4), 0.3
+    towards = torch.linspace(-0.8, 0.7, 15, dtype=torch.float64).view(5, 3)
+    p[:, 28:40] = 0.0  # no channel on another: then the weights are exact
+    p[:, 20:28] = 30.0  # green and blue: anything, so that the product leaves the weights to red
+    grid = torch.linspace(-12, 12, 200_001, dtype=torch.float64)
+
+    def density(mixture):
+        logits, means, log_scales, _ = lm.unpack(mixture)
+        weights, variances = torch.softmax(logits, -1), lm.LOGISTIC_VARIANCE * torch.exp(2 * log_scales[0])
+        parts = zip(weights, means[0], variances, strict=True)
+        return sum((w * normal(grid, m, v) for w, m, v in parts), torch.zeros_like(grid))
+
+    for row, wanted, result in zip(p, towards, lm.guided(p, towards, deviation), strict=True):
+        product = density(row) * normal(grid, wanted[0], deviation**2)
+        product /= torch.trapezoid(product, grid)
+        assert float((density(result) - product).abs().max() / product.max()) < 1e-4
+
+
+def test_guided_means_follow_the_channels_before():
+    """A component's mean of green given red is the average of its own and the wanted one, weighted by precision."""
+    p, towards, deviation = params(1, components=1, seed=6)[0], torch.tensor([0.1, -0.2, 0.3]).double(), 0.2
+    _, means, log_scales, slopes = lm.unpack(p)
+    _, guided, scales, its_slopes = lm.unpack(lm.guided(p, towards, deviation))
+    for red in (-0.9, 0.0, 0.6):
+        own, variance = means[1] + slopes[0] * red, lm.LOGISTIC_VARIANCE * torch.exp(2 * log_scales[1])
+        precision = 1 / variance + 1 / deviation**2
+        assert float(guided[1] + its_slopes[0] * red) == pytest.approx(
+            float((own / variance + towards[1] / deviation**2) / precision)
+        )
+        assert float(lm.LOGISTIC_VARIANCE * torch.exp(2 * scales[1])) == pytest.approx(float(1 / precision))
+
+
+def test_a_weak_guide_changes_nothing_and_a_strong_one_everything():
+    p, towards = params(20, seed=7), torch.rand(20, 3, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
+    noise = lm.noise(torch.Generator().manual_seed(2), 20, 1, 4)[:, 0]
+    assert torch.equal(lm.sample(lm.guided(p, towards, 1e6), noise), lm.sample(p, noise))
+    strong = lm.sample(lm.guided(p, towards, 1e-5), noise)
+    assert float((strong - towards).abs().max()) < 2 / 255

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from csi_demo import masks
+from csi_demo.models.logistic_mixture import Guide
 from csi_demo.sampling import frozen_noise, sample_pixels, sample_reference, to_precision
 from csi_demo.training.data import masks_to_tensor
 
@@ -33,28 +34,29 @@ MASKS = {
 }
 
 
-def draw(sampler, model, mask, seeds=(0, 1, 2), seed=0):
+def draw(sampler, model, mask, seeds=(0, 1, 2), seed=0, deviation=None):
     count = len(seeds)
     x = random_images(1, seed=seed).expand(count, -1, -1, -1)
     z = torch.randn((count, 4), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     maps = model.decode(z) if model.config.latent_dim else None
     context = model.context_features(x, mask) if model.config.reverse_stream else None
     noise = frozen_noise(model, seeds, SIZE, SIZE)
+    guide = deviation and Guide(random_images(count, seed=seed + 1), deviation)
     with torch.inference_mode():
         steps = [
             (picture.clone(), progress)
-            for picture, progress in sampler(model, x, mask, model.biases(maps, mask, context), noise)
+            for picture, progress in sampler(model, x, mask, model.biases(maps, mask, context), noise, guide)
         ]
     return x, steps
 
 
 @pytest.mark.parametrize("name", MASKS)
-@pytest.mark.parametrize("weights", [0, 1])
-def test_fast_path_equals_the_reference(name, weights):
+@pytest.mark.parametrize(("weights", "deviation"), [(0, None), (1, None), (1, 0.1)])
+def test_fast_path_equals_the_reference(name, weights, deviation):
     model = random_model(weights)
     mask = masks_to_tensor([MASKS[name]] * 3).double()
-    x, reference = draw(sample_reference, model, mask, seed=weights)
-    _, fast = draw(sample_pixels, model, mask, seed=weights)
+    x, reference = draw(sample_reference, model, mask, seed=weights, deviation=deviation)
+    _, fast = draw(sample_pixels, model, mask, seed=weights, deviation=deviation)
     assert torch.equal(reference[-1][0], fast[-1][0])
     assert torch.equal(torch.where(mask > 0.5, x, fast[-1][0]), fast[-1][0]), "an observed pixel changed"
     assert [p for _, p in reference] == [p for _, p in fast]

@@ -12,19 +12,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .. import weights
+from ..blending import poisson
 from ..controls import LIMIT, from_measured, load_measured
 from ..incremental import Box, Fill, SharedFill, Stream, entropy, kernel_ready, prepare
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
+from ..models.logistic_mixture import Guide
 from ..sampling import frozen_noise, sample_pixels, to_precision
 from .base import Control, Method, Step, keep_observed
 
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
-GUIDANCE = 1.5  # between the fog of the paper's 1 and the glare of 2
-WILD, WINDOW = 13.0, 6  # mean bits of uncertainty in a window of so many pixels a side, beyond which a fill runs away
+GUIDANCE = 50.0  # beyond it, little gets better and the pixels follow the decoder's picture alone
+SPREAD = 3.0  # the posterior is narrower than it should be: samples differ visibly from here on
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 8.0  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
@@ -45,7 +46,7 @@ class CSIMethod(Method):
             "Latent spread",
             0.0,
             10.0,
-            1.0,
+            SPREAD,
             "0: the likeliest latents; 1: drawn from the posterior; more: more variety than the model believes in.",
             step=0.5,
         ),
@@ -62,11 +63,11 @@ class CSIMethod(Method):
             "guidance",
             "Guidance",
             0.0,
-            3.0,
+            100.0,
             GUIDANCE,
-            "How strongly the latents steer the pixels: 1 is the paper's and goes soft where pixels drawn before say "
-            "more than the latents; from 2 on it glares.",
-            step=0.25,
+            "How closely the pixels follow the picture that the decoder itself draws of the latents: 0 is the paper's, "
+            "where pixels drawn before count for more and eyes and mouths go soft.",
+            step=5.0,
         ),
     )
 
@@ -155,27 +156,18 @@ class CSIMethod(Method):
         began = time.perf_counter()
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         z = self.latents(image, mask, seeds, controls, options["spread"])
-        images, held, wild = torch.zeros(len(seeds), *image.shape[1:]), 0.0, list(range(len(seeds)))
-        bits, entropy = torch.zeros(len(seeds)), torch.zeros(len(seeds), *image.shape[2:])
-        for guidance in calming(options["guidance"]):
-            again = tuple(seeds[index] for index in wild)
-            for part, progress, predicted in self.fill(image, mask, z[wild], again, options["truncation"], guidance):
-                images = images.index_copy(0, torch.tensor(wild), part)
-                if predicted is None:
-                    held = max(held, progress)
-                    yield Step(images, held)
-                else:
-                    bits[wild], entropy[wild] = predicted.bits_per_dim().float(), predicted.entropy()
-            wild = [index for index in wild if hottest(entropy[index]) > WILD]
-            if not wild:
-                break
-        info: dict[str, Any] = {
-            "seconds": time.perf_counter() - began,
-            "figures": [{"bits per dim": value} for value in bits.tolist()],
-            "bits_per_dim": bits.tolist(),
-            "entropy_bits": entropy[:, mask[0, 0] < 0.5].mean(1).tolist(),
-        }
-        yield Step(images, 1.0, info, {"Uncertainty": heat_map(image, mask, entropy)})
+        for images, progress, predicted in self.fill(image, mask, z, seeds, options["truncation"], options["guidance"]):
+            if predicted is None:
+                yield Step(images, progress)
+                continue
+            bits, entropy = predicted.bits_per_dim().tolist(), predicted.entropy()
+            info: dict[str, Any] = {
+                "seconds": time.perf_counter() - began,
+                "figures": [{"bits per dim": value} for value in bits],
+                "bits_per_dim": bits,
+                "entropy_bits": entropy[:, mask[0, 0] < 0.5].mean(1).tolist(),
+            }
+            yield Step(images, 1.0, info, {"Uncertainty": heat_map(image, mask, entropy)})
 
     @torch.inference_mode()
     def fill(
@@ -189,37 +181,40 @@ class CSIMethod(Method):
     ) -> Iterator[tuple[Tensor, float, Predicted | None]]:
         """Draws the hole once for every row of latents (n, z), with the pixel noise of seeds[k].
 
-        guidance: factor of the decoder's maps s in the biases V_l * s of equation 3. The stream has learned from true
-        pixels, which tell it so much that it hardly asks the latents; of what it draws itself, it should ask more.
-        Yields pictures (n, 3, H, W), progress and, on the last step, what was predicted for the pixels drawn.
+        guidance: 1 / the standard deviation of normal distributions around the decoder's own RGB picture of z, fitted
+        to the hole's edge, that every pixel's distribution is multiplied with; 0: none, as in the paper. The stream has
+        learned from true pixels, which tell it so much that it hardly asks the latents; of what it draws itself, it
+        should ask more. Yields pictures (n, 3, H, W), progress and, on the last step, what the model itself, unguided,
+        predicted for the pixels drawn.
         """
         known = self._known(image, mask)
         height, width = image.shape[2:]
         noise = torch.stack([self._noise(seed, height, width, truncation) for seed in seeds])
-        hole = mask[0, 0] < 0.5
+        hole, maps = mask[0, 0] < 0.5, self._maps(z)
+        guide = self._guide(image, mask, maps, guidance) if guidance else None
         if self._use_kernel():
-            biases, threads = self._kernel_biases(known, z, guidance), torch.get_num_threads()
-            fill = SharedFill(self._stream, known.x, known.mask, biases, noise, threads)
+            biases, threads = self._kernel_biases(known, maps), torch.get_num_threads()
+            fill = SharedFill(self._stream, known.x, known.mask, biases, noise, threads, guide)
             for drawn, progress in fill:
                 last = Predicted(drawn[:, :, hole].mT, fill.params, hole) if progress == 1.0 else None
                 yield keep_observed(image, mask, drawn.to(image.dtype)), progress, last
         else:
             x, masks = (tensor.expand(len(z), -1, -1, -1) for tensor in (known.x, known.mask))
-            conditions = self._torch_biases(known, z, guidance)
-            for drawn, progress in sample_pixels(self.model, x, masks, conditions, noise.to(self.precision)):
+            conditions, frozen = self._torch_biases(known, maps), noise.to(self.precision)
+            for drawn, progress in sample_pixels(self.model, x, masks, conditions, frozen, guide):
                 last = self._predicted(drawn, conditions, hole) if progress == 1.0 else None
                 yield keep_observed(image, mask, drawn.to(image.dtype)), progress, last
 
     @torch.inference_mode()
     def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float:
-        known, z = self._known(image, mask), self.latents(image, mask, (seed,), {}, 1.0)
+        known, maps = self._known(image, mask), self._maps(self.latents(image, mask, (seed,), {}, 1.0))
         hole = mask[0, 0] < 0.5
         if self._use_kernel():
-            fill = Fill(self._stream, known.x, known.mask, self._kernel_biases(known, z), None)
+            fill = Fill(self._stream, known.x, known.mask, self._kernel_biases(known, maps), None)
             list(fill)
             predicted = Predicted(known.x[:, :, hole].mT, fill.params, hole)
         else:
-            predicted = self._predicted(known.x, self._torch_biases(known, z), hole)
+            predicted = self._predicted(known.x, self._torch_biases(known, maps), hole)
         return float(predicted.bits_per_dim())
 
     def _use_kernel(self) -> bool:
@@ -249,17 +244,24 @@ class CSIMethod(Method):
         constant = self._stream.constant(masks, context, box)
         return Known(x, masks, mean, torch.exp(0.5 * log_variance), context, box, constant)
 
-    def _maps(self, z: Tensor, guidance: float) -> Tensor:
+    def _maps(self, z: Tensor) -> Tensor:
         """Every row decoded alone, so that a sample does not depend on the batch it was drawn in: (n, M, H, W)."""
-        return guidance * torch.cat([self.model.decode(row[None]) for row in z])
+        return torch.cat([self.model.decode(row[None]) for row in z])
 
-    def _kernel_biases(self, known: Known, z: Tensor, guidance: float = 1.0) -> Tensor:
-        return self._stream.biases_of_maps(known.constant, self._maps(z, guidance), len(z), known.box)
+    def _guide(self, image: Tensor, mask: Tensor, maps: Tensor, guidance: float) -> Guide:
+        """The decoder's own pictures of the hole, lifted to meet the photo's colours at its edge."""
+        photo, hole = image[0].permute(1, 2, 0).numpy(), mask[0, 0].numpy() < 0.5
+        pictures = [self.model.rgb_head(own[None])[0].permute(1, 2, 0).contiguous().numpy() for own in maps]
+        lifted = torch.stack([torch.from_numpy(poisson(photo, hole, picture)) for picture in pictures])
+        return Guide(lifted.permute(0, 3, 1, 2).clamp(-1.0, 1.0), 1.0 / guidance)
 
-    def _torch_biases(self, known: Known, z: Tensor, guidance: float = 1.0) -> Tensor | None:
-        masks = known.mask.expand(len(z), -1, -1, -1)
-        context = known.context.expand(len(z), -1, -1, -1) if known.context is not None else None
-        return self.model.biases(self._maps(z, guidance).to(self.precision), masks, context)
+    def _kernel_biases(self, known: Known, maps: Tensor) -> Tensor:
+        return self._stream.biases_of_maps(known.constant, maps, len(maps), known.box)
+
+    def _torch_biases(self, known: Known, maps: Tensor) -> Tensor | None:
+        masks = known.mask.expand(len(maps), -1, -1, -1)
+        context = known.context.expand(len(maps), -1, -1, -1) if known.context is not None else None
+        return self.model.biases(maps.to(self.precision), masks, context)
 
     def _predicted(self, x: Tensor, biases: Tensor | None, hole: Tensor) -> Predicted:
         return Predicted(x[:, :, hole].mT, self.model.logits(x, biases)[:, :, hole].mT, hole)
@@ -300,17 +302,6 @@ class Predicted:
             parts = zip(x.split(64, 1), params.split(64, 1), strict=True)
             result[:, self.hole] = torch.cat([logistic_mixture.entropy(*part).float() for part in parts], 1)
         return result
-
-
-def calming(guidance: float) -> tuple[float, ...]:
-    """The guidance of a fill, and that with which it is drawn again where it has run away."""
-    return (guidance, 1.0) if guidance > 1.0 else (guidance,)
-
-
-def hottest(entropy: Tensor) -> float:
-    """The largest mean of bits (H, W) in a window: a fill that has come where the model knows nothing, as it may far
-    from the guidance that it was trained with, goes on as coloured noise, far above what any texture has."""
-    return float(F.avg_pool2d(entropy[None], WINDOW, 1).amax())
 
 
 def heat_map(image: Tensor, mask: Tensor, entropy: Tensor) -> Tensor:

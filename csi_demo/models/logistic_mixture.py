@@ -8,6 +8,7 @@ Values are in [-1, 1], on the 256 levels ``2 k / 255 - 1``.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 
 HALF_STEP = 1.0 / 255.0
 MIN_LOG_SCALE = -7.0
+LOGISTIC_VARIANCE = math.pi**2 / 3.0  # of scale 1
+STEEPEST = 1.0 - 1e-7  # coefficient of a channel on another, where it is turned back into a parameter
 TRUNCATION = 1.0  # scales that a drawn channel strays from its mean, at most (CSI, appendix A.2)
 
 
@@ -111,6 +114,36 @@ def noise(
     tail = 1.0 / (1.0 + math.exp(truncation))
     logistic = torch.logit(tail + (1.0 - 2.0 * tail) * u[..., components:])
     return torch.cat((gumbel, logistic), -1)
+
+
+@dataclass(frozen=True)
+class Guide:
+    """Normal distributions that every pixel's own distribution is multiplied with when it is drawn; see `guided`."""
+
+    towards: Tensor  # (n, 3, H, W), their means
+    deviation: float  # their standard deviation, of a range of 2
+
+
+def guided(params: Tensor, towards: Tensor, deviation: float) -> Tensor:
+    """Mixtures (..., 10 K) multiplied with normal distributions around pixels (..., 3), as mixtures (..., 10 K).
+
+    A component counts as a normal distribution of its own mean m and variance v, so that the product is one of variance
+    1 / (1 / v + 1 / deviation^2) between m and `towards`, its weight multiplied by the integral of the product. For
+    that weight the channels before are taken to be as wanted.
+    """
+    logits, means, log_scales, coefficients = unpack(params)
+    wanted, variance = towards.unsqueeze(-1), deviation**2
+    own = LOGISTIC_VARIANCE * torch.exp(2.0 * log_scales)  # (..., 3, K)
+    share = variance / (own + variance)
+    _, conditional, _, _ = _components(towards, params)
+    evidence = torch.log(share) - (conditional - wanted) ** 2 / (own + variance)
+    slopes = coefficients * share[..., (1, 2, 2), :]
+    parts = (
+        share * means + (1.0 - share) * wanted,
+        log_scales + 0.5 * torch.log(share),
+        torch.atanh(slopes.clamp(-STEEPEST, STEEPEST)),
+    )
+    return torch.cat((logits + 0.5 * evidence.sum(-2), *(part.flatten(-2) for part in parts)), -1)
 
 
 def quantise(x: Tensor) -> Tensor:
