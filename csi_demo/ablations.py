@@ -25,6 +25,7 @@ from .variant_measures import (
     draw_all,
     hole_mask,
     infer_all,
+    last_edges,
     mean_and_error,
     measure_fills,
     measure_latents,
@@ -85,7 +86,7 @@ CLAIMS: tuple[tuple[str, str, str, tuple[Variant, ...], tuple[str, ...]], ...] =
         "Without it a line shows at the lower and right edges of the hole; without latents the bidirectional PixelCNN "
         "still inpaints.",
         (TWO_STAGE, FORWARD_ONLY, NO_LATENTS),
-        ("variant", "seam", "seam_error", "bits_per_dim", "bits_error", "gain", "gain_error", "diversity"),
+        ("variant", "seam", "seam_error", "bits_per_dim", "bits_error", "gain", "gain_error", "edge_gain", "diversity"),
     ),
     (
         "receptive-field",
@@ -112,6 +113,7 @@ COLUMNS = {
     "bits_per_dim": "-log2 p a channel: of the hole's true pixels given the context; for objectives, of whole pictures "
     "given their own latents",
     "gain": "bits/dim less than without the reverse stream, picture by picture",
+    "edge_gain": "the same in the hole's last row and column",
     "reach": "pixels that a pixel sees above it and to its left",
 }
 
@@ -134,8 +136,10 @@ def report(test: Path, folder: Path | None, *, limit: int | None = None, seed: i
             found[variant.name], bits[variant.name] = measure_fills(model, images, seed)
         found[variant.name] |= {"pictures": ", ".join(f"{trained[one]} in stage {one}" for one in sorted(trained))}
     if FORWARD_ONLY.name in bits:
+        edges = last_edges(hole_mask())
         for name, its in bits.items():
-            found[name] |= mean_and_error("gain", bits[FORWARD_ONLY.name] - its)
+            gain = bits[FORWARD_ONLY.name] - its
+            found[name] |= mean_and_error("gain", gain.mean(1)) | mean_and_error("edge_gain", gain[:, edges].mean(1))
     rows = {
         key: [{"variant": one.label} | found[one.name] for one in variants if one.name in found]
         for key, _, _, variants, _ in CLAIMS

@@ -52,8 +52,8 @@ def reconstructions(model: CSI, images: Tensor, count: int, seed: int) -> Tensor
 
 
 def measure_fills(model: CSI, images: Tensor, seed: int) -> tuple[dict[str, float], Tensor]:
-    """Figures of a finished model's fills of the hole of pictures (N, 3, 32, 32), see `COLUMNS`, and each picture's
-    bits per dim (N,)."""
+    """Figures of a finished model's fills of the hole of pictures (N, 3, 32, 32), see `COLUMNS`, and the bits per dim
+    (N, P) of every picture's hole pixels."""
     mask = hole_mask()
     mean, sigma = infer_all(model, images, mask)
     z = mean + sigma * normal(range(seed, seed + len(images)), mean.shape[1])
@@ -65,7 +65,7 @@ def measure_fills(model: CSI, images: Tensor, seed: int) -> tuple[dict[str, floa
     seam = steps.mean() / true_steps.mean()
     error = (steps - seam * true_steps).std(ddof=1) / true_steps.mean() / len(images) ** 0.5
     fresh = prior_fills(model, images, REDRAWS, seed, keep_noise=False)
-    figures = mean_and_error("bits_per_dim", bits, "bits_error") | {"seam": seam, "seam_error": error}
+    figures = mean_and_error("bits_per_dim", bits.mean(1), "bits_error") | {"seam": seam, "seam_error": error}
     hole = mask[0, 0] < 0.5
     figures["diversity"] = _apart(fresh[..., hole])
     if model.config.latent_dim:
@@ -108,6 +108,12 @@ def corner(mask: Tensor) -> Tensor:
     return found
 
 
+def last_edges(mask: Tensor) -> Tensor:
+    """Which of the P pixels of a rectangular hole (1, 1, H, W) are in its last row or column: boolean (P,)."""
+    rows, columns = (mask[0, 0] < 0.5).nonzero(as_tuple=True)
+    return (rows == rows.max()) | (columns == columns.max())
+
+
 def roughness(images: Tensor, where: Tensor) -> float:
     """Mean absolute second difference, across and down, of pictures (n, 3, H, W) at the pixels (H, W)."""
     padded = torch.nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
@@ -143,12 +149,12 @@ def draw_all(model: CSI, images: Tensor, mask: Tensor, z: Tensor, seeds: Sequenc
 
 @torch.inference_mode()
 def _true_bits(model: CSI, images: Tensor, mask: Tensor, z: Tensor) -> Tensor:
-    """-log2 p a channel of the true pixels of the hole (1, 1, H, W), picture by picture: (N,)."""
+    """-log2 p a channel of the P true pixels of the hole (1, 1, H, W): (N, P)."""
     found = []
     for some, its in zip(images.split(BATCH), z.split(BATCH), strict=True):
         params = model.logits(some, biases(model, some, mask.expand(len(some), -1, -1, -1), its))
         log_prob = logistic_mixture.log_prob(some.permute(0, 2, 3, 1), params.permute(0, 2, 3, 1))
-        found.append(-log_prob[:, mask[0, 0] < 0.5].mean(1) / (3.0 * LN2))
+        found.append(-log_prob[:, mask[0, 0] < 0.5] / (3.0 * LN2))
     return torch.cat(found)
 
 

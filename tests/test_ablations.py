@@ -73,6 +73,12 @@ def test_the_measures_of_latents_tell_ignored_from_used_ones():
     assert min(narrow["mmd"], used["mmd"]) > 2 * ignored["mmd"]
 
 
+def test_the_last_row_and_column_of_a_hole():
+    mask = torch.ones(1, 1, 5, 6)
+    mask[..., 1:4, 2:4] = 0.0
+    assert variant_measures.last_edges(mask).tolist() == [False, True, False, True, True, True]
+
+
 def test_roughness_sees_noise_in_the_corner_alone():
     mask = masks_to_tensor([masks.family("center", 32)])
     where = variant_measures.corner(mask)
@@ -185,7 +191,8 @@ def test_the_command_trains_measures_draws_and_records(made_up: Path, tmp_path: 
     figures = json.loads((out / "ablations.json").read_text())
     assert figures["n"] == 12
     assert [row["variant"] for row in figures["streams"]] == ["Two stages", "No reverse stream", "No latents"]
-    assert figures["streams"][1]["gain"] == 0
+    assert figures["streams"][1]["gain"] == figures["streams"][1]["edge_gain"] == 0
+    assert figures["streams"][0]["edge_gain"] != figures["streams"][0]["gain"]
     assert "control" not in figures["streams"][2]
     assert all(math.isfinite(row["bits_per_dim"]) for key, *_ in ablations.CLAIMS for row in figures[key])
     assert [row["reach"] for row in figures["receptive-field"]] == [4, 4, 12]  # the tiny ones have one block

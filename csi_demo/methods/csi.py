@@ -24,7 +24,7 @@ from ..sampling import frozen_noise, sample_pixels, to_precision
 from .base import Control, Method, Step, keep_observed
 
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
-GUIDANCE = 50.0  # beyond it, little gets better and the pixels follow the decoder's picture alone
+GUIDANCE = 30.0  # from here on little gets crisper, and more follows the decoder than the photo
 SPREAD = 3.0  # the posterior is narrower than it should be: samples differ visibly from here on
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 8.0  # standard deviations of the posterior that are drawn as one to surprise
