@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -323,15 +325,19 @@ def entropy(x: Tensor, params: Tensor) -> Tensor:
     return torch.from_numpy(result).view(x.shape[:-1])
 
 
-def compile_kernel() -> bool:
-    """Reads the kernel's machine code from the disk, or compiles it; says whether that worked. Takes long at first."""
+def compile_kernel(dtype: torch.dtype = torch.float32) -> bool:
+    """Reads the kernel's machine code from the disk, or compiles it; says whether that worked. Takes long at first.
+
+    dtype: of the streams that will be run; what is not compiled here must not be run by several processes at once.
+    """
     try:
         config = CSIConfig(16, 0, (8, 8), filters=LANES, blocks=1, mixtures=1, reverse_stream=False)
-        stream = Stream(CSI(config).requires_grad_(False))
+        stream = Stream(CSI(config).requires_grad_(False), dtype)
         x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
         mask[..., 2, 2] = 0.0
-        list(sample_compiled(stream, x, mask, None, torch.zeros(1, 4, 4, 4, dtype=torch.float64)))
-        entropy(torch.zeros(1, 3), torch.zeros(1, 10))
+        with alone():
+            list(sample_compiled(stream, x, mask, None, torch.zeros(1, 4, 4, 4, dtype=torch.float64)))
+            entropy(torch.zeros(1, 3), torch.zeros(1, 10))
     except ImportError:
         _log.info("numba is not installed: pixels are drawn with torch, more slowly")
         return False
@@ -340,6 +346,16 @@ def compile_kernel() -> bool:
         return False
     _ready.set()
     return True
+
+
+def alone() -> FileLock:
+    """A lock, beside the machine code on the disk, held while it is compiled or read: where several processes write
+    numba's cache at once, it may later give one function another's code, and fills are silently wrong."""
+    from . import kernel
+
+    folder = Path(str(kernel.fill_row.stats.cache_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "kernel.lock")
 
 
 @cache

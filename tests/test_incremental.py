@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +23,14 @@ from .conftest import random_images, random_masks, random_model
 from .test_sampling import MASKS, SIZE, draw
 
 pytest.importorskip("numba")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_alone():
+    """Servers of other tests may still be compiling; see `incremental.alone`."""
+    assert incremental.compile_kernel(torch.float64)
 
 
 def compiled(dtype):
@@ -269,6 +282,38 @@ def test_torch_draws_until_the_kernel_is_ready(frame, monkeypatch):
     monkeypatch.setattr("csi_demo.methods.csi.SharedFill", None)
     *_, last = CSIMethod().complete(*frame, (0,))
     assert last.progress == 1.0
+
+
+def test_one_process_at_a_time_compiles():
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: incremental.compile_kernel() and done.set(), daemon=True)
+    with incremental.alone():
+        thread.start()
+        assert not done.wait(0.5)
+    assert done.wait(60.0)
+
+
+FILL_AND_LIST = """
+import sys
+from pathlib import Path
+import torch
+from csi_demo import incremental
+from csi_demo.methods.csi import CSIMethod
+
+found = lambda: sorted(Path(sys.argv[1]).rglob("*.nbc"))
+assert incremental.compile_kernel()
+before = found()
+method, frame = CSIMethod(), torch.load(sys.argv[2])
+list(method.complete(*frame, (0, 1)))
+method.true_bits(*frame)
+assert before and found() == before
+"""
+
+
+def test_a_fill_needs_nothing_but_what_was_compiled_alone(frame, tmp_path: Path):
+    torch.save(frame, tmp_path / "frame.pt")
+    words = [sys.executable, "-c", FILL_AND_LIST, str(tmp_path), str(tmp_path / "frame.pt")]
+    subprocess.run(words, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, cwd=ROOT, check=True, timeout=300)
 
 
 def test_a_kernel_that_cannot_be_compiled_is_no_error(monkeypatch, caplog):

@@ -24,8 +24,8 @@ from ..sampling import frozen_noise, sample_pixels, to_precision
 from .base import Control, Method, Step, keep_observed
 
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
-GUIDANCE = 30.0  # from here on little gets crisper, and more follows the decoder than the photo
-SPREAD = 3.0  # the posterior is narrower than it should be: samples differ visibly from here on
+GUIDANCE = 20.0  # more is crisper, but takes its grain from the decoder instead of the photo
+SPREAD = 4.0  # the posterior is that much narrower than its errors, for a hole of a tenth of the frame
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 8.0  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
