@@ -29,21 +29,24 @@ HOLES: dict[str, tuple[int, int, int, int]] = {
 }
 # Where an attribute is to be seen, smallest hole first; others are of the whole face. A hole that does not hide the
 # place may still move the attribute's logit, by what goes along with it in faces, but not show what its name says.
-# Those with no place are a judgement, a fault, or did not show in the fills when these were looked at.
+# Those with no place are a judgement, a fault, part of a smile, or did not show in the fills when these were looked at.
 _MOUTH, _EYES, _HAIR = (("mouth", "face", "head"), ("eyes", "face", "head"), ("hair", "head"))
 PLACES: Mapping[str, tuple[str, ...]] = (
-    dict.fromkeys(("Big_Lips", "Mouth_Slightly_Open", "Smiling", "Wearing_Lipstick"), _MOUTH)
+    dict.fromkeys(("Big_Lips", "Smiling", "Wearing_Lipstick"), _MOUTH)
     | dict.fromkeys(("5_o_Clock_Shadow", "Double_Chin", "Mustache", "No_Beard"), _MOUTH)
-    | dict.fromkeys(("Arched_Eyebrows", "Bags_Under_Eyes", "Eyeglasses"), _EYES)
+    | {"Eyeglasses": _EYES}
     | dict.fromkeys(("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"), _HAIR)
-    | dict.fromkeys(("Straight_Hair", "Wavy_Hair", "Wearing_Hat"), _HAIR)
+    | dict.fromkeys(("Straight_Hair", "Wavy_Hair"), _HAIR)
     | dict.fromkeys(("Wearing_Earrings", "Wearing_Necklace", "Wearing_Necktie"), ("head",))
-    | dict.fromkeys(("Bushy_Eyebrows", "Goatee", "Narrow_Eyes", "Receding_Hairline", "Sideburns"), ())
-    | {"Attractive": (), "Blurry": ()}
+    | dict.fromkeys(
+        ("Arched_Eyebrows", "Bushy_Eyebrows", "Goatee", "Narrow_Eyes", "Receding_Hairline", "Sideburns"), ()
+    )
+    | dict.fromkeys(("Attractive", "Bags_Under_Eyes", "Blurry", "Heavy_Makeup", "Pointy_Nose", "Rosy_Cheeks"), ())
+    | {"Mouth_Slightly_Open": (), "Wearing_Hat": ()}
 )
 WHOLE = ("face", "head")
 REACH = 4.0  # units of a direction from the middle to either end
-MOST = 7  # directions
+MOST = 6  # directions
 WANTED = 0.25  # change of the attribute's mean probability from end to end, at least
 UNWANTED = 1 / 3  # of that: what any other direction's attribute may move, at most
 SMALLER = 0.6  # of the best hole's merit, at which a smaller hole is preferred
