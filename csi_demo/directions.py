@@ -38,11 +38,9 @@ PLACES: Mapping[str, tuple[str, ...]] = (
     | dict.fromkeys(("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"), _HAIR)
     | dict.fromkeys(("Straight_Hair", "Wavy_Hair"), _HAIR)
     | dict.fromkeys(("Wearing_Earrings", "Wearing_Necklace", "Wearing_Necktie"), ("head",))
-    | dict.fromkeys(
-        ("Arched_Eyebrows", "Bushy_Eyebrows", "Goatee", "Narrow_Eyes", "Receding_Hairline", "Sideburns"), ()
-    )
-    | dict.fromkeys(("Attractive", "Bags_Under_Eyes", "Blurry", "Heavy_Makeup", "Pointy_Nose", "Rosy_Cheeks"), ())
-    | {"Mouth_Slightly_Open": (), "Wearing_Hat": ()}
+    | dict.fromkeys(("Attractive", "Blurry", "Mouth_Slightly_Open", "Arched_Eyebrows", "Bushy_Eyebrows"), ())
+    | dict.fromkeys(("Bags_Under_Eyes", "Goatee", "Heavy_Makeup", "Narrow_Eyes", "Pointy_Nose"), ())
+    | dict.fromkeys(("Receding_Hairline", "Rosy_Cheeks", "Sideburns", "Wearing_Hat"), ())
 )
 WHOLE = ("face", "head")
 REACH = 4.0  # units of a direction from the middle to either end

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -272,11 +272,16 @@ class SharedFill:
         threads: int,
         guide: Guide | None = None,
     ):
-        self._parts = []
-        for rows in torch.arange(len(biases)).tensor_split(min(threads, len(biases))):
-            its_x, its_mask = (tensor.expand(len(rows), -1, -1, -1) for tensor in (x, mask))
-            its_guide = guide and replace(guide, towards=guide.towards[rows])
-            self._parts.append(Fill(stream, its_x, its_mask, biases[rows], noise[rows], its_guide))
+        shares = min(threads, len(biases))
+        guides = [None] * shares if guide is None else guide.split(shares)
+        self._parts = [
+            Fill(
+                stream, x.expand(len(some), -1, -1, -1), mask.expand(len(some), -1, -1, -1), some, its_noise, its_guide
+            )
+            for some, its_noise, its_guide in zip(
+                biases.tensor_split(shares), noise.tensor_split(shares), guides, strict=True
+            )
+        ]
 
     @property
     def params(self) -> Tensor:

@@ -123,6 +123,10 @@ class Guide:
     towards: Tensor  # (n, 3, H, W), their means
     deviation: float  # their standard deviation, of a range of 2
 
+    def split(self, parts: int) -> list[Guide]:
+        """The samples in so many parts, as `torch.tensor_split` has them."""
+        return [Guide(some, self.deviation) for some in self.towards.tensor_split(parts)]
+
 
 def guided(params: Tensor, towards: Tensor, deviation: float) -> Tensor:
     """Mixtures (..., 10 K) multiplied with normal distributions around pixels (..., 3), as mixtures (..., 10 K).
