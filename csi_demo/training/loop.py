@@ -30,6 +30,7 @@ from .. import weights
 from ..device import check_device
 
 CHECKPOINT = "state.pt"
+LOOK = 25  # steps between two looks at the figures where a look makes an accelerator wait
 
 
 class TrainingError(RuntimeError):
@@ -106,14 +107,16 @@ class AveragedWeights:
 
     def __init__(self, model: nn.Module, decay: float):
         self.module, self.decay, self.updates = copy.deepcopy(model).eval().requires_grad_(False), decay, 0
+        pairs = zip(self.module.state_dict().values(), model.state_dict().values(), strict=True)
+        floats = [(mine, followed) for mine, followed in pairs if mine.is_floating_point()]
+        self.mine, self.followed = [mine for mine, _ in floats], [followed for _, followed in floats]
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self) -> None:
+        """Moves a little towards the model's present state, whose tensors are followed where they lie."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        mine, theirs = list(self.module.state_dict().values()), list(model.state_dict().values())
-        floats = [(a, b) for a, b in zip(mine, theirs, strict=True) if a.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1.0 - decay)
+        torch._foreach_lerp_(self.mine, self.followed, 1.0 - decay)
 
 
 def rate(settings: Settings, stage: int, pictures: int) -> float:
@@ -167,6 +170,8 @@ def train(
     if settings.batch % accelerator.num_processes:
         raise TrainingError(f"batch {settings.batch} does not divide among {accelerator.num_processes} processes")
     held_out = held_out[: settings.val_pictures]
+    frames = frames.to(accelerator.device)  # as uint8: a batch is drawn where it is used
+    look = 1 if accelerator.device.type == "cpu" else LOOK
     torch.manual_seed(settings.seed)
     model = recipe.build().to(accelerator.device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -181,7 +186,12 @@ def train(
     stopping = _Stop(minutes, began)
     figures = _Minute()
 
+    optimiser: Any = None
+
     def save() -> None:
+        figures.settle()
+        if optimiser is not None:
+            progress["optimiser"] = optimiser.state_dict()
         progress["seconds"] = earlier + time.monotonic() - began
         if accelerator.is_main_process:
             _save(checkpoint, model, average, progress)
@@ -195,6 +205,7 @@ def train(
             continue
         if stage > progress["stage"]:
             progress |= {"stage": stage, "pictures": 0, "steps": 0, "optimiser": None}
+            optimiser = None
         total = settings.pictures[stage - 1]
         step = recipe.step(model, stage, len(frames))
         optimiser = torch.optim.Adam(
@@ -215,20 +226,17 @@ def train(
                 group["lr"] = group["scale"] * rate(settings, stage, progress["pictures"])
             batch = recipe.batch(model, stage, frames, settings.batch // accelerator.num_processes, rng)
             terms = step(**{key: tensor.to(accelerator.device) for key, tensor in batch.items()})
-            values = {key: value.item() for key, value in terms.items()}
-            if not math.isfinite(values["loss"]):
-                said = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
-                raise TrainingError(f"stage {stage}, step {progress['steps']}: the loss is not finite ({said})")
+            figures.add(terms, f"stage {stage}, step {progress['steps']}")
+            if progress["steps"] % look == 0:
+                figures.settle()
             accelerator.backward(terms["loss"])
             accelerator.clip_grad_norm_(parameters, settings.clip)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            average.update(model)
+            average.update()
             progress["steps"] += 1
             progress["pictures"] += settings.batch
-            progress["optimiser"] = optimiser.state_dict()
             bar.update(settings.batch)
-            figures.add(values)
             done = progress["pictures"] >= total
             if accelerator.is_main_process and (figures.due() or done):
                 with accelerator.autocast():
@@ -242,7 +250,6 @@ def train(
             if done or stopping.checkpoint_due(settings.checkpoint_minutes):
                 save()
         bar.close()
-        progress["optimiser"] = optimiser.state_dict()
         if progress["pictures"] < total:
             break
         if stage != last_stage:
@@ -287,23 +294,36 @@ class _Minute:
         self.started, self.count = time.monotonic(), 0
         self.sums: dict[str, float] = {}
         self.pictures: int | None = None
+        self.unread: list[tuple[str, dict[str, Tensor]]] = []
 
-    def add(self, values: Mapping[str, float]) -> None:
-        self.count += 1
-        for key, value in values.items():
-            self.sums[key] = self.sums.get(key, 0.0) + value
+    def add(self, terms: Mapping[str, Tensor], where: str) -> None:
+        """Takes a step's figures as they are, perhaps still being computed; `settle` reads them."""
+        self.unread.append((where, {key: value.detach() for key, value in terms.items()}))
+
+    def settle(self) -> None:
+        """Reads what was added. Raises TrainingError for a loss that is not finite."""
+        unread, self.unread = self.unread, []
+        for where, terms in unread:
+            values = dict(zip(terms, torch.stack([value.float() for value in terms.values()]).tolist(), strict=True))
+            if not math.isfinite(values["loss"]):
+                said = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+                raise TrainingError(f"{where}: the loss is not finite ({said})")
+            self.count += 1
+            for key, value in values.items():
+                self.sums[key] = self.sums.get(key, 0.0) + value
 
     def due(self) -> bool:
         return time.monotonic() - self.started >= 60.0
 
     def means(self) -> dict[str, float]:
+        self.settle()
         return {key: value / self.count for key, value in self.sums.items()}
 
     def restart(self, pictures: int) -> float:
         """Starts the next minute; returns pictures per second of the last."""
         now = time.monotonic()
         speed = (pictures - (self.pictures or 0)) / (now - self.started) if self.pictures is not None else math.nan
-        self.started, self.sums, self.count, self.pictures = now, {}, 0, pictures
+        self.started, self.sums, self.count, self.pictures, self.unread = now, {}, 0, pictures, []
         return speed
 
 
