@@ -49,6 +49,13 @@ def distance_to_faces(drawn: Tensor, faces: Tensor) -> dict[str, float]:
     return {"frechet": frechet_distance(first, second)}
 
 
+def roughness(images: Tensor, hole: Tensor) -> float:
+    """Mean absolute difference of neighbouring pixels inside a hole (H, W), true = hole, of pictures (n, 3, H, W)."""
+    down = (images[:, :, 1:] - images[:, :, :-1]).abs()[:, :, hole[1:] & hole[:-1]]
+    across = (images[..., 1:] - images[..., :-1]).abs()[:, :, hole[:, 1:] & hole[:, :-1]]
+    return float(torch.cat((down, across), 2).mean())
+
+
 def _root(matrix: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

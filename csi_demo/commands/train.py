@@ -18,6 +18,7 @@ MODELS = {  # name -> module:class under training
     "vae": "vae:VAERecipe",
     "vae-oneshot": "vae:OneShotRecipe",
     "attributes": "attributes:AttributeRecipe",
+    "judge": "judge:JudgeRecipe",
     "aligner": "aligner:AlignerRecipe",
 }
 

@@ -125,6 +125,17 @@ def read_labelled(source: str | Path, split: str | None = None) -> Labelled:
     )
 
 
+def read_identities(folder: str | Path, split: str) -> Tensor:
+    """Who is in each picture of a split, in the order of `read_split`: (N,). Raises DataError where a pack does not
+    say."""
+    found = []
+    for file in _files(folder, split):
+        if "identity" not in pq.read_schema(file).names:
+            raise DataError(f"{file} has no column `identity`")
+        found.append(pq.read_table(file, columns=["identity"]).column("identity").to_numpy())
+    return torch.from_numpy(np.concatenate(found))
+
+
 def draw_frames(frames: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     """So many of the pictures (N, 3, H, W), drawn with replacement, half of them mirrored."""
     picked = frames[torch.from_numpy(rng.integers(0, len(frames), count))]
