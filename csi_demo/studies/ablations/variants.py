@@ -18,7 +18,7 @@ from ...methods.base import keep_observed
 from ...methods.csi.method import TRUNCATION
 from ...models import logistic_mixture
 from ...models.csi import CSI, CSIConfig
-from ...pixels import FRAME, to_pictures
+from ...pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import Stream, kernel_ready, sample_compiled
 from ...sampling.rows import sample_pixels
@@ -170,8 +170,7 @@ def fill_shown(frame: Image.Image, mask: np.ndarray, seed: int) -> list[tuple[Va
     WeightsError.
     """
     small = small_frame(frame)
-    image = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 127.5 - 1.0
-    hole = torch.from_numpy(halve(mask)).float()[None, None]
+    image, hole = to_tensor(small), mask_to_tensor(halve(mask))
     fills = []
     for variant in SHOWN:
         model = _loaded(variant.name)
