@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import weights
+from ..errors import UsageError
 from ..methods import available_methods, load_method
-from .common import FAMILIES, UsageError, positive, write_json
-from .complete import split_settings
+from .common import FAMILIES, positive, settings_of, write_json
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -68,7 +68,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     if not options.mask:
         raise UsageError("--mask is needed, or --controls in its place")
-    from ..evaluation import evaluate, table
+    from ..studies.fills import evaluate
+    from ..studies.tables import table
 
     if not 0 <= options.workers <= 256:
         raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
@@ -80,7 +81,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         sheet = options.contact_sheet
         if sheet and len(runs) > 1:
             sheet = sheet.with_stem(f"{sheet.stem}-{method}-{mask.replace(':', '-')}")
-        controls, tuning = split_settings(load_method(method), options.settings)
+        controls, tuning = load_method(method).split(settings_of(options.settings))
         row = evaluate(
             method,
             options.data,
@@ -103,7 +104,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _controls(options: argparse.Namespace) -> None:
-    from ..evaluation import CONTROL_COLUMNS, evaluate_controls, table
+    from ..studies.controls import evaluate_controls
+    from ..studies.tables import CONTROL_COLUMNS, table
 
     words = ("mask", "contact_sheet", "workers", "c2st", "settings")
     if any(getattr(options, word) for word in words) or options.method != ["csi"]:
@@ -116,7 +118,7 @@ def _controls(options: argparse.Namespace) -> None:
 
 
 def _samples(options: argparse.Namespace) -> None:
-    from ..evaluation import evaluate_samples
+    from ..studies.samples import evaluate_samples
 
     positive(options.limit)
     every: dict[str, Any] = {}
@@ -133,7 +135,7 @@ def _samples(options: argparse.Namespace) -> None:
 
 
 def _descent(options: argparse.Namespace) -> None:
-    from ..evaluation import evaluate_descent
+    from ..studies.descent import evaluate_descent
 
     positive(options.limit)
     figures = evaluate_descent(options.data, options.mask, limit=options.limit, seed=options.seed)
@@ -143,7 +145,7 @@ def _descent(options: argparse.Namespace) -> None:
 
 
 def _attributes(options: argparse.Namespace) -> None:
-    from ..evaluation import evaluate_attributes
+    from ..studies.recognition import evaluate_attributes
 
     positive(options.limit)
     figures = evaluate_attributes(options.data, limit=options.limit)
@@ -153,7 +155,7 @@ def _attributes(options: argparse.Namespace) -> None:
 
 
 def _alignment(options: argparse.Namespace) -> None:
-    from ..alignment import evaluate_alignment
+    from ..studies.finding import evaluate_alignment
 
     positive(options.limit)
     figures = evaluate_alignment(options.data, limit=options.limit, seed=options.seed)

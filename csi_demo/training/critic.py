@@ -25,14 +25,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import masks
-from ..blending import poisson
-from ..features import distance_to_faces, face_network, roughness
-from ..measures import TURN, odd_features, turning_axis
+from ..metrics.features import face_network
+from ..metrics.frechet import distance_to_faces
+from ..metrics.sharpness import roughness
+from ..metrics.turn import TURN, odd_features, turning_axis
 from ..models.critic import FILLED, REAL, RECONSTRUCTED, gradient_penalty, told
 from ..models.csi import CSIConfig
+from ..photo.blending import poisson
+from ..pixels import masks_to_tensor, to_float
 from . import losses
+from .batches import draw_frames
 from .csi import LN2, WHOLE_SIGMA, CriticisedCSI, CSISettings, any_of, crop_each
-from .data import draw_frames, masks_to_tensor, to_float
 
 # Where an attribute shows, and how often a training hole hides that place; the rest are holes of any kind.
 REGIONS: Mapping[str, tuple[tuple[int, int, int, int], float]] = {
@@ -179,8 +182,8 @@ class CriticStep(nn.Module):
         filled, refilled = (mask * x + (1.0 - mask) * drawn for drawn in (hole_picture, moved_picture))
 
         # The paper's own loss, equation 1.
-        crops = [crop_each(part, crop, self.settings.crop[0]) for part in (x, maps.chunk(3)[1])]
-        terms["bits"] = self.nll(*crops, None).mean() / (3.0 * LN2)
+        x_crop, maps_crop = (crop_each(part, crop, self.settings.crop[0]) for part in (x, maps.chunk(3)[1]))
+        terms["bits"] = self.nll(x_crop, maps_crop, None).mean() / (3.0 * LN2)
         terms["mmd"] = 0.5 * (losses.mmd(z_whole, prior) + losses.mmd(z_hole, prior))
 
         # What the decoder draws of a whole face.

@@ -19,12 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from .. import masks, weights
-from ..measures import TURN
+from ..data import read_split, shrink
+from ..errors import TrainingError
+from ..metrics.turn import TURN
 from ..models.critic import Critic, CriticConfig
 from ..models.csi import CSI, CSIConfig
+from ..pixels import to_float
 from . import losses
-from .data import MaskPool, draw_frames, generator, read_split, shrink, to_float
-from .loop import Recipe, Settings, TrainingError
+from .batches import MaskPool, draw_frames, generator
+from .loop import Recipe, Settings
 
 LN2 = math.log(2.0)
 WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), "pixelcnn": ("",)}

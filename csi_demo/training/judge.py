@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..features import face_network
+from ..data import read_identities, read_labelled, read_split
+from ..metrics.features import face_network
 from ..models.attributes import AttributeNet
+from ..pixels import to_float
 from .attributes import HELD_OUT, AttributeRecipe, AttributeSettings
-from .data import read_identities, read_labelled, read_split, to_float
 
 CHANNELS = (40, 56, 112, 144, 176)
 

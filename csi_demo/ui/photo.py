@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,14 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from .. import masks
-from ..faces import FRAME, PhotoError, Placement, open_photo
+from ..complete import Subject
+from ..errors import PageError, PhotoError
+from ..photo.placement import Placement
+from ..photo.reading import open_photo
+from ..pixels import FRAME
 from .comparison import memory_of
-from .engine import PageError
-from .keep import Keep
 from .painter import VIEW_SIDE
+from .server.keep import Keep
 
 MAX_BYTES = 25 * 2**20
 SMALLEST_SIDE = 16
@@ -68,7 +70,7 @@ class Photo:
 
     def full(self) -> Image.Image:
         """The photo at its own size."""
-        return self.view if self.view.size == self.size else open_photo(BytesIO(self.data))
+        return self.view if self.view.size == self.size else open_photo(self.data)
 
     @cached_property
     def frame(self) -> Image.Image:
@@ -108,12 +110,18 @@ class Photo:
         lost = int((~mask & outside).sum())
         return within, lost > 4 * self.view_place.size
 
-    def full_mask(self, mask: np.ndarray) -> np.ndarray:
-        """A cut mask of the view at the photo's size."""
+    def subject(self, mask: np.ndarray) -> Subject:
+        """A cut mask of the view, and the view; the frame is that of the photo itself."""
+        place = self.view_place
+        return Subject(self.view, place, mask, self.frame, place.frame_mask(mask))
+
+    def at_full_size(self, subject: Subject) -> Subject:
+        """A subject of the view as one of the photo, at the photo's own size."""
         if self.view.size == self.size:
-            return mask
-        large = np.asarray(Image.fromarray(mask).resize(self.size, Image.Resampling.NEAREST))
-        return large | self.place.photo_mask(np.zeros((FRAME, FRAME), dtype=bool), self.size)
+            return subject
+        large = np.asarray(Image.fromarray(subject.mask).resize(self.size, Image.Resampling.NEAREST))
+        mask = large | self.place.photo_mask(np.zeros((FRAME, FRAME), dtype=bool), self.size)
+        return replace(subject, photo=self.full(), placement=self.place, mask=mask)
 
     def placed(self, place: Placement) -> Photo:
         """The same photo with its frame elsewhere, kept in the place of this one."""
@@ -158,7 +166,7 @@ def receive(path: object) -> bytes:
 def from_bytes(data: bytes, like: Photo | None = None) -> Photo:
     """Opens a picture file's content and keeps it. Its faces are those of `like`, or looked for. Raises PageError."""
     try:
-        picture = open_photo(BytesIO(data))
+        picture = open_photo(data)
     except PhotoError as error:
         raise PageError(f"{str(error).replace('the file', 'This file')}.") from None
     if min(picture.size) < SMALLEST_SIDE:
@@ -182,7 +190,7 @@ def _faces(picture: Image.Image) -> list[Placement]:
     """The faces' places; a picture of the frame's own size is a frame."""
     if picture.size == (FRAME, FRAME):
         return [Placement.centred(picture.size)]
-    from ..detection import find_faces
+    from ..photo.finding import find_faces
 
     try:
         return find_faces(picture)[:MAX_FACES]
