@@ -75,7 +75,9 @@ def tiny_config(**changes) -> CSIConfig:
     values = {
         "image_size": 16,
         "latent_dim": 4,
+        "posterior_rank": 2,
         "encoder_channels": (8, 8),
+        "decoder_channels": (8, 8, 6),
         "bottleneck": 16,
         "map_channels": 6,
         "filters": 8,

@@ -28,6 +28,9 @@ SIZE = 32
 SMALL: dict[str, Any] = {
     "image_size": SIZE,
     "latent_dim": 32,
+    "posterior_rank": 0,
+    "decoder_channels": (),
+    "resized_steps": 0,
     "encoder_channels": (16, 24, 24),
     "bottleneck": 32,
     "map_channels": 8,
@@ -121,8 +124,8 @@ def infer(model: CSI, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     if not model.config.latent_dim:
         return images.new_zeros(len(images), 0), images.new_zeros(len(images), 0)
     noise = torch.rand(images[:1].shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
-    mean, log_variance = model.encode(images, masks, noise.expand_as(images))
-    return mean, torch.exp(0.5 * log_variance)
+    posterior = model.encode(images, masks, noise.expand_as(images))
+    return posterior.mean, posterior.sigma
 
 
 @torch.inference_mode()
