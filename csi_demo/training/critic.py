@@ -173,7 +173,7 @@ class CriticStep(nn.Module):
             wanted = wanted.clamp(-2.5, 2.5)
 
         posterior = model.encode(torch.cat((x, x)), torch.cat((torch.ones_like(mask), mask)), torch.cat((noise, noise)))
-        whole, inferred = (Posterior(*parts) for parts in zip(*(part.chunk(2) for part in posterior), strict=True))
+        whole, inferred = (Posterior._make(parts) for parts in zip(*(part.chunk(2) for part in posterior), strict=True))
         z_whole = whole.mean + WHOLE_SIGMA * eps[0, :, :latents]
         z_hole = inferred.draw(eps[1])
         z_moved = z_hole.scatter(1, moved[:, None], value[:, None].to(z_hole))
