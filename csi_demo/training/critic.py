@@ -182,8 +182,8 @@ class CriticStep(nn.Module):
         filled, refilled = (mask * x + (1.0 - mask) * drawn for drawn in (hole_picture, moved_picture))
 
         # The paper's own loss, equation 1.
-        crops = [crop_each(part, crop, self.settings.crop[0]) for part in (x, maps.chunk(3)[1])]
-        terms["bits"] = self.nll(*crops, None).mean() / (3.0 * LN2)
+        x_crop, maps_crop = (crop_each(part, crop, self.settings.crop[0]) for part in (x, maps.chunk(3)[1]))
+        terms["bits"] = self.nll(x_crop, maps_crop, None).mean() / (3.0 * LN2)
         terms["mmd"] = 0.5 * (losses.mmd(z_whole, prior) + losses.mmd(z_hole, prior))
 
         # What the decoder draws of a whole face.
