@@ -30,7 +30,7 @@ from ..metrics.frechet import distance_to_faces
 from ..metrics.sharpness import roughness
 from ..metrics.turn import TURN, odd_features, turning_axis
 from ..models.critic import FILLED, REAL, RECONSTRUCTED, gradient_penalty, told
-from ..models.csi import CSIConfig
+from ..models.csi import CSIConfig, Posterior
 from ..photo.blending import poisson
 from ..pixels import masks_to_tensor, to_float
 from . import losses
@@ -173,7 +173,7 @@ class CriticStep(nn.Module):
             wanted = wanted.clamp(-2.5, 2.5)
 
         posterior = model.encode(torch.cat((x, x)), torch.cat((torch.ones_like(mask), mask)), torch.cat((noise, noise)))
-        whole, inferred = (type(posterior)(*parts) for parts in zip(*(t.chunk(2) for t in posterior), strict=True))
+        whole, inferred = (Posterior._make(parts) for parts in zip(*(part.chunk(2) for part in posterior), strict=True))
         z_whole = whole.mean + WHOLE_SIGMA * eps[0, :, :latents]
         z_hole = inferred.draw(eps[1])
         z_moved = z_hole.scatter(1, moved[:, None], value[:, None].to(z_hole))

@@ -103,7 +103,7 @@ class CSIRecipe(Recipe):
 
     def step(self, model: CSI, stage: int, dataset_size: int) -> nn.Module:
         if stage == 1 and isinstance(model, CriticisedCSI):
-            from .critic import CriticStep  # which takes the face network along
+            from .critic import CriticStep
 
             return CriticStep(model, self.settings, self.frames)
         return CSIStep(model, stage, self.settings, dataset_size)
