@@ -22,7 +22,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "--mask", nargs="+", help=f"random or strokes (a fresh one a picture), {FAMILIES}; or several"
     )
     evaluate.add_argument(
-        "--controls", action="store_true", help="instead: how far each direction of CSI moves its attribute and others"
+        "--controls",
+        action="store_true",
+        help="instead: how far CSI's named latents move their attributes",
     )
     evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")

@@ -21,7 +21,7 @@ Number = float | int
 class Control:
     """A number that a visitor may set. ``default=None``: left to what the method infers from the picture.
 
-    kind: what sort of control it is where a method has several, such as "latent" or "direction"; "" otherwise.
+    kind: what sort of control it is where a method has several, such as "latent" or "named latent"; "" otherwise.
     """
 
     name: str

@@ -14,7 +14,7 @@ from ...models.logistic_mixture import TRUNCATION
 from ...sheets import sheet
 
 COLUMNS = 5
-EXTREME = 2.5  # of a latent; a direction is traversed over its range
+EXTREME = 2.5  # of a latent; a named one is traversed over its range
 CALM = {"spread": 0.0, "truncation": TRUNCATION}  # likeliest latents and the paper's pixels: the control alone differs
 
 
