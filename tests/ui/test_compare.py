@@ -18,7 +18,7 @@ from PIL import Image, ImageFont
 from csi_demo import methods
 from csi_demo.errors import CompletionError
 from csi_demo.methods import Control, Step
-from csi_demo.methods.base import keep_observed, toggle
+from csi_demo.methods.base import Task, keep_observed, toggle
 from csi_demo.ui import comparison, engine, filling, render, results
 from csi_demo.ui.comparison import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
@@ -49,14 +49,14 @@ class Searching(PlainMethod):
     def start_values(self, image: Any, mask: Any) -> dict[str, float]:
         return {}
 
-    def _complete(self, image: Any, mask: Any, seeds: Any, controls: Any, options: Any) -> Iterator[Step]:
+    def _complete(self, task: Task) -> Iterator[Step]:
         try:
             for number in range(11):
                 if number == self.broken:
                     raise CompletionError("its loss is not finite")
-                drawn = torch.full((len(seeds), 3, 64, 64), number / 20)
-                info = {"figures": [{"loss": 20.0 - number}] * len(seeds), "seconds": 0.5}
-                yield Step(keep_observed(image, mask, drawn), number / 10, info, {"G(z)": drawn})
+                drawn = torch.full((len(task.seeds), 3, 64, 64), number / 20)
+                info = {"figures": [{"loss": 20.0 - number}] * len(task.seeds), "seconds": 0.5}
+                yield Step(keep_observed(task.image, task.mask, drawn), number / 10, info, {"G(z)": drawn})
         finally:
             self.closed = True
 

@@ -15,7 +15,7 @@ from ... import weights
 from ...models.csi import CSI, CSIConfig
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import prepare
-from ..base import Control, Method, Step, keep_observed
+from ..base import Control, Method, Step, Task, keep_observed
 from .controls import from_measured, load_measured
 from .drawing import Drawing, Predicted
 
@@ -151,18 +151,12 @@ class CSIMethod(Method):
         *_, (images, _, _) = self.fill(image, mask, z, (seed, seed))
         return images
 
-    def _complete(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        seeds: tuple[int, ...],
-        controls: dict[str, float],
-        options: dict[str, float],
-    ) -> Iterator[Step]:
-        began = time.perf_counter()
+    def _complete(self, task: Task) -> Iterator[Step]:
+        began, image, mask, seeds = time.perf_counter(), task.image, task.mask, task.seeds
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
-        z = self.latents(image, mask, seeds, controls, options["spread"])
-        for images, progress, predicted in self.fill(image, mask, z, seeds, options["truncation"], options["guidance"]):
+        z = self.latents(image, mask, seeds, task.controls, task.options["spread"])
+        moments = self.fill(image, mask, z, seeds, task.options["truncation"], task.options["guidance"])
+        for images, progress, predicted in moments:
             if predicted is None:
                 yield Step(images, progress)
                 continue
