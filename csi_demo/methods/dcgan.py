@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import weights
 from ..errors import CompletionError
-from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_loss, contextual_weights
+from ..models.dcgan import DCGAN, completion_loss, contextual_loss, contextual_weights
 from ..photo.blending import poisson
 from .base import Control, Method, Step, Task, keep_observed, toggle
 
@@ -80,8 +80,8 @@ class DCGANMethod(Method):
     )
 
     def __init__(self) -> None:
-        self.config = DCGANConfig(**weights.load_config("dcgan"))
-        model = weights.load_into("dcgan", DCGAN(self.config))
+        model: DCGAN = weights.load_network("dcgan")
+        self.config = model.config
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property

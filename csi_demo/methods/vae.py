@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..models.vae import VAE, OneShotVAE, VAEConfig
+from ..models.vae import VAE, OneShotVAE
 from .base import Control, Method, Step, Task, keep_observed, toggle
 
 TEMPERATURE = Control(
@@ -79,8 +79,8 @@ class VAEMethod(_IteratingVAE):
     )
 
     def __init__(self) -> None:
-        config = VAEConfig(**weights.load_config("vae"))
-        self.model, self.latent_dim = weights.load_into("vae", VAE(config)), config.latent_dim
+        self.model: VAE = weights.load_network("vae")
+        self.latent_dim = self.model.config.latent_dim
 
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> Tensor:
@@ -105,8 +105,8 @@ class OneShotMethod(_IteratingVAE):
     )
 
     def __init__(self) -> None:
-        config = VAEConfig(**weights.load_config("vae-oneshot"))
-        self.model, self.latent_dim = weights.load_into("vae-oneshot", OneShotVAE(config)), config.latent_dim
+        self.model: OneShotVAE = weights.load_network("vae-oneshot")
+        self.latent_dim = self.model.config.latent_dim
 
     @torch.no_grad()
     def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ... import weights
-from ...models.csi import CSI, CSIConfig
+from ...models.csi import CSI
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import prepare
 from ..base import Control, Method, Step, Task, keep_observed
@@ -71,8 +71,8 @@ class CSIMethod(Method):
     def __init__(self, precision: torch.dtype = torch.float64, compiled: bool = True, model: CSI | None = None):
         """precision, compiled: as of `Drawing`. model: in place of the one in weights/; only its size and its speed are
         then of interest."""
-        self.config = model.config if model else CSIConfig(**weights.load_config("csi"))
-        self.model = model or weights.load_into("csi", CSI(self.config))
+        self.model: CSI = model or weights.load_network("csi")
+        self.config = self.model.config
         self.drawing = Drawing(self.model, precision, compiled)
         self.known = Recent(self.drawing.observe)
         self.posterior = Recent(self.drawing.infer)

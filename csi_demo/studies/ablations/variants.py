@@ -112,8 +112,7 @@ def model_name(name: str, folder: Path | None) -> str:
 
 def load(name: str, folder: Path | None = None) -> CSI:
     """A trained variant from a folder of variants; None: from those that the page shows. Raises WeightsError."""
-    model = model_name(name, folder)
-    return weights.load_into(model, CSI(CSIConfig(**weights.load_config(model, folder))), folder)
+    return weights.load_network("csi", folder, model_name(name, folder))
 
 
 def infer(model: CSI, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
