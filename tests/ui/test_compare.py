@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 import gradio as gr
@@ -18,7 +17,8 @@ from PIL import Image, ImageFont
 from csi_demo import methods
 from csi_demo.errors import CompletionError
 from csi_demo.methods import Control, Step
-from csi_demo.methods.base import keep_observed, toggle
+from csi_demo.methods.base import Task, keep_observed, toggle
+from csi_demo.registry import REGISTRY, Entry, find
 from csi_demo.ui import comparison, engine, filling, render, results
 from csi_demo.ui.comparison import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
@@ -49,16 +49,21 @@ class Searching(PlainMethod):
     def start_values(self, image: Any, mask: Any) -> dict[str, float]:
         return {}
 
-    def _complete(self, image: Any, mask: Any, seeds: Any, controls: Any, options: Any) -> Iterator[Step]:
+    def _complete(self, task: Task) -> Iterator[Step]:
         try:
             for number in range(11):
                 if number == self.broken:
                     raise CompletionError("its loss is not finite")
-                drawn = torch.full((len(seeds), 3, 64, 64), number / 20)
-                info = {"figures": [{"loss": 20.0 - number}] * len(seeds), "seconds": 0.5}
-                yield Step(keep_observed(image, mask, drawn), number / 10, info, {"G(z)": drawn})
+                drawn = torch.full((len(task.seeds), 3, 64, 64), number / 20)
+                info = {"figures": [{"loss": 20.0 - number}] * len(task.seeds), "seconds": 0.5}
+                yield Step(keep_observed(task.image, task.mask, drawn), number / 10, info, {"G(z)": drawn})
         finally:
             self.closed = True
+
+
+def registry(labels: dict[str, str]) -> dict[str, Entry]:
+    """Methods alone, by name."""
+    return {name: Entry("", "", "", "here:Method", label) for name, label in labels.items()}
 
 
 @pytest.fixture
@@ -72,7 +77,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> dict[str, PlainMethod]:
         return known[name]
 
     monkeypatch.setattr("csi_demo.methods.load_method", load)
-    monkeypatch.setattr("csi_demo.methods.REGISTRY", {name: ("", one.label) for name, one in known.items()})
+    monkeypatch.setattr("csi_demo.methods.REGISTRY", registry({name: one.label for name, one in known.items()}))
     monkeypatch.setattr("csi_demo.ui.filling.SECONDS_BETWEEN_UPDATES", 0.0)
     return known
 
@@ -192,10 +197,9 @@ def test_slots_follow_the_declaration_by_kind() -> None:
 
 
 def test_every_registered_method_has_its_label_and_a_slot_for_each_option() -> None:
-    for where, label in methods.REGISTRY.values():
-        module, _, name = where.partition(":")
-        method = getattr(import_module(f"csi_demo.methods.{module}"), name)
-        assert method.label == label
+    for name, label in methods.method_labels().items():
+        method = find("methods", REGISTRY[name].method)
+        assert (method.name, method.label) == (name, label)
         shown = Searching()
         shown.options = method.options  # type: ignore[misc]
         assert {slot.name for slot in engine.slots(shown) if slot} == {option.name for option in method.options}
@@ -277,8 +281,8 @@ def test_all_methods_run_on_one_hole_and_seed(two: dict[str, PlainMethod]) -> No
 
 
 def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, PlainMethod], monkeypatch) -> None:
-    labels = {"missing": ("", "Missing"), "searching": ("", "Searching"), "plain": ("", "Plain")}
-    monkeypatch.setattr("csi_demo.methods.REGISTRY", labels)
+    labels = {"missing": "Missing", "searching": "Searching", "plain": "Plain"}
+    monkeypatch.setattr("csi_demo.methods.REGISTRY", registry(labels))
     two["searching"] = Searching(broken=4)
     last = list(run_compare())[-1]
     result, status = results.finished_result(last["result"]), last["status"]
@@ -287,7 +291,7 @@ def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, Plain
     assert "Searching gave up: its loss is not finite." in status
     assert "secret" not in status
     assert "gave up on the way" in last["pictures"]
-    monkeypatch.setattr("csi_demo.methods.REGISTRY", {"missing": ("", "Missing")})
+    monkeypatch.setattr("csi_demo.methods.REGISTRY", registry({"missing": "Missing"}))
     assert "could not be loaded" in list(run_compare())[-1]["status"]
 
 
