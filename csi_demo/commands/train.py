@@ -19,6 +19,7 @@ MODELS = {  # name -> module:class under training
     "vae-oneshot": "vae:OneShotRecipe",
     "attributes": "attributes:AttributeRecipe",
     "aligner": "aligner:AlignerRecipe",
+    "refiner": "refiner:RefinerRecipe",
 }
 
 

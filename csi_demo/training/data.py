@@ -89,6 +89,26 @@ def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) ->
     return packs[0] if len(packs) == 1 else torch.cat(packs)
 
 
+def picture_size(folder: str | Path, split: str) -> tuple[int, int]:
+    """Width and height of a split's first picture. Raises DataError."""
+    file = _files(folder, split)[0]
+    try:
+        cell = next(pq.ParquetFile(file).iter_batches(1, columns=["image"])).column("image")[0]
+        return Image.open(io.BytesIO(cell["bytes"].as_py())).size
+    except Exception as error:
+        raise DataError(f"{file} is not a Parquet pack with an `image` column: {error}") from None
+
+
+def read_identities(folder: str | Path, split: str) -> np.ndarray:
+    """Whom the pictures of a split show, one number a row. Raises DataError where the packs do not say."""
+    found = []
+    for file in _files(folder, split):
+        if "identity" not in pq.read_schema(file).names:
+            raise DataError(f"{file} has no column `identity`")
+        found.append(pq.read_table(file, columns=["identity"]).column("identity").to_numpy())
+    return np.concatenate(found)
+
+
 @dataclass(frozen=True)
 class Labelled:
     """Pictures whose attributes are known: frames uint8 (N, 3, H, W), labels (N, A) 0 or 1, identities (N,)."""
