@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import weights
-from ..faces import FRAME, Placement
+from ..data import read_split
+from ..errors import DataError
 from ..models.aligner import Aligner, AlignerConfig
-from .data import DataError, generator, read_split, to_float
+from ..photo.celeba import FACE, PICTURE
+from ..pixels import FRAME, to_float
+from .batches import generator
 from .loop import Recipe, Settings
 
-PICTURE = (178, 218)  # width and height of CelebA's aligned pictures
-FACE = Placement(89.0, 109.0, 128.0)  # the frame in them
 HELD_OUT = 256  # rows at the end of the training pack, for validation
 # Both eyes, the corners of the mouth, the chin: points of the frame that a correction should bring into place.
 EYES = ((69.0, 111.0), (108.0, 111.0))  # in the pictures
@@ -254,18 +254,3 @@ def _disturb(crops: Tensor, chance: Chance) -> Tensor:
 def _seldom(chance: Chance, share: float) -> Tensor:
     """Weights (B, 1, 1, 1) in 0 ... 1 for a share of the pictures, 0 for the rest."""
     return chance.uniform(1, 1, 1) * (chance.uniform(1, 1, 1) < share)
-
-
-def background(other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What fills a crop beyond its picture: 128x128x3 of noise, a gradient, or a part of another picture."""
-    side, kind = 2 * FRAME, rng.integers(3)
-    if kind == 0:
-        cells = int(rng.choice((1, 4, 8, 32, 128)))
-        small = rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
-        return cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
-    if kind == 1:
-        corners = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
-        return cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR)
-    width, height = rng.integers(20, 60, 2)
-    x, y = rng.integers(0, PICTURE[0] - width), rng.integers(0, PICTURE[1] - height)
-    return cv2.resize(np.ascontiguousarray(other[y : y + height, x : x + width]), (side, side))

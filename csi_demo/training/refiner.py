@@ -20,10 +20,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from .. import masks, weights
-from ..features import distance_to_faces
+from ..data import picture_size, read_identities, read_split
+from ..errors import DataError
+from ..metrics.frechet import distance_to_faces
 from ..models.refiner import RefinerConfig, RefinerTraining
+from ..pixels import to_float
+from .batches import MaskPool, generator
 from .coarse import CoarseFills
-from .data import DataError, MaskPool, generator, picture_size, read_identities, read_split, to_float
 from .loop import Recipe, Settings
 
 SIDE = 128  # of the frame's square at twice the frame's size
