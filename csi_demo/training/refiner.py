@@ -34,6 +34,8 @@ ROOM = 4  # pixels that the square may be off, either way, where the pictures ar
 HELD_OUT = 400  # rows at the end of the training pack, for validation; whoever they show is not trained on
 NAMED = 0.4  # share of the holes that are where a visitor's are: a feature, a half
 JITTER = 8  # pixels that their edges are off, at most
+GREY, OTHER_LIGHT = 0.08, 0.2  # shares of pictures that are made grey, and lit by another light
+LIGHT = 0.1  # standard deviation of that light's channels, of their logarithm
 PATCH = 8  # pixels a side that one of the critic's logits stands for
 
 
@@ -124,6 +126,8 @@ class RefinerRecipe(Recipe):
             turned = torch.rand(len(frames), generator=draw, device=device)
         truth = cut(frames, start, SIDE)
         truth = to_float(torch.where(turned[:, None, None, None] > 0.5, truth.flip(3), truth))
+        if not still:
+            truth = toned(truth, draw)
         mask = self.holes.draw(len(frames), draw) if holes is None else holes
         if next(self.coarse.parameters()).device != device:
             self.coarse = self.coarse.to(device)
@@ -240,6 +244,18 @@ def hole(rng: np.random.Generator) -> np.ndarray:
     picture = Image.new("1", (SIDE, SIDE), 1)
     ImageDraw.Draw(picture).ellipse((x0, y0, x1 - 1, y1 - 1), fill=0)
     return np.array(picture)
+
+
+def toned(pictures: Tensor, draw: torch.Generator) -> Tensor:
+    """Pictures (B, 3, H, W) as photos come: some in other light, some grey, of which half are toned."""
+    shape, device = (len(pictures), 1, 1, 1), pictures.device
+    chance = torch.rand((2, *shape), generator=draw, device=device)
+    light = torch.randn(len(pictures), 3, 1, 1, generator=draw, device=device)
+    grey = pictures.mean(1, keepdim=True).expand_as(pictures)
+    pictures = torch.where(chance[0] < GREY, grey, pictures)
+    gains = torch.exp(LIGHT * light)
+    lit = ((pictures + 1.0) * gains).clamp(0.0, 2.0) - 1.0
+    return torch.where((chance[1] < OTHER_LIGHT) | (chance[0] < GREY / 2), lit, pictures)
 
 
 def cut(frames: Tensor, start: Tensor, side: int) -> Tensor:
