@@ -99,7 +99,7 @@ def fit_mask(mask: np.ndarray | str, placement: Placement, size: tuple[int, int]
     """
     if isinstance(mask, str):
         small = masks.family(mask)
-        large = placement.photo_mask(small, size)
+        large = placement.photo_mask(mask, size)
         if large.all():
             raise masks.MaskError(f"the hole {mask!r} lies outside the photo where the frame is placed")
         return large, small
