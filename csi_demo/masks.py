@@ -29,7 +29,8 @@ class Shape:
     def contains(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether points of the frame, x and y from 0 to 64, lie in it."""
         aside, below = np.abs((x - self.x) / self.across), np.abs((y - self.y) / self.down)
-        return np.array(aside**self.exponent + below**self.exponent < 1.0, dtype=bool)
+        inside: np.ndarray = np.less(aside**self.exponent + below**self.exponent, 1.0)
+        return inside
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -46,7 +47,8 @@ class Shape:
         finer = 8
         steps = (np.arange(size * finer) + 0.5) * (FRAME / (size * finer))
         inside = self.contains(steps[None], steps[:, None])
-        return ~inside.reshape(size, finer, size, finer).any((1, 3))
+        touched: np.ndarray = inside.reshape(size, finer, size, finer).any((1, 3))
+        return ~touched
 
 
 # Where they hide lids, brows and glasses, the nose, and both lips of a mouth that smiles, opens, or is turned aside, in
