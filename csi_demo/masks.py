@@ -47,8 +47,7 @@ class Shape:
         finer = 8
         steps = (np.arange(size * finer) + 0.5) * (FRAME / (size * finer))
         inside = self.contains(steps[None], steps[:, None])
-        touched: np.ndarray = inside.reshape(size, finer, size, finer).any((1, 3))
-        return ~touched
+        return ~inside.reshape(size, finer, size, finer).max((1, 3))
 
 
 # Where they hide lids, brows and glasses, the nose, and both lips of a mouth that smiles, opens, or is turned aside, in

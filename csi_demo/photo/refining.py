@@ -36,14 +36,13 @@ def can_refine() -> bool:
 class Scene:
     """What a photo, its hole and the frame's place determine of all refinements.
 
-    context: the frame's observed pixels, uint8 (side, side, 3), and small (64, 64, 3); mask: boolean (side, side), True
-    = observed, small_mask (64, 64); lift: whether fills are fitted to the colours at the hole's edge.
+    context, small: the frame's observed pixels, uint8 (128, 128, 3) and (64, 64, 3); mask: boolean (64, 64), True =
+    observed; lift: whether fills are fitted to the colours at the hole's edge.
     """
 
     context: np.ndarray
-    mask: np.ndarray
     small: np.ndarray
-    small_mask: np.ndarray
+    mask: np.ndarray
     lift: bool
 
     @staticmethod
@@ -51,7 +50,6 @@ class Scene:
         """photo: RGB; mask: boolean (height, width), True = keep. Raises PhotoError as `Placement.frame_mask`."""
         return Scene(
             placement.context(photo, mask, SIDE),
-            placement.frame_mask(mask, SIDE),
             placement.context(photo, mask, FRAME),
             placement.frame_mask(mask),
             lift,
@@ -64,7 +62,9 @@ class Scene:
         Raises WeightsError.
         """
         refiner = load_refiner()
-        photo, mask = _tensor(self.context), torch.from_numpy(self.mask)[None, None].float()
+        scale = SIDE // FRAME
+        photo = _tensor(self.context)
+        mask = torch.from_numpy(self.mask.repeat(scale, 0).repeat(scale, 1))[None, None].float()
         for frame in frames:
             coarse = enlarge(_tensor(self._fitted(np.asarray(frame))), SIDE)
             drawn = refiner(photo, mask, coarse).clamp(-1.0, 1.0)
@@ -72,7 +72,7 @@ class Scene:
 
     def _fitted(self, frame: np.ndarray) -> np.ndarray:
         """The frame with its fill lifted to the photo's colours at the hole's edge: uint8 (64, 64, 3)."""
-        hole = ~self.small_mask
+        hole = ~self.mask
         fill = poisson(self.small.astype(np.float32), hole, frame.astype(np.float32)) if self.lift else frame
         return np.where(hole[..., None], to_bytes(fill), self.small)
 

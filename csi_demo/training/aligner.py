@@ -31,6 +31,10 @@ EYES = ((69.0, 111.0), (108.0, 111.0))  # in the pictures
 POINTS = ((22.25, 33.25), (41.5, 33.25), (25.0, 49.0), (39.0, 49.0), (32.0, 59.0))
 
 
+CELLS = (1, 2, 4, 8, 32, 0, 0)  # beyond a picture's end lies noise of so many cells a side; 0: another picture's corner
+CORNER = 50  # pixels of that
+
+
 @dataclass(frozen=True)
 class AlignerSettings(Settings):
     """How the aligner is trained. A crop is off by up to shift * width, in crop sides, and so on for each width."""
@@ -43,6 +47,7 @@ class AlignerSettings(Settings):
     scale: float = 1.55
     angle: float = 42.0  # degrees
     widths: tuple[float, ...] = (1.0, 0.4, 0.12)  # of a first, second and third pass
+    start: str = ""  # a safetensors file of an aligner to start from
     faceless: float = 0.2  # share of crops with no face within reach
     proportions: float = 0.1  # how much faces are stretched above, below and beside the eyes
 
@@ -65,7 +70,10 @@ class AlignerRecipe(Recipe):
         return frames[:-HELD_OUT], frames[-HELD_OUT:]
 
     def build(self) -> Aligner:
-        return Aligner(self.config)
+        model = Aligner(self.config)
+        if self.settings.start:
+            weights.start_from(model, Path(self.settings.start))
+        return model
 
     def step(self, model: Aligner, stage: int, dataset_size: int) -> AlignerStep:
         return AlignerStep(model)
@@ -219,15 +227,16 @@ def _crop(pictures: Tensor, off: Tensor, others: Tensor, chance: Chance, proport
 
 
 def _surroundings(others: Tensor, chance: Chance) -> Tensor:
-    """What lies beyond a picture's end: noise, a gradient, or a part of another picture: (B, 3, 128, 128)."""
-    side = (2 * FRAME, 2 * FRAME)
-    cells = [chance.between(-1.0, 1.0, 3, cells, cells) for cells in (1, 2, 4, 8, 32)]
-    kinds = [F.interpolate(grid, size=side, mode="bilinear", align_corners=True) for grid in cells]
-    corner, span = chance.between(-1.0, 0.5, 1, 1, 2), chance.between(0.2, 0.6, 1, 1, 2)
-    steps = torch.linspace(0.0, 1.0, side[0], device=chance.device)
-    plane = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), 2)  # (128, 128, 2)
-    kinds += 2 * [F.grid_sample(others, corner + span * plane, padding_mode="border", align_corners=False)]
-    return torch.stack(kinds)[chance.whole(len(kinds)), torch.arange(chance.count, device=chance.device)]
+    """What lies beyond a picture's end: noise, a gradient, or a corner of another picture: (B, 3, 128, 128)."""
+    kinds: list[Tensor] = []
+    for rows in torch.arange(chance.count).split(-(-chance.count // len(CELLS))):
+        cells = CELLS[len(kinds)]
+        if cells:
+            grid = 2.0 * torch.rand(len(rows), 3, cells, cells, generator=chance.draw, device=chance.device) - 1.0
+        else:
+            grid = others[rows[0] : rows[-1] + 1, :, :CORNER, :CORNER]
+        kinds.append(F.interpolate(grid, size=(2 * FRAME, 2 * FRAME), mode="bilinear", align_corners=True))
+    return torch.cat(kinds)
 
 
 def _disturb(crops: Tensor, chance: Chance) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +29,6 @@ MOVED, MOVE = 0.5, 1.5  # share of pictures with one latent moved as a slider mo
 SOFTEST = 1.0  # of the truth; what networks drew is softened by up to a third of that
 SHIFT = 0.08  # standard deviation of a shift of colour, constant or varying over the hole
 NOISE = 0.05  # standard deviation, at most
-BINOMIAL = ((1.0, 2.0, 1.0), (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
-NEIGHBOURS = ((0.0, 1.0, 0.0), (1.0, 0.0, 1.0), (0.0, 1.0, 0.0))
 Redraw = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # x, mask, uniform noise (B, 3, 64, 64), eps (B, LATENTS)
 
 
@@ -163,19 +160,18 @@ def enlarge_smooth(grid: Tensor, size: int = 64) -> Tensor:
 
 def _blur(x: Tensor) -> Tensor:
     """A binomial blur of 3x3, standard deviation 0.7 pixels: (B, C, H, W) to the same."""
-    return _weighted(x, BINOMIAL)
+    for axis in (2, 3):
+        before, after = _beside(x, axis)
+        x = 0.5 * x + 0.25 * (before + after)
+    return x
 
 
-def _weighted(x: Tensor, kernel: tuple[tuple[float, ...], ...]) -> Tensor:
-    weight = _kernel(kernel, x.device).expand(x.shape[1], 1, 3, 3)
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, groups=x.shape[1])
-
-
-@cache
-def _kernel(kernel: tuple[tuple[float, ...], ...], device: torch.device) -> Tensor:
-    """A kernel of sum 1, kept on its device: to bring it there anew would make an accelerator wait."""
-    weight = torch.tensor(kernel, device=device)
-    return weight / weight.sum()
+def _beside(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Every pixel's neighbours along an axis; the border's is the pixel itself."""
+    size = x.shape[axis]
+    first, last = x.narrow(axis, 0, 1), x.narrow(axis, size - 1, 1)
+    rest, start = x.narrow(axis, 1, size - 1), x.narrow(axis, 0, size - 1)
+    return torch.cat((first, start), axis), torch.cat((rest, last), axis)
 
 
 def continued(values: Tensor, known: Tensor, sweeps: int = 4) -> Tensor:
@@ -194,5 +190,5 @@ def continued(values: Tensor, known: Tensor, sweeps: int = 4) -> Tensor:
         result = F.interpolate(result, scale_factor=2.0, mode="bilinear", align_corners=False)
     for _ in range(sweeps):
         result = torch.where(known > 0, values, result)
-        result = _weighted(result, NEIGHBOURS)
+        result = 0.25 * sum((near for axis in (2, 3) for near in _beside(result, axis)), torch.zeros_like(result))
     return torch.where(known > 0, values, result)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -51,6 +50,7 @@ class RefinerSettings(Settings):
     betas: tuple[float, float] = (0.0, 0.99)
     clip: float = 10.0
     val_pictures: int = 48
+    refiner_rate: tuple[float, ...] = (1.0, 1.0)  # per stage, relative to the critic's; 0: it stands still
     crops: tuple[int, ...] = (64, 96, 128)  # sides of what both players see, one of them a step
     start: str = ""  # a safetensors file of a refiner to start from
     csi: str = ""  # whose networks redraw faces, see `CoarseFills`
@@ -72,6 +72,8 @@ class RefinerRecipe(Recipe):
     def __init__(self, settings: RefinerSettings, overrides: Mapping[str, Any]):
         self.settings: RefinerSettings = settings
         self.config = RefinerConfig(**overrides)
+        if len(settings.refiner_rate) < 2:
+            raise ValueError(f"refiner_rate={settings.refiner_rate} needs two numbers, one per stage")
         for side in settings.crops:
             if side > SIDE or side % max(self.config.multiple, PATCH):
                 raise ValueError(f"crops of {side}: at most {SIDE}, a multiple of {max(self.config.multiple, PATCH)}")
@@ -94,11 +96,17 @@ class RefinerRecipe(Recipe):
     def build(self) -> RefinerTraining:
         model = RefinerTraining(self.config)
         if self.settings.start:
-            start_from(model.refiner, Path(self.settings.start))
+            weights.start_from(model.refiner, Path(self.settings.start))
         return model
 
     def stages(self) -> tuple[int, ...]:
         return (1, 2)
+
+    def groups(self, model: RefinerTraining, stage: int) -> list[dict[str, Any]]:
+        return [
+            {"params": list(model.refiner.parameters()), "scale": self.settings.refiner_rate[stage - 1]},
+            {"params": list(model.critic.parameters()), "scale": 1.0},
+        ]
 
     def step(self, model: RefinerTraining, stage: int, dataset_size: int) -> RefinerStep:
         return RefinerStep(model, self.settings, adversarial=stage == 2)
@@ -117,7 +125,8 @@ class RefinerRecipe(Recipe):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pictures (B, 3, 128, 128), masks, fills and their faith, from frames: uint8 (B, 3, side, side).
 
-        holes: masks (B, 1, 128, 128) to take; otherwise they are drawn. still: neither mirrored nor shifted.
+        holes: masks (B, 1, 128, 128) to take; otherwise they are drawn. They grow to whole pixels of the 64x64 frame.
+        still: neither mirrored nor shifted.
         """
         device, room = frames.device, frames.shape[-1] - SIDE
         start, turned = torch.full((len(frames), 2), room // 2, device=device), torch.zeros(len(frames), device=device)
@@ -128,7 +137,7 @@ class RefinerRecipe(Recipe):
         truth = to_float(torch.where(turned[:, None, None, None] > 0.5, truth.flip(3), truth))
         if not still:
             truth = toned(truth, draw)
-        mask = self.holes.draw(len(frames), draw) if holes is None else holes
+        mask = whole_frame_pixels(self.holes.draw(len(frames), draw) if holes is None else holes)
         if next(self.coarse.parameters()).device != device:
             self.coarse = self.coarse.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.bf16):
@@ -215,22 +224,6 @@ class RefinerStep(nn.Module):
         return slope.square().sum((1, 2, 3))
 
 
-def start_from(refiner: nn.Module, file: Path) -> None:
-    """Takes over the tensors of a refiner's safetensors file that have the same name and shape; others stay fresh.
-
-    Raises WeightsError for a file that is missing, damaged or has nothing that fits.
-    """
-    try:
-        state = {name: tensor.float() for name, tensor in load_file(file).items()}
-    except Exception as error:
-        raise weights.WeightsError(f"{file} is not readable as safetensors ({error})") from None
-    own = refiner.state_dict()
-    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise weights.WeightsError(f"{file} has no tensor that fits a refiner")
-    refiner.load_state_dict(fitting, strict=False)
-
-
 def hole(rng: np.random.Generator) -> np.ndarray:
     """A hole to train on: boolean (128, 128), False = hole; a feature or a half of the face, or any other."""
     if rng.random() >= NAMED:
@@ -244,6 +237,11 @@ def hole(rng: np.random.Generator) -> np.ndarray:
     picture = Image.new("1", (SIDE, SIDE), 1)
     ImageDraw.Draw(picture).ellipse((x0, y0, x1 - 1, y1 - 1), fill=0)
     return np.array(picture)
+
+
+def whole_frame_pixels(mask: Tensor) -> Tensor:
+    """Masks (B, 1, H, W) whose holes are made of whole pixels of the frame of half the size."""
+    return 1.0 - F.interpolate(F.max_pool2d(1.0 - mask, 2), scale_factor=2.0, mode="nearest")
 
 
 def toned(pictures: Tensor, draw: torch.Generator) -> Tensor:
