@@ -96,16 +96,6 @@ def picture_size(folder: str | Path, split: str) -> tuple[int, int]:
         raise DataError(f"{file} is not a Parquet pack with an `image` column: {error}") from None
 
 
-def read_identities(folder: str | Path, split: str) -> np.ndarray:
-    """Whom the pictures of a split show, one number a row. Raises DataError where the packs do not say."""
-    found = []
-    for file in _files(folder, split):
-        if "identity" not in pq.read_schema(file).names:
-            raise DataError(f"{file} has no column `identity`")
-        found.append(pq.read_table(file, columns=["identity"]).column("identity").to_numpy())
-    return np.concatenate(found)
-
-
 @dataclass(frozen=True)
 class Labelled:
     """Pictures whose attributes are known: frames uint8 (N, 3, H, W), labels (N, A) 0 or 1, identities (N,)."""
@@ -140,6 +130,17 @@ def read_labelled(source: str | Path, split: str | None = None) -> Labelled:
         torch.from_numpy(np.concatenate(identities)),
         names,
     )
+
+
+def read_identities(folder: str | Path, split: str) -> Tensor:
+    """Who is in each picture of a split, in the order of `read_split`: (N,). Raises DataError where a pack does not
+    say."""
+    found = []
+    for file in _files(folder, split):
+        if "identity" not in pq.read_schema(file).names:
+            raise DataError(f"{file} has no column `identity`")
+        found.append(pq.read_table(file, columns=["identity"]).column("identity").to_numpy())
+    return torch.from_numpy(np.concatenate(found))
 
 
 def shrink(frames: Tensor, size: int) -> Tensor:

@@ -19,6 +19,7 @@ MODELS = {  # name -> module:class under training
     "vae": "vae:VAERecipe",
     "vae-oneshot": "vae:OneShotRecipe",
     "attributes": "attributes:AttributeRecipe",
+    "judge": "judge:JudgeRecipe",
     "aligner": "aligner:AlignerRecipe",
     "refiner": "refiner:RefinerRecipe",
 }

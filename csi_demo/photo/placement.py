@@ -11,7 +11,7 @@ from PIL import Image
 
 from .. import masks
 from ..errors import PhotoError
-from ..pixels import FRAME
+from ..pixels import FRAME, to_bytes
 from . import blending
 
 SMALLEST, LARGEST = 8, 20_000  # side of a frame, in photo pixels
@@ -237,7 +237,7 @@ class Placement:
         if blend:
             pixels = blending.blend(region, hole, fill, step, refined=side > FRAME)
         else:
-            pixels = np.where(hole[..., None], blending.to_bytes(fill), region)
+            pixels = np.where(hole[..., None], to_bytes(fill), region)
         result = photo.copy()
         result.paste(Image.fromarray(pixels), (left, top))
         return result

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .. import weights
 from ..models.refiner import Refiner, RefinerConfig, enlarge
-from ..pixels import FRAME, to_pictures
-from .blending import poisson, to_bytes
+from ..pixels import FRAME, to_bytes, to_pictures
+from .blending import poisson
 from .placement import Placement
 
 SIDE = 2 * FRAME  # what the refiner has learned: pixels for the side of the frame

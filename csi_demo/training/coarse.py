@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,7 +23,7 @@ from ..models.refiner import enlarge
 from ..models.vae import VAE, OneShotVAE, VAEConfig
 
 LATENTS = 128  # noise that is drawn a picture; a network takes as much of it as it has latents
-SPREAD = 4.0  # the posterior's noise is scaled by up to this
+SPREAD = 1.5  # the noise of the posterior, which is as wide as its errors, is scaled by up to this
 MOVED, MOVE = 0.5, 1.5  # share of pictures with one latent moved as a slider moves it, and how far (normal)
 SOFTEST = 1.0  # of the truth; what networks drew is softened by up to a third of that
 SHIFT = 0.08  # standard deviation of a shift of colour, constant or varying over the hole
@@ -43,15 +42,15 @@ class Source:
 
 
 class CoarseFills(nn.Module):
-    """Draws fills (B, 3, 128, 128) for pictures and holes. networks: of the configured weights; csi: a folder of
-    weights, or a file of encoder, decoder and picture head alone, to take CSI's from instead; "": from those too.
+    """Draws fills (B, 3, 128, 128) for pictures and holes, with the networks of the configured weights.
 
-    Raises WeightsError.
+    csi: a folder of weights to take CSI's from instead; "": from those too. Raises WeightsError.
     """
 
     def __init__(self, csi: str = ""):
         super().__init__()
-        self.csi = _load_csi(csi)
+        source = Path(csi) if csi else None
+        self.csi = weights.load_into("csi", CSI(CSIConfig(**weights.load_config("csi", source))), source)
         self.vae = weights.load_into("vae", VAE(VAEConfig(**weights.load_config("vae"))))
         self.one_shot = weights.load_into("vae-oneshot", OneShotVAE(VAEConfig(**weights.load_config("vae-oneshot"))))
         self.dcgan = weights.load_into("dcgan", DCGAN(DCGANConfig(**weights.load_config("dcgan"))))
@@ -112,10 +111,9 @@ class CoarseFills(nn.Module):
         return enlarge(frame, truth.shape[-1]), torch.tensor(faith, device=device)
 
     def _csi(self, x: Tensor, mask: Tensor, noise: Tensor, eps: Tensor) -> Tensor:
-        mean, log_variance = self.csi.encode(x, mask, noise)
-        used = mean.shape[1]
-        z = mean + torch.exp(0.5 * log_variance) * eps[:, :used] + eps[:, LATENTS : LATENTS + used]
-        return self.csi.rgb_head(self.csi.decode(z))
+        posterior = self.csi.encode(x, mask, noise)
+        z = posterior.draw(eps[:, : posterior.noise_dim])
+        return self.csi.picture(self.csi.decode(z + eps[:, LATENTS : LATENTS + z.shape[1]]))
 
     def _vae(self, x: Tensor, mask: Tensor, noise: Tensor, eps: Tensor) -> Tensor:
         mean, log_variance = self.vae.encode(x * mask, masked=True)
@@ -127,25 +125,6 @@ class CoarseFills(nn.Module):
     def _dcgan(self, x: Tensor, mask: Tensor, noise: Tensor, eps: Tensor) -> Tensor:
         z = self.dcgan.encoder(x, mask) + 0.05 * eps[:, : self.dcgan.config.latent_dim]
         return self.dcgan.generator(z.clamp(-1.0, 1.0))
-
-
-def _load_csi(source: str) -> CSI:
-    """CSI with encoder, decoder and picture head from a folder of weights, a file, or the configured weights."""
-    path = Path(source) if source else None
-    if path is None or path.is_dir():
-        return weights.load_into("csi", CSI(CSIConfig(**weights.load_config("csi", path))), path)
-    if not path.is_file():
-        raise weights.WeightsError(f"{path} is missing: give a folder of weights or a safetensors file")
-    try:
-        state = load_file(path)
-        model = CSI(CSIConfig(latent_dim=len(state["encoder.heads.weight"]) // 2))
-        missing = model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)
-    except Exception as error:  # of safetensors, of torch for shapes that differ
-        raise weights.WeightsError(f"{path} does not hold CSI's networks: {error}") from None
-    left_out = [name for name in missing.missing_keys if name.startswith(("encoder.", "decoder.", "rgb_head."))]
-    if left_out or missing.unexpected_keys:
-        raise weights.WeightsError(f"{path} does not fit CSI: {(left_out + missing.unexpected_keys)[0]}")
-    return model
 
 
 def near(mask: Tensor) -> Tensor:

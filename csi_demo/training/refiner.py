@@ -90,8 +90,8 @@ class RefinerRecipe(Recipe):
         if len(frames) <= HELD_OUT:
             raise DataError(f"{data} has {len(frames)} training pictures: more than {HELD_OUT} are needed")
         people = read_identities(data, "train")
-        others = np.flatnonzero(~np.isin(people, people[-HELD_OUT:]))
-        return frames[torch.from_numpy(others)], frames[-HELD_OUT:]
+        others = ~torch.isin(people, people[-HELD_OUT:])
+        return frames[others], frames[-HELD_OUT:]
 
     def build(self) -> RefinerTraining:
         model = RefinerTraining(self.config)
