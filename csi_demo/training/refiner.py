@@ -159,7 +159,8 @@ class RefinerRecipe(Recipe):
             drawn.append(pasted)
             real.append(truth)
         figures = {"l1": float(torch.cat(l1).mean()), "sharpness": float(steps[0] / steps[1])}
-        return figures | distance_to_faces(torch.cat(drawn), torch.cat(real))
+        distance = distance_to_faces(torch.cat(drawn), torch.cat(real))
+        return figures if distance is None else figures | {"frechet": distance}
 
     def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
         weights.save_model(folder, self.config.to_dict(), model.refiner.state_dict(), metrics, {"refiner": ("",)})
