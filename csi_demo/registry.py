@@ -27,6 +27,7 @@ REGISTRY: dict[str, Entry] = {
     "attributes": Entry("attributes:AttributeNet", "AttributeConfig", "attributes:AttributeRecipe"),
     "judge": Entry("attributes:AttributeNet", "AttributeConfig", "judge:JudgeRecipe"),
     "aligner": Entry("aligner:Aligner", "AlignerConfig", "aligner:AlignerRecipe"),
+    "refiner": Entry("refiner:Refiner", "RefinerConfig", "refiner:RefinerRecipe"),
 }
 
 

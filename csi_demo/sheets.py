@@ -42,6 +42,20 @@ def sheet(
     return paper
 
 
+def write_photo_sheet(rows: Sequence[Sequence[Image.Image]], file: Path) -> None:
+    """Writes photos as one PNG, each row's at their own size side by side."""
+    width = max(sum(photo.width + GAP for photo in row) for row in rows) - GAP
+    heights = [max(photo.height for photo in row) + GAP for row in rows]
+    paper, top = Image.new("RGB", (width, sum(heights) - GAP), PAPER), 0
+    for row, height in zip(rows, heights, strict=True):
+        left = 0
+        for photo in row:
+            paper.paste(photo, (left, top))
+            left += photo.width + GAP
+        top += height
+    write_atomically(file, png(paper))
+
+
 def write_contact_sheet(rows: Tensor, file: Path) -> None:
     """Writes pictures (rows, columns, 3, H, W) as one PNG, twice enlarged: masked, true, then the samples."""
     grid = functional.pad(rows, (1, 1, 1, 1), value=1.0)

@@ -87,5 +87,5 @@ def run_fill(
     start: Any = None, sliders: tuple[float, ...] = (), seed: object = 0, samples: object = 2, what: str | None = None
 ) -> list[Update]:
     what = what or painting(a_photo())
-    desk = Desk.of("plain", what, "Crisp", results.IN_PHOTO, start, seed, samples, *sliders)
+    desk = Desk.of("plain", what, "Crisp", results.IN_PHOTO, True, start, seed, samples, *sliders)
     return list(filling.fill(desk))

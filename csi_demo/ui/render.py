@@ -24,6 +24,15 @@ HOLE_COLOURS = ((228, 228, 231), (199, 199, 207))
 
 
 @dataclass(frozen=True)
+class Look:
+    """How a visitor wants to see results: small pictures crisp or smooth; in the photo, refined or not, or 64x64."""
+
+    crisp: bool
+    in_photo: bool
+    refine: bool = True
+
+
+@dataclass(frozen=True)
 class Sample:
     """One way to fill the hole, as far as it has come.
 
@@ -80,13 +89,14 @@ class Result:
         sample = self.samples[index]
         return sample.method if self.compared else f"Seed {sample.seed}"
 
-    def full(self) -> Image.Image:
+    def full(self, refine: bool) -> Image.Image:
         """The chosen sample in the photo, at the photo's own size; every pixel outside the hole is the photo's own."""
-        return self.photo.at_full_size(self.subject).finished(self.samples[self.chosen].picture, Finish())
+        subject = self.photo.at_full_size(self.subject)
+        return subject.finished(self.samples[self.chosen].picture, Finish(refine=refine))
 
-    def after(self) -> str:
+    def after(self, refine: bool) -> str:
         """A data URL of the view with the chosen sample in it."""
-        return view_url(self.subject.finished(self.samples[self.chosen].picture, Finish()), RESULT_SIDE)
+        return view_url(self.subject.finished(self.samples[self.chosen].picture, Finish(refine=refine)), RESULT_SIDE)
 
     def masked(self, crisp: bool, side: int) -> Image.Image:
         """What was filled, with stripes over the hole."""
@@ -195,15 +205,16 @@ def running_view(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> st
     return f'<div class="csi-tiles{" csi-compared" if result.compared else ""}{_look(crisp)}">{"".join(tiles)}</div>'
 
 
-def result_view(result: Result | None, in_photo: bool, crisp: bool) -> str:
+def result_view(result: Result | None, look: Look) -> str:
     """The chosen sample, with a wipe between before and after, by the side of all of them; photos or 64x64 squares."""
+    in_photo, crisp = look.in_photo, look.crisp
     if result is None:
         return empty_view()
     if not result.before:
         return running_view(result, crisp)
     chosen = result.samples[result.chosen]
     if in_photo:
-        before, after = result.before, result.after()
+        before, after = result.before, result.after(look.refine)
     else:
         before, after = (png_url(enlarge(picture, crisp)) for picture in (result.photo.frame, chosen.picture))
     wipe = (

@@ -53,7 +53,7 @@ def test_mcp_offers_the_public_tools_only(url: str) -> None:  # noqa: F811
     assert {tool["name"] for tool in tools} == TOOLS
     (complete,) = [tool for tool in tools if tool["name"] == "complete"]
     assert set(complete["inputSchema"]["properties"]) == set(
-        ("picture", "mask", "method", "seed", "samples", "settings", "face")
+        ("picture", "mask", "method", "seed", "samples", "settings", "face", "refine")
     )
     assert all(one.get("description") for one in complete["inputSchema"]["properties"].values())
 

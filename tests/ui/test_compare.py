@@ -84,14 +84,14 @@ def two(monkeypatch: pytest.MonkeyPatch) -> dict[str, PlainMethod]:
 
 def run_fill(name: str, what: str | None = None, start: Any = None, values: tuple[Any, ...] = ()) -> list[Update]:
     what = what or painting(a_photo())
-    return list(filling.fill(Desk.of(name, what, "Crisp", results.IN_FRAME, start, 0, 1, *values)))
+    return list(filling.fill(Desk.of(name, what, "Crisp", results.IN_FRAME, True, start, 0, 1, *values)))
 
 
 def run_compare(
     what: str | None = None, start: Any = None, values: tuple[Any, ...] = (), seed: int = 7
 ) -> Iterator[Update]:
     what = what or painting(a_photo())
-    return filling.compare(Desk.of("plain", what, "Crisp", results.IN_PHOTO, start, seed, 1, *values))
+    return filling.compare(Desk.of("plain", what, "Crisp", results.IN_PHOTO, True, start, seed, 1, *values))
 
 
 def tiles(*counts: int) -> list[Tile]:
@@ -253,7 +253,7 @@ def test_what_diverges_leaves_one_line_and_the_last_good_step(two: dict[str, Pla
     assert "loss 15.00" in last["pictures"]
     assert [last[name]["interactive"] for name in ("fill", "compare", "stop")] == [True, True, False]
     assert not any(last[name]["interactive"] for name in filling.FOLLOWING)
-    assert "loss 15.00" in results.show_result(last["result"], "Crisp", results.IN_FRAME)["pictures"]
+    assert "loss 15.00" in results.show_result(last["result"], "Crisp", results.IN_FRAME, True)["pictures"]
     two["searching"] = Searching(broken=0)
     assert "gave up" in run_fill("searching")[-1]["status"]
 
@@ -273,9 +273,9 @@ def test_all_methods_run_on_one_hole_and_seed(two: dict[str, PlainMethod]) -> No
     assert [(sample.method, sample.seed) for sample in result.samples] == [("Plain", 7), ("Searching", 7)]
     for said in ("Plain", "1.25 s", "bits per dim 3.50", "Searching", "0.50 s", "loss 10.00", "With the hole"):
         assert said in view
-    results.choose_sample(key, "Smooth", results.IN_PHOTO, gr.EventData(None, {"index": 1}))
+    results.choose_sample(key, "Smooth", results.IN_PHOTO, True, gr.EventData(None, {"index": 1}))
     hole = ~result.subject.frame_mask
-    assert (np.asarray(results.finished_result(key).full())[hole] == 191).all()
+    assert (np.asarray(results.finished_result(key).full(True))[hole] == 191).all()
     shares = [float(one["status"].split('valuenow="')[1].split('"')[0]) for one in updates[:-1]]
     assert shares == sorted(shares)
 
@@ -298,7 +298,7 @@ def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, Plain
 @pytest.mark.parametrize(("name", "waiting"), [("plain", 1), ("searching", 0)])
 def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMethod], name: str, waiting: int) -> None:
     run = filling.begin(None)["run"]
-    values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, None, 7, 1)
+    values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, True, None, 7, 1)
     updates = filling.stoppable(filling.compare)(run, *values)
     running = (update for update in updates if "pictures" in update)
     key = next(update["result"] for update in running if update["pictures"].count("csi-hold") == waiting)
@@ -308,7 +308,7 @@ def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMet
     assert two[name].closed
     assert len(two["searching"].calls) == (name == "searching")
     assert "Stopped at" in last["status"]
-    assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO)["pictures"]
+    assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO, True)["pictures"]
     assert "no longer here" in results.save_strip(key, "Crisp")["status"]
 
 

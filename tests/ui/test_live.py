@@ -34,7 +34,7 @@ def values(smile: float) -> list[float]:
 
 
 def refilled(what: str, start: Start | None, smile: float = 2.0, key: object = None) -> Iterator[Update]:
-    return filling.refill(key, "plain", what, "Crisp", results.IN_PHOTO, start, 0, 1, *values(smile))
+    return filling.refill(key, "plain", what, "Crisp", results.IN_PHOTO, True, start, 0, 1, *values(smile))
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_short_refill_is_left_to_end(method: PlainMethod, drawn: tuple[str, St
 
 def test_a_refill_ends_the_fill_before_it(method: PlainMethod, drawn: tuple[str, Start]) -> None:
     key = filling.begin(None)["run"]
-    updates = filling.stoppable(filling.fill)(key, "plain", drawn[0], "Crisp", results.IN_PHOTO, None, 0, 1)
+    updates = filling.stoppable(filling.fill)(key, "plain", drawn[0], "Crisp", results.IN_PHOTO, True, None, 0, 1)
     next(updates)
     list(refilled(*drawn, key=key))
     (last,) = updates
