@@ -26,7 +26,7 @@ def load_refiner() -> Refiner:
 
     from .. import weights
 
-    refiner: Refiner = weights.load_network("refiner")
+    refiner = weights.load_network("refiner")
     return refiner.to(memory_format=torch.channels_last)
 
 
