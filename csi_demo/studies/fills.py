@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import masks
+from .. import masks, sheets
 from ..data import read_pack
 from ..errors import CompletionError
 from ..methods import load_method
@@ -20,8 +20,8 @@ from ..metrics.c2st import FEWEST, c2st
 from ..metrics.features import face_network, judge_network
 from ..metrics.frechet import distance_to_faces
 from ..metrics.inside import measure
-from ..pixels import masks_to_tensor, to_float
-from ..sheets import write_contact_sheet
+from ..pixels import masks_to_tensor, png, to_float
+from ..weights import write_atomically
 from .shared import shared
 
 SAMPLES = 4  # drawn for every picture; the figures are means over all of them
@@ -73,7 +73,7 @@ def evaluate(
             image, mask = to_float(torch.from_numpy(frame))[None], masks_to_tensor([hole])
             sheet.append(torch.cat((image * mask, image, torch.from_numpy(fills))))
     if contact_sheet is not None:
-        write_contact_sheet(torch.stack(sheet), contact_sheet)
+        write_atomically(contact_sheet, png(sheets.contact_sheet(torch.stack(sheet))))
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     for name, part in (("seam", "step"), ("sharpness", "rough")):
         drawn, true = means.pop(part), means.pop(f"true_{part}")

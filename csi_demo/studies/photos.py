@@ -25,8 +25,9 @@ from ..metrics.inside import measure
 from ..photo.finding import find_faces
 from ..photo.reading import open_photo
 from ..photo.refining import SIDE, can_refine
-from ..pixels import mask_to_tensor, to_tensor
-from ..sheets import write_photo_sheet
+from ..pixels import mask_to_tensor, png, to_tensor
+from ..sheets import photo_sheet
+from ..weights import write_atomically
 from .shared import shared
 
 SAMPLES = 2  # drawn for every photo; the figures are means over both
@@ -81,7 +82,7 @@ def evaluate_photos(
         raise CompletionError(f"no face was found in any of {len(files)} photos")
     if contact_sheet is not None:
         rows = [(one.photo, one.masked, one.pictures[False][0], one.pictures[True][0]) for one in filled]
-        write_photo_sheet(rows[:CONTACT_SHEET], contact_sheet)
+        write_atomically(contact_sheet, png(photo_sheet(rows[:CONTACT_SHEET])))
     return [_means(filled, refine) | {"found": round(len(filled) / len(files), 4)} for refine in (False, True)]
 
 

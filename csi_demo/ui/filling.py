@@ -13,8 +13,8 @@ import gradio as gr
 from ..complete import FrameStep, Request
 from ..errors import CompletionError, PageError
 from ..methods import Method
+from ..sheets import Reel
 from . import engine, render
-from .comparison import Reel
 from .engine import MAX_SAMPLES, MAX_SEED
 from .examples import Example, hole_name
 from .photo import KEPT

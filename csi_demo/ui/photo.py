@@ -19,7 +19,7 @@ from ..errors import PageError, PhotoError
 from ..photo.placement import Placement
 from ..photo.reading import open_photo
 from ..pixels import FRAME
-from .comparison import memory_of
+from ..sheets import memory_of
 from .painter import VIEW_SIDE
 from .server.keep import Keep
 

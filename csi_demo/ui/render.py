@@ -13,14 +13,12 @@ from PIL import Image
 
 from ..complete import Finish, Subject
 from ..pixels import jpeg, png
-from .comparison import GIF_SIDE, STRIP_SIDE, Film, Tile, memory_of
+from ..sheets import GIF_SIDE, STRIP_SIDE, Film, Tile, enlarge, masked_picture, memory_of
 from .photo import Photo
 
 SIDE = 384  # six screen pixels a frame pixel
 RESULT_SIDE = 1024  # of a finished photo as it is shown
 MASKED_SIDE = 128  # of the input among the tiles
-STRIPES = 32  # across a masked picture
-HOLE_COLOURS = ((228, 228, 231), (199, 199, 207))
 
 
 @dataclass(frozen=True)
@@ -131,20 +129,6 @@ def captions(result: Result, sample: Sample) -> list[str]:
     return [*lines, sample.flaw] if sample.flaw else lines
 
 
-def enlarge(picture: Image.Image, crisp: bool, side: int = SIDE) -> Image.Image:
-    """The picture at this many pixels a side: every pixel a square when crisp, bicubic otherwise."""
-    return picture.resize((side, side), Image.Resampling.NEAREST if crisp else Image.Resampling.BICUBIC)
-
-
-def masked_picture(frame: Image.Image, mask: np.ndarray, crisp: bool, side: int = SIDE) -> Image.Image:
-    """The enlarged frame with stripes over the hole; mask: boolean (64, 64), True = observed."""
-    scale = side // mask.shape[0]
-    hole = ~mask.repeat(scale, 0).repeat(scale, 1)
-    rows, columns = np.indices(hole.shape)
-    stripes = np.array(HOLE_COLOURS, dtype=np.uint8)[(rows + columns) * STRIPES // side % 2]
-    return Image.fromarray(np.where(hole[..., None], stripes, np.asarray(enlarge(frame, crisp, side))))
-
-
 def png_url(picture: Image.Image) -> str:
     """The picture as a data URL, exact."""
     return _url("png", png(picture, quickly=True))
@@ -167,7 +151,9 @@ def _url(kind: str, content: bytes) -> str:
 def masked_view(frame: Image.Image, mask: np.ndarray, crisp: bool) -> str:
     """The masked input as a tile."""
     what = "The square with the hole striped out" if not mask.all() else "The square, without a hole yet"
-    image = f'<img src="{png_url(masked_picture(frame, mask, crisp))}" alt="{what}" width="{SIDE}" height="{SIDE}">'
+    image = (
+        f'<img src="{png_url(masked_picture(frame, mask, crisp, SIDE))}" alt="{what}" width="{SIDE}" height="{SIDE}">'
+    )
     return f'<figure class="csi-tile">{image}<figcaption>What the model sees: 64x64</figcaption></figure>'
 
 
@@ -216,7 +202,7 @@ def result_view(result: Result | None, look: Look) -> str:
     if in_photo:
         before, after = result.before, result.after(look.refine)
     else:
-        before, after = (png_url(enlarge(picture, crisp)) for picture in (result.photo.frame, chosen.picture))
+        before, after = (png_url(enlarge(picture, crisp, SIDE)) for picture in (result.photo.frame, chosen.picture))
     wipe = (
         f'<figure class="csi-big"><div class="csi-wipe" style="--cut: 0%"><img src="{before}" alt="Before">'
         f'<img class="csi-after" src="{after}" alt="After"><i></i>'
@@ -341,7 +327,9 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
     masked = png_url(masked_picture(frame, mask, True, MASKED_SIDE))
     size = f"{frame.width}x{frame.height}"
     tiles = [(masked, "The small square with the hole striped out", "With the hole", f"The square at {size}.")]
-    tiles += [(png_url(enlarge(picture, True)), f"Fill of {label}", label, text) for label, text, picture in fills]
+    tiles += [
+        (png_url(enlarge(picture, True, SIDE)), f"Fill of {label}", label, text) for label, text, picture in fills
+    ]
     figures = "".join(
         f'<figure class="csi-tile">{_square(source, alt)}{_caption(title, [text])}</figure>'
         for source, alt, title, text in tiles

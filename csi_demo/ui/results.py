@@ -9,9 +9,10 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
+from .. import sheets
 from ..errors import PageError
 from ..pixels import png
-from . import comparison, render
+from . import render
 from .photo import KEPT
 from .render import Look, Result
 from .wiring import Update
@@ -74,11 +75,11 @@ def _full_size(result: Result, refine: bool) -> tuple[bytes, str]:
 
 
 def _strip(result: Result, crisp: bool) -> tuple[bytes, str]:
-    return png(comparison.strip(result.strip_tiles(crisp), crisp), quickly=True), f"{_name(result)}.png"
+    return png(sheets.strip(result.strip_tiles(crisp), crisp), quickly=True), f"{_name(result)}.png"
 
 
 def _animation(result: Result, crisp: bool) -> tuple[bytes, str]:
-    return comparison.animation(result.animation_tiles(crisp), crisp), f"{_name(result)}.gif"
+    return sheets.animation(result.animation_tiles(crisp), crisp), f"{_name(result)}.gif"
 
 
 def _name(result: Result) -> str:

@@ -14,13 +14,13 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
-from csi_demo import methods
+from csi_demo import methods, sheets
 from csi_demo.errors import CompletionError
 from csi_demo.methods import Control, Step
 from csi_demo.methods.base import Task, keep_observed, toggle
 from csi_demo.registry import REGISTRY, Entry, find
-from csi_demo.ui import comparison, engine, filling, render, results
-from csi_demo.ui.comparison import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
+from csi_demo.sheets import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
+from csi_demo.ui import engine, filling, render, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
 from csi_demo.ui.filling import Desk
 from csi_demo.ui.panels import steer
@@ -108,11 +108,11 @@ def corners(count: int, side: int) -> list[int]:
 
 def test_a_strip_holds_the_pictures_pixel_by_pixel() -> None:
     three = tiles(1, 2, 1)
-    pixels = np.asarray(comparison.strip(three, crisp=True))
+    pixels = np.asarray(sheets.strip(three, crisp=True))
     for tile, left in zip(three, corners(3, STRIP_SIDE), strict=True):
         shown = pixels[16 : 16 + STRIP_SIDE, left : left + STRIP_SIDE]
         assert np.array_equal(shown, np.asarray(tile.frames[-1]).repeat(4, 0).repeat(4, 1))
-    smooth = np.asarray(comparison.strip(three, crisp=False))
+    smooth = np.asarray(sheets.strip(three, crisp=False))
     assert smooth.shape == pixels.shape
     assert not np.array_equal(smooth, pixels)
     assert (pixels[:, :16] == 255).all()
@@ -120,7 +120,7 @@ def test_a_strip_holds_the_pictures_pixel_by_pixel() -> None:
 
 
 def test_a_strip_has_its_labels_below_the_pictures() -> None:
-    named = comparison.strip([Tile("CSI", (noise(64, 64),), ("0.41 s",)), Tile("", (noise(64, 64),), ("", ""))], True)
+    named = sheets.strip([Tile("CSI", (noise(64, 64),), ("0.41 s",)), Tile("", (noise(64, 64),), ("", ""))], True)
     pixels = np.asarray(named)[16 + STRIP_SIDE :]
     left, right = pixels[:, : 16 + STRIP_SIDE], pixels[:, 16 + STRIP_SIDE :]
     dark = (left.max(-1) < 100).any(1)
@@ -130,15 +130,15 @@ def test_a_strip_has_its_labels_below_the_pictures() -> None:
 
 
 def test_many_tiles_take_several_rows() -> None:
-    one, two = comparison.strip(tiles(*[1] * 6), True), comparison.strip(tiles(*[1] * 10), True)
+    one, two = sheets.strip(tiles(*[1] * 6), True), sheets.strip(tiles(*[1] * 10), True)
     assert two.width == 16 + 5 * (STRIP_SIDE + 16)
     assert two.height - 16 == 2 * (one.height - 16)
 
 
 def test_text_is_shortened_to_its_tile() -> None:
     font = ImageFont.load_default(size=18)
-    assert comparison.shorten("CSI", font, 256) == "CSI"
-    short = comparison.shorten("A method with a name that is far too long for a tile", font, 256)
+    assert sheets.shorten("CSI", font, 256) == "CSI"
+    short = sheets.shorten("A method with a name that is far too long for a tile", font, 256)
     assert short.startswith("A method")
     assert short.endswith("…")
     assert 200 < font.getlength(short) <= 256
@@ -146,7 +146,7 @@ def test_text_is_shortened_to_its_tile() -> None:
 
 def test_an_animation_plays_all_frames_and_holds_the_last() -> None:
     three = tiles(1, 5, 12)
-    moving = Image.open(io.BytesIO(comparison.animation(three, crisp=True)))
+    moving = Image.open(io.BytesIO(sheets.animation(three, crisp=True)))
     assert (moving.format, moving.info["loop"], getattr(moving, "n_frames", 1)) == ("GIF", 0, 12)
     lefts, top = corners(3, GIF_SIDE), GIF_SIDE // 16
     for moment in range(12):

@@ -16,7 +16,7 @@ from gradio.components.base import FormComponent
 from gradio.state_holder import SessionState
 from PIL import Image
 
-from csi_demo import masks
+from csi_demo import masks, sheets
 from csi_demo.errors import ControlError, PageError
 from csi_demo.methods import Method
 from csi_demo.methods.csi import CSIMethod
@@ -155,7 +155,7 @@ def test_only_moved_sliders_count() -> None:
 def test_crisp_keeps_pixels_smooth_blends_them() -> None:
     board = np.indices((64, 64)).sum(0) % 2 * 255
     frame = Image.fromarray(board.astype(np.uint8)).convert("RGB")
-    crisp, smooth = (np.asarray(render.enlarge(frame, look)) for look in (True, False))
+    crisp, smooth = (np.asarray(sheets.enlarge(frame, look, render.SIDE)) for look in (True, False))
     assert crisp.shape == smooth.shape == (render.SIDE, render.SIDE, 3)
     assert np.array_equal(crisp[::6, ::6], np.asarray(frame))
     assert set(np.unique(crisp)) == {0, 255}
@@ -164,7 +164,7 @@ def test_crisp_keeps_pixels_smooth_blends_them() -> None:
 
 def test_masked_picture_stripes_the_hole_only() -> None:
     frame, mask = Image.new("RGB", (64, 64), (200, 0, 0)), masks.family("mouth")
-    pixels = np.asarray(render.masked_picture(frame, mask, crisp=True))
+    pixels = np.asarray(sheets.masked_picture(frame, mask, True, render.SIDE))
     red = (pixels == (200, 0, 0)).all(-1)
     assert np.array_equal(red[3::6, 3::6], mask)
 
