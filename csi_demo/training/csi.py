@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .. import masks, weights
 from ..data import read_split, shrink
-from ..metrics.turn import TURN
+from ..methods.csi.places import TURN
 from ..models.critic import Critic, CriticConfig
 from ..models.csi import CSI, CSIConfig
 from ..pixels import to_float

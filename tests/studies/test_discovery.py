@@ -19,9 +19,8 @@ from csi_demo.errors import ControlError
 from csi_demo.methods import list_controls, load_method
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.controls import GRID, HIDDEN, from_measured, load_measured, pack_map, unpack_map
-from csi_demo.methods.csi.places import REGIONS, SHOWN
+from csi_demo.methods.csi.places import REGIONS, SHOWN, TURN
 from csi_demo.metrics.features import face_network
-from csi_demo.metrics.turn import TURN
 from csi_demo.pixels import mask_to_tensor, masks_to_tensor, to_float, to_tensor
 from csi_demo.studies.discovery.latents import EVERYWHERE, main_region, monotonic
 from csi_demo.studies.discovery.measures import WORDS, Measures
@@ -204,7 +203,8 @@ def test_the_shipped_latents_are_those_of_the_shipped_weights():
         assert entry["vector"][entry["latent"]] == entry["sign"]
         assert config["named"][entry["latent"]] == entry["attribute"]
         place = measured["measures"].index(entry["attribute"])
-        assert entry["sign"] * entry["change"][place] > 3 * entry["error"][place]
+        if entry["attribute"] != TURN:  # whose sign is arbitrary
+            assert entry["sign"] * entry["change"][place] > 3 * entry["error"][place]
         assert not masks.family(entry["hole"]).all()
     assert measured["command"].startswith("python -m csi_demo discover ")
     assert (weights.weights_folder() / "csi" / "latents.json").stat().st_size < 150_000

@@ -9,8 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from csi_demo.methods.csi.places import REGIONS, SHOWN
-from csi_demo.metrics.turn import TURN
+from csi_demo.methods.csi.places import REGIONS, SHOWN, TURN
 from csi_demo.models.csi import CSIConfig
 from csi_demo.training.critic import NAMED, Scores, draw_batch, missed, region_masks, shown_table
 from csi_demo.training.csi import CriticisedCSI, CSIRecipe, CSISettings

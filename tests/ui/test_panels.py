@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("faces")
 
 
 def test_examples_name_files_holes_and_sliders() -> None:
-    known = {one.name: one for one in (*CSIMethod.options, *from_measured(load_measured(), 32).controls)}
+    known = {one.name: one for one in (*CSIMethod.options, *from_measured(load_measured(), 64).controls)}
     for example in all_examples():
         assert (FOLDER / example.photo).is_file()
         assert not masks.family(example.hole).all()

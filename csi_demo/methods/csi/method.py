@@ -19,9 +19,9 @@ from ..base import Control, Method, Step, Task, keep_observed
 from .controls import from_measured, load_measured
 from .drawing import Drawing, Predicted
 
-DEFAULT_TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
-DEFAULT_GUIDANCE = 20.0  # more is crisper, but takes its grain from the decoder instead of the photo
-DEFAULT_SPREAD = 1.0  # as the posterior is
+DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
+DEFAULT_GUIDANCE = 25.0  # more is crisper, but takes its grain from the decoder instead of the photo
+DEFAULT_SPREAD = 0.7  # somewhat narrower than the posterior: large holes then keep their colours
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready

@@ -16,7 +16,6 @@ from torch import Tensor
 from ... import weights
 from ...methods.base import keep_observed
 from ...methods.csi.drawing import Drawing
-from ...methods.csi.method import DEFAULT_TRUNCATION
 from ...models import logistic_mixture
 from ...models.csi import CSI, CSIConfig
 from ...pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
@@ -24,6 +23,7 @@ from ...sampling.base import frozen_noise
 
 FOLDER = "ablations"  # of the weights that the page shows
 SIZE = 32
+TRUNCATION = 2.0  # scales that a drawn channel strays from its mean, at most
 SMALL: dict[str, Any] = {
     "image_size": SIZE,
     "latent_dim": 32,
@@ -128,7 +128,7 @@ def draw(model: CSI, images: Tensor, masks: Tensor, z: Tensor, seeds: Sequence[i
     drawing, (height, width) = Drawing(model, images.dtype), images.shape[2:]
     fills = []
     for image, mask, latents, seed in zip(images.split(1), masks.split(1), z.split(1), seeds, strict=True):
-        noise = frozen_noise(model, (seed,), height, width, DEFAULT_TRUNCATION)
+        noise = frozen_noise(model, (seed,), height, width, TRUNCATION)
         *_, (drawn, _, _) = drawing.fill(drawing.observe(image, mask), drawing.maps(latents), noise)
         fills.append(keep_observed(image, mask, drawn))
     return torch.cat(fills)

@@ -18,8 +18,7 @@ from tqdm import tqdm
 
 from ... import masks
 from ...methods.csi import CSIMethod
-from ...methods.csi.places import REGIONS, SHOWN
-from ...metrics.turn import TURN
+from ...methods.csi.places import REGIONS, SHOWN, TURN
 from ...pixels import masks_to_tensor
 from .latents import effects, traverse_directions
 from .measures import WORDS, Measures
