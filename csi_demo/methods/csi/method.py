@@ -21,7 +21,7 @@ from .drawing import Drawing, Predicted
 
 DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 DEFAULT_GUIDANCE = 25.0  # more is crisper, but takes its grain from the decoder instead of the photo
-DEFAULT_SPREAD = 0.7  # somewhat narrower than the posterior: large holes then keep their colours
+DEFAULT_SPREAD = 1.0  # as the posterior is, in what is uncertain of several latents together
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
@@ -110,8 +110,9 @@ class CSIMethod(Method):
     def surprise(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, float]:
         """Latents from a somewhat widened posterior."""
         posterior = self.posterior(image, mask)
-        eps = torch.randn(1, posterior.noise_dim, generator=torch.Generator().manual_seed(seed))
-        return self._values(posterior.draw(SURPRISE * eps))
+        generator = torch.Generator().manual_seed(seed)
+        eps = torch.randn(1, self.config.posterior_rank, generator=generator)
+        return self._values(posterior.draw_together(SURPRISE * eps))
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
         return self._declared.relevance(mask[0, 0].numpy() < 0.5)
@@ -125,8 +126,8 @@ class CSIMethod(Method):
         posterior, rows = self.posterior(image, mask), []
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
-            eps = torch.randn(1, posterior.noise_dim, generator=generator)
-            rows.append(posterior.draw(spread * eps))
+            eps = torch.randn(1, self.config.posterior_rank, generator=generator)
+            rows.append(posterior.draw_together(spread * eps))
         z = torch.cat(rows)
         for name, value in controls.items():
             if name not in self._declared.named:
