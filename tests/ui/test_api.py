@@ -25,7 +25,7 @@ from ..server import ROOT
 from .test_page import url  # noqa: F401  (fixture)
 
 FRAME = ROOT / "examples" / "astronaut.png"
-README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
 TOOLS = {"complete", "compare", "list_methods", "list_controls"}
 
 
@@ -167,7 +167,7 @@ def test_a_short_call_that_is_no_endpoint_logs_nothing(url: str) -> None:  # noq
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", API, re.DOTALL)
 
 
 def test_the_python_of_the_readme_runs(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
