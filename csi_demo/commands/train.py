@@ -17,6 +17,7 @@ MODELS = {  # name -> module:class under training
     "dcgan": "dcgan:DCGANRecipe",
     "vae": "vae:VAERecipe",
     "vae-oneshot": "vae:OneShotRecipe",
+    "ian": "ian:IANRecipe",
     "attributes": "attributes:AttributeRecipe",
     "aligner": "aligner:AlignerRecipe",
 }
