@@ -39,9 +39,9 @@ class IANSettings(Settings):
     pixel_weight: float = 5.0  # of the mean absolute difference, range 2
     critic_feature_weight: float = 1.0  # of the relative squared difference in the critic's features
     deep_feature_weight: float = 1.0  # of that in the face network's
-    adversarial_weight: float = 0.5
-    kl_weight: float = 0.25  # of the mean over latents
-    orthogonal_weight: float = 1e-4  # of the sum |W W^T - I| over the generator's filters; 0 = without
+    adversarial_weight: float = 0.4  # of -log p(real), of reconstructions and of samples
+    kl_weight: float = 0.08  # of the mean over latents
+    orthogonal_weight: float = 1e-3  # of the sum |W W^T - I| over the generator's filters; 0 = without
 
 
 class IANRecipe(Recipe):
