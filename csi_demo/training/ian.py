@@ -78,7 +78,7 @@ class IANRecipe(Recipe):
         prior, noise = torch.randn((2, count, self.config.latent_dim), generator=draw, device=device)
         drawn = {"frames": torch.where(mirrored, picked.flip(3), picked), "prior": prior, "noise": noise}
         if rng.random() < self.settings.penalty_share:
-            drawn["penalty"] = torch.tensor(self.settings.penalty / self.settings.penalty_share)
+            drawn["penalty"] = torch.full((), self.settings.penalty / self.settings.penalty_share, device=device)
         return drawn
 
     @torch.no_grad()
