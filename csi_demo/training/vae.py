@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from .. import masks, weights
-from ..features import distance_to_faces
+from ..data import read_split
+from ..metrics.frechet import distance_to_faces
 from ..models.vae import VAE, OneShotVAE, VAEConfig
-from .data import draw_frames, masks_to_tensor, read_split, to_float
+from ..pixels import masks_to_tensor, to_float
+from .batches import draw_frames
 from .loop import Recipe, Settings
 from .losses import DeepFeatures, normal_kl
 
