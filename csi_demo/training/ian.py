@@ -14,9 +14,12 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from .. import weights
-from ..features import distance_to_faces, face_network
+from ..data import read_split, shrink
+from ..metrics.features import face_network
+from ..metrics.frechet import distance_to_faces
 from ..models.ian import IAN, RECONSTRUCTION, SAMPLE, IANConfig, MultiscaleDilatedConv, orthogonality, real_logit
-from .data import FRAME, generator, read_split, shrink, to_float
+from ..pixels import FRAME, to_float
+from .batches import generator
 from .loop import Recipe, Settings
 from .losses import DeepFeatures, normal_kl
 
@@ -102,7 +105,7 @@ class IANRecipe(Recipe):
 
 def as_frames(x: Tensor) -> Tensor:
     """Pictures (B, 3, H, H) at the size that the face network sees, 64x64."""
-    return x if x.shape[-1] == FRAME[0] else F.interpolate(x.float(), size=FRAME[::-1], mode="bilinear")
+    return x if x.shape[-1] == FRAME else F.interpolate(x.float(), size=FRAME, mode="bilinear")
 
 
 @torch.no_grad()
