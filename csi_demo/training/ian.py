@@ -43,7 +43,8 @@ class IANSettings(Settings):
     critic_feature_weight: float = 1.0  # of the relative squared difference in the critic's features
     deep_feature_weight: float = 1.0  # of that in the face network's
     adversarial_weight: float = 0.4  # of -log p(real), of reconstructions and of samples
-    kl_weight: float = 0.08  # of the mean over latents
+    kl_weight: float = 0.08  # of the mean over latents, in nats
+    aggregate_weight: float = 1.0  # of that between a batch's latents, taken together, and the prior
     orthogonal_weight: float = 1e-3  # of the sum |W W^T - I| over the generator's filters; 0 = without
 
 
@@ -157,12 +158,14 @@ class IntrospectiveStep(nn.Module):
         matches = [_relative(level[: len(x)], wanted) for level, wanted in zip(reached, features, strict=True)]
         terms["critic_features"] = torch.stack(matches).mean()
         terms["kl"] = normal_kl(mean, 2.0 * log_deviation).mean() / mean.shape[1]
+        terms["aggregate"] = _aggregate_kl(mean, log_deviation)
         weighted = {
             "critic": 1.0,
             "adversarial": chosen.adversarial_weight,
             "pixels": chosen.pixel_weight,
             "critic_features": chosen.critic_feature_weight,
             "kl": chosen.kl_weight,
+            "aggregate": chosen.aggregate_weight,
         }
         if self.deep is not None:
             terms["deep_features"] = self.deep.distance(as_frames(reconstruction), self._deep(x))
@@ -197,6 +200,14 @@ class IntrospectiveStep(nn.Module):
     def _deep(self, x: Tensor) -> list[Tensor]:
         assert self.deep is not None
         return self.deep(as_frames(x))
+
+
+def _aggregate_kl(mean: Tensor, log_deviation: Tensor) -> Tensor:
+    """KL from the prior of what a batch's posteriors (B, z) make together, as a normal distribution a latent; the mean
+    over latents. Each face's own KL alone lets the latents shrink, and then samples of the prior are no faces."""
+    middle = mean.mean(0)
+    variance = (mean.square() + (2.0 * log_deviation).exp()).mean(0) - middle.square()
+    return 0.5 * (middle.square() + variance - 1.0 - variance.clamp(min=1e-6).log()).mean()
 
 
 def _relative(mine: Tensor, wanted: Tensor) -> Tensor:
