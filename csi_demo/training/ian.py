@@ -158,7 +158,8 @@ class IntrospectiveStep(nn.Module):
         matches = [_relative(level[: len(x)], wanted) for level, wanted in zip(reached, features, strict=True)]
         terms["critic_features"] = torch.stack(matches).mean()
         terms["kl"] = normal_kl(mean, 2.0 * log_deviation).mean() / mean.shape[1]
-        terms["aggregate"] = _aggregate_kl(mean, log_deviation)
+        with torch.autocast(x.device.type, enabled=False):
+            terms["aggregate"] = _aggregate_kl(mean, log_deviation)
         weighted = {
             "critic": 1.0,
             "adversarial": chosen.adversarial_weight,
@@ -203,11 +204,19 @@ class IntrospectiveStep(nn.Module):
 
 
 def _aggregate_kl(mean: Tensor, log_deviation: Tensor) -> Tensor:
-    """KL from the prior of what a batch's posteriors (B, z) make together, as a normal distribution a latent; the mean
-    over latents. Each face's own KL alone lets the latents shrink, and then samples of the prior are no faces."""
+    """KL from the prior of what a batch's posteriors (B, z) make together, in nats a latent, as a normal distribution.
+
+    To second order in the latents' covariances C: (sum_i m_i^2 + C_ii - 1 - log C_ii) / 2 + sum_i!=j C_ij^2 / 4. Each
+    face's own KL alone lets latents shrink and go along with each other, and then samples of the prior are no faces.
+    """
+    count, latents = mean.shape
     middle = mean.mean(0)
-    variance = (mean.square() + (2.0 * log_deviation).exp()).mean(0) - middle.square()
-    return 0.5 * (middle.square() + variance - 1.0 - variance.clamp(min=1e-6).log()).mean()
+    apart = mean - middle
+    covariance = apart.T @ apart / count
+    variance = covariance.diagonal() + (2.0 * log_deviation).exp().mean(0)
+    across = covariance.square().sum() - covariance.diagonal().square().sum()
+    alone = middle.square() + variance - 1.0 - variance.clamp(min=1e-6).log()
+    return (0.5 * alone.sum() + 0.25 * across) / latents
 
 
 def _relative(mine: Tensor, wanted: Tensor) -> Tensor:
