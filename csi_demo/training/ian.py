@@ -206,16 +206,16 @@ class IntrospectiveStep(nn.Module):
 def _aggregate_kl(mean: Tensor, log_deviation: Tensor) -> Tensor:
     """KL from the prior of what a batch's posteriors (B, z) make together, in nats a latent, as a normal distribution.
 
-    To second order in the latents' covariances C: (sum_i m_i^2 + C_ii - 1 - log C_ii) / 2 + sum_i!=j C_ij^2 / 4. Each
+    To second order in the latents' correlations R: (sum_i m_i^2 + v_i - 1 - log v_i) / 2 + sum_i!=j R_ij^2 / 4. Each
     face's own KL alone lets latents shrink and go along with each other, and then samples of the prior are no faces.
     """
     count, latents = mean.shape
     middle = mean.mean(0)
-    apart = mean - middle
-    covariance = apart.T @ apart / count
-    variance = covariance.diagonal() + (2.0 * log_deviation).exp().mean(0)
-    across = covariance.square().sum() - covariance.diagonal().square().sum()
-    alone = middle.square() + variance - 1.0 - variance.clamp(min=1e-6).log()
+    variance = ((mean - middle).square() + (2.0 * log_deviation).exp()).mean(0) + 1e-6
+    scaled = (mean - middle) / variance.sqrt()
+    correlation = scaled.T @ scaled / count
+    across = correlation.square().sum() - correlation.diagonal().square().sum()
+    alone = middle.square() + variance - 1.0 - variance.log()
     return (0.5 * alone.sum() + 0.25 * across) / latents
 
 
