@@ -214,7 +214,9 @@ def _aggregate_kl(mean: Tensor, log_deviation: Tensor) -> Tensor:
     variance = ((mean - middle).square() + (2.0 * log_deviation).exp()).mean(0) + 1e-6
     scaled = (mean - middle) / variance.sqrt()
     correlation = scaled.T @ scaled / count
-    across = correlation.square().sum() - correlation.diagonal().square().sum()
+    own = correlation.diagonal()
+    chance = (own.sum().square() - own.square().sum()) / count  # what so few faces show of latents that are independent
+    across = correlation.square().sum() - own.square().sum() - chance
     alone = middle.square() + variance - 1.0 - variance.log()
     return (0.5 * alone.sum() + 0.25 * across) / latents
 
