@@ -227,9 +227,32 @@ class IAN(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """The latents of pictures: the mean of q(z | x). (B, 3, H, W) in [-1, 1] to (B, z)."""
-        _, features = self.critic(x)
-        mean, _ = self.inference(features)
+        mean, _ = self._posterior(x)
         return mean
+
+    @torch.no_grad()
+    def rebase(self, x: Tensor) -> None:
+        """Takes other coordinates for the latents, in which those of the pictures (N, 3, H, W), N > z, have zero mean
+        and no correlations, as the prior has. What pictures become is the same as before.
+
+        With z = m + S z', S the symmetric root of the latents' covariance, it changes layers next to the latents only.
+        The posterior's deviations keep their mean over the pictures.
+        """
+        mean, log_deviation = (torch.cat(parts) for parts in zip(*map(self._posterior, x.split(100)), strict=True))
+        spread = (2.0 * log_deviation).exp().mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov(mean.T) + spread.diag())
+        root, back = (vectors * values.sqrt()) @ vectors.T, (vectors / values.sqrt()) @ vectors.T
+        middle, dense, heads = mean.mean(0), self.generator.dense, self.inference
+        dense.bias.add_(dense.weight @ middle)
+        dense.weight.copy_(dense.weight @ root)
+        heads.mean.bias.copy_(back @ (heads.mean.bias - middle))
+        heads.mean.weight.copy_(back @ heads.mean.weight)
+        heads.log_deviation.weight.zero_()
+        heads.log_deviation.bias.copy_(0.5 * (back.square() @ spread).log())
+
+    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        _, features = self.critic(x)
+        return self.inference(features)
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """G(E(x)): (B, 3, H, W) to the same."""

@@ -25,6 +25,8 @@ from .losses import DeepFeatures, normal_kl
 
 WEIGHT_FILES = {"generator": ("generator.",), "encoder": ("critic.", "inference.")}
 
+REBASE_FACES = 3000  # that the latents' spread is measured on, about
+
 
 @dataclass(frozen=True)
 class IANSettings(Settings):
@@ -45,6 +47,7 @@ class IANSettings(Settings):
     adversarial_weight: float = 0.4  # of -log p(real), of reconstructions and of samples
     kl_weight: float = 0.08  # of the mean over latents, in nats
     aggregate_weight: float = 1.0  # of that between a batch's latents, taken together, and the prior
+    start: str = ""  # a folder of weights whose model `ian` is trained on, its latents rebased
     orthogonal_weight: float = 1e-3  # of the sum |W W^T - I| over the generator's filters; 0 = without
 
 
@@ -61,10 +64,17 @@ class IANRecipe(Recipe):
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         size = self.config.image_size
-        return shrink(read_split(data, "train"), size), shrink(read_split(data, "val"), size)
+        frames, held_out = (shrink(read_split(data, split), size) for split in ("train", "val"))
+        self.few = frames[:: max(1, len(frames) // REBASE_FACES)]
+        return frames, held_out
 
     def build(self) -> IAN:
-        return IAN(self.config)
+        model = IAN(self.config)
+        if self.settings.start:
+            weights.load_into(self.name, model, Path(self.settings.start))
+            model.rebase(to_float(self.few))
+            model.requires_grad_(True)
+        return model
 
     def groups(self, model: IAN, stage: int) -> list[dict[str, Any]]:
         return [
