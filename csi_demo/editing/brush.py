@@ -1,7 +1,9 @@
 """The contextual paintbrush (Brock et al., 2017, section "The Neural Photo Editor"): gradient steps on latents.
 
 A brush covers a square patch of the 64x64 frame. Painting takes the latents a step towards a picture whose patch has
-the wanted colour; what else changes is what goes along with it in faces.
+the wanted colour; what else changes is what goes along with it in faces. The paper's step goes straight down the
+gradient, and light paint anywhere lights the whole face up, since that is what latents do most. A local step goes where
+the patch changes most for how much the whole picture does: down the gradient divided by `IAN.metric`.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from ..errors import EditError
 from ..pixels import FRAME
 from .network import Drawing
 
-PAINT_RATE = 0.05  # of a step down the loss, for every pixel of the patch's width and one
-LIGHT_RATE = 0.1  # of a step up the patch's brightness, likewise
+PAINT_RATE = 0.05  # of the paper's step down the loss, for every pixel of the patch's width and one
+LIGHT_RATE = 0.1  # of its step up the patch's brightness, likewise
+LOCAL = 4.0  # times that, of a local step
+SOFTNESS = 0.1  # added to the metric, whose mean is 1: how far latents that change little may go
 BOUND = 5.0  # of a latent, whose prior's standard deviation is 1: no face lies beyond
 MAX_STEPS = 200  # of one stroke
 HEX = re.compile(r"#?([0-9a-fA-F]{6})")
@@ -74,35 +78,45 @@ def read_colour(colour: str | Sequence[int]) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def paint(drawing: Drawing, patch: Patch, colour: tuple[int, int, int], steps: int, prior: float) -> Drawing:
-    """Takes the latents so many steps down the squared difference between the patch and the colour.
+@dataclass(frozen=True)
+class Brush:
+    """How steps are taken. local: by the metric, or as in the paper; prior: how much of the latents every step of paint
+    takes away, 0 to 1, which keeps long strokes among the likelier faces."""
 
-    L = mean over the patch and its channels of (colour - G(z))^2; z <- z - rate (1 + width) dL/dz, the width in pixels
-    of the frame. prior: how much of the latents every step takes away, 0 to 1, which keeps long strokes among the
-    likelier faces. Returns the new drawing. Raises EditError where the latents are lost.
-    """
-    wanted = torch.tensor(colour, dtype=torch.float32)[None, :, None, None] / 127.5 - 1.0
-    rate = PAINT_RATE * (1 + patch.width)
-    for _ in range(steps):
-        leaf, picture = drawing.path()
-        drawing = _moved(drawing, leaf, (patch.of(picture) - wanted).square().mean(), -rate, prior)
-    return drawing
+    local: bool = True
+    prior: float = 0.0
 
+    def __post_init__(self) -> None:
+        if isinstance(self.prior, bool) or not isinstance(self.prior, int | float) or not 0.0 <= self.prior < 1.0:
+            raise EditError(f"prior {self.prior!r:.40} is out of range: 0 to less than 1")
 
-def lighten(drawing: Drawing, patch: Patch, steps: int) -> Drawing:
-    """Takes the latents so many steps towards a lighter patch, or a darker one if steps is negative."""
-    rate = LIGHT_RATE * (1 + patch.width) * (1 if steps > 0 else -1)
-    for _ in range(abs(steps)):
-        leaf, picture = drawing.path()
-        drawing = _moved(drawing, leaf, patch.of(picture).mean(), rate, 0.0)
-    return drawing
+    def paint(self, drawing: Drawing, patch: Patch, colour: tuple[int, int, int], steps: int) -> Drawing:
+        """Takes the latents so many steps down the squared difference between the patch and the colour.
 
+        L = mean over the patch and its channels of (colour - G(z))^2; z <- z - rate (1 + width) dL/dz, the width in
+        pixels of the frame. Returns the new drawing. Raises EditError where the latents are lost.
+        """
+        wanted = torch.tensor(colour, dtype=torch.float32)[None, :, None, None] / 127.5 - 1.0
+        for _ in range(steps):
+            leaf, picture = drawing.path()
+            loss = (patch.of(picture) - wanted).square().mean()
+            drawing = self._moved(drawing, leaf, loss, -PAINT_RATE * (1 + patch.width), self.prior)
+        return drawing
 
-def _moved(drawing: Drawing, leaf: Tensor, value: Tensor, rate: float, prior: float) -> Drawing:
-    (slope,) = torch.autograd.grad(value, leaf, retain_graph=True)
-    z = (1.0 - prior) * leaf.detach() + rate * slope
-    drawing.forget()
-    return Drawing(drawing.network, checked(z))
+    def lighten(self, drawing: Drawing, patch: Patch, steps: int) -> Drawing:
+        """Takes the latents so many steps towards a lighter patch, or a darker one if steps is negative."""
+        rate = LIGHT_RATE * (1 + patch.width) * (1 if steps > 0 else -1)
+        for _ in range(abs(steps)):
+            leaf, picture = drawing.path()
+            drawing = self._moved(drawing, leaf, patch.of(picture).mean(), rate, 0.0)
+        return drawing
+
+    def _moved(self, drawing: Drawing, leaf: Tensor, value: Tensor, rate: float, prior: float) -> Drawing:
+        (slope,) = torch.autograd.grad(value, leaf, retain_graph=True)
+        if self.local:
+            slope = LOCAL * slope @ drawing.inverse_metric(SOFTNESS)
+        drawing.forget()
+        return Drawing(drawing.network, checked((1.0 - prior) * leaf.detach() + rate * slope))
 
 
 def checked(z: Tensor) -> Tensor:

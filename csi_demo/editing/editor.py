@@ -17,12 +17,14 @@ from ..errors import EditError
 from ..models.ian import IAN
 from ..photo.placement import Placement
 from ..pixels import to_pictures, to_tensor
-from . import brush, transfer
-from .brush import BOUND, MAX_STEPS, Patch, as_array, read_colour
+from . import transfer
+from .brush import BOUND, MAX_STEPS, Brush, Patch, as_array, checked, read_colour
 from .network import Drawing, load_network
 
 MAX_SEED = 2**31 - 1
 MAX_HISTORY = 10_000  # moments that can be gone back to, less than a kilobyte each
+STRENGTH, MAX_STRENGTH = 2.0, 10.0  # of the mask's gain
+DEFAULT_BRUSH = Brush()
 KEPT_BASES = 2  # photos that edits start from, beside the first: the others are made anew when they are gone back to
 
 
@@ -31,15 +33,16 @@ def open_editor(
     *,
     face: int | None = None,
     placement: Placement | None = None,
-    prior: float = 0.0,
+    brush: Brush = DEFAULT_BRUSH,
+    strength: float = STRENGTH,
 ) -> Editor:
     """An editor of a photo of any size, the square to be edited at the placement or where `place_frame` puts it.
 
-    prior: how much of the latents every step of the brush takes away, 0 to 1. Raises PhotoError for a face that is not
-    found, WeightsError, and EditError for another prior.
+    brush: how it paints; strength: how much of a change shows in the photo, see `transfer`; in the paper ``Brush(local=
+    False)`` and 1. Raises PhotoError for a face that is not found, WeightsError, and EditError for another strength.
     """
     photo = photo.convert("RGB")
-    return Editor(photo, placement or place_frame(photo, face), prior=prior)
+    return Editor(photo, placement or place_frame(photo, face), brush=brush, strength=strength)
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,18 @@ class Editor:
     Not safe for use by several threads at a time.
     """
 
-    def __init__(self, photo: Image.Image, placement: Placement, *, prior: float = 0.0, network: IAN | None = None):
-        if not (isinstance(prior, int | float) and 0.0 <= prior < 1.0):
-            raise EditError(f"prior {prior!r:.40} is out of range: 0 to less than 1")
-        self.placement, self.prior = placement, float(prior)
+    def __init__(
+        self,
+        photo: Image.Image,
+        placement: Placement,
+        *,
+        brush: Brush = DEFAULT_BRUSH,
+        strength: float = STRENGTH,
+        network: IAN | None = None,
+    ):
+        if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0.0 < strength <= MAX_STRENGTH:
+            raise EditError(f"strength {strength!r:.40} is out of range: more than 0, at most {MAX_STRENGTH:g}")
+        self.placement, self.brush, self.strength = placement, brush, float(strength)
         self._network = network or load_network()
         self._numbers = count(1)
         root = _Base(0, None)
@@ -115,8 +126,9 @@ class Editor:
         ground, now = self._ground, self._drawing.picture
         if self._now.sampled:
             return to_pictures(now)[0]
-        pixels = (as_array(each) for each in (ground.frame, now, ground.reconstruction))
-        return to_pictures(torch.from_numpy(transfer.edit_frame(*pixels)).permute(2, 0, 1)[None])[0]
+        frame, edited, reconstruction = (as_array(each) for each in (ground.frame, now, ground.reconstruction))
+        pixels = transfer.edit_frame(frame, edited, reconstruction, self.strength)
+        return to_pictures(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0]
 
     @property
     def photo(self) -> Image.Image:
@@ -127,7 +139,7 @@ class Editor:
 
     def render(self, photo: Image.Image, placement: Placement) -> Image.Image:
         """The edit in another rendering of the photo that it starts from, such as a smaller one."""
-        return _rendered(self._now, self._drawing.picture, self._ground, photo, placement)
+        return self._rendered(self._now, self._drawing.picture, self._ground, photo, placement)
 
     @property
     def before(self) -> Image.Image:
@@ -136,9 +148,9 @@ class Editor:
 
     @property
     def views(self) -> dict[str, Image.Image]:
-        """What is behind the edit, 64x64: frame, reconstruction, edited reconstruction, and the mask, white = edited."""
+        """What is behind the edit, 64x64: frame, reconstruction, edited reconstruction, and mask, white = edited."""
         ground, now = self._ground, self._drawing.picture
-        mask = transfer.edit_mask(as_array(now), as_array(ground.reconstruction))
+        mask = transfer.edit_mask(as_array(now), as_array(ground.reconstruction), self.strength)
         frame, reconstruction, edited = to_pictures(torch.cat((ground.frame, ground.reconstruction, now)))
         return {
             "frame": frame,
@@ -159,20 +171,20 @@ class Editor:
         *,
         stroke: int | None = None,
     ) -> None:
-        """Paints a colour over a square of this side around a point: `brush.paint`, so many steps.
+        """Paints a colour over a square of this side around a point: `Brush.paint`, so many steps.
 
         colour: ``#RRGGBB`` or red, green, blue from 0 to 255. stroke: a number shared by moves which are undone
         together. Raises EditError for a place outside the square, a size or number of steps out of range, no colour.
         """
         patch, number = self._patch(x, y, size), _whole(steps, "steps", 1, MAX_STEPS)
-        self._draw(brush.paint(self._drawing, patch, read_colour(colour), number, self.prior), stroke)
+        self._draw(self.brush.paint(self._drawing, patch, read_colour(colour), number), stroke)
 
     def lighten(self, x: float, y: float, size: float, steps: int = 1, *, stroke: int | None = None) -> None:
         """Lightens a square around a point by so many steps, or darkens it where they are negative. As `paint`."""
         number = _whole(steps, "steps", -MAX_STEPS, MAX_STEPS)
         if not number:
             raise EditError("steps 0 changes nothing: more than 0 lightens, less darkens")
-        self._draw(brush.lighten(self._drawing, self._patch(x, y, size), number), stroke)
+        self._draw(self.brush.lighten(self._drawing, self._patch(x, y, size), number), stroke)
 
     def sample(self, seed: int = 0) -> None:
         """Draws a face from the prior in the photo's place; the same seed draws the same face."""
@@ -227,9 +239,19 @@ class Editor:
             return self._root
         if base.number not in self._grounds:
             before, drawn = self._ground_at(base.parent.base), Drawing(self._network, base.parent.z).picture
-            edited = _rendered(base.parent, drawn, before, before.photo, self.placement)
+            edited = self._rendered(base.parent, drawn, before, before.photo, self.placement)
             self._keep(base, self._ground_of(edited))
         return self._grounds[base.number]
+
+    def _rendered(
+        self, moment: _Moment, drawn: Tensor, ground: _Ground, photo: Image.Image, placement: Placement
+    ) -> Image.Image:
+        """A moment's edit, whose picture is drawn (1, 3, 64, 64), in a rendering of the photo that it starts from."""
+        if moment.sampled:
+            return transfer.square_into(photo, placement, to_pictures(drawn)[0])
+        frame, edited, reconstruction = (as_array(each) for each in (ground.frame, drawn, ground.reconstruction))
+        pixels = transfer.edit_photo(np.asarray(photo), placement, frame, edited, reconstruction, self.strength)
+        return Image.fromarray(pixels)
 
     def _keep(self, base: _Base, ground: _Ground) -> None:
         self._grounds[base.number] = ground
@@ -239,7 +261,7 @@ class Editor:
     @torch.no_grad()
     def _ground_of(self, photo: Image.Image) -> _Ground:
         frame = to_tensor(self.placement.frame(photo))
-        z = brush.checked(self._network.encode(frame))
+        z = checked(self._network.encode(frame))
         return _Ground(photo, frame, z, self._network.generator(z))
 
     def _draw(self, drawing: Drawing, stroke: int | None) -> None:
@@ -274,14 +296,6 @@ class Editor:
             raise EditError(f"a brush of {size:g} pixels is out of range: more than 0, at most the square's {side:g}")
         across, down = self.placement.to_frame(np.array([float(x), float(y)]))
         return Patch.around(float(across), float(down), size * 64 / side)
-
-
-def _rendered(moment: _Moment, drawn: Tensor, ground: _Ground, photo: Image.Image, placement: Placement) -> Image.Image:
-    """A moment's edit, whose picture is drawn (1, 3, 64, 64), in a rendering of the photo that it starts from."""
-    if moment.sampled:
-        return transfer.square_into(photo, placement, to_pictures(drawn)[0])
-    pixels = (as_array(each) for each in (ground.frame, drawn, ground.reconstruction))
-    return Image.fromarray(transfer.edit_photo(np.asarray(photo), placement, *pixels))
 
 
 def _whole(value: object, what: str, least: int, most: int) -> int:

@@ -21,6 +21,13 @@ def load_network() -> IAN:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+@cache
+def _inverse_metric(network: IAN, softness: float) -> Tensor:
+    metric = network.metric.double()
+    inverse = torch.linalg.inv(metric + softness * torch.eye(len(metric), dtype=metric.dtype))
+    return (inverse / inverse.diagonal().mean()).float()
+
+
 class Drawing:
     """Latents (1, z) and the picture (1, 3, 64, 64) that the generator makes of them, drawn when it is first asked for.
 
@@ -47,6 +54,10 @@ class Drawing:
                 self._leaf = self.z.clone().requires_grad_()
                 self._drawn = self.network.generator(self._leaf)
         return self._leaf, self._drawn
+
+    def inverse_metric(self, softness: float) -> Tensor:
+        """The inverse of the network's metric plus softness times the identity, with a mean diagonal of 1: (z, z)."""
+        return _inverse_metric(self.network, softness)
 
     def forget(self) -> None:
         """Lets go of the way back, which weighs a thousand times as much as the picture."""

@@ -1,8 +1,9 @@
 """Edit transfer (Brock et al., 2017, section "Editing photos"): what an edit changes, carried over to the photo.
 
 With photo X, reconstruction R and edited reconstruction G(z): Delta = G(z) - R; M = the channels' mean of |Delta|,
-at most 1, smoothed; Y = R + M Delta + (1 - M)(X - R). That is Y = X + M (Delta - (X - R)): a photo plus a change that
-is smooth at the frame's own scale. At a higher resolution the photo keeps its detail, and the change is enlarged.
+times a strength (in the paper 1), at most 1, smoothed; Y = R + M Delta + (1 - M)(X - R). That is Y = X + M (Delta -
+(X - R)): a photo plus a change that is smooth at the frame's own scale. At a higher resolution the photo keeps its
+detail, and the change is enlarged.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ FADE = 2.0  # frame pixels over which a change ends at the square's border
 QUIET = 0.5  # levels: a smaller change is none
 
 
-def edit_mask(edited: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
+def edit_mask(edited: np.ndarray, reconstruction: np.ndarray, strength: float = 1.0) -> np.ndarray:
     """M, (64, 64) from 0 to 1: where edited and first reconstruction, (64, 64, 3) in [-1, 1], differ, smoothed."""
-    apart = np.minimum(np.abs(edited - reconstruction).mean(2), 1.0)
+    apart = np.minimum(strength * np.abs(edited - reconstruction).mean(2), 1.0)
     return cv2.GaussianBlur(apart, (0, 0), SMOOTHING, borderType=cv2.BORDER_REPLICATE)
 
 
-def edit_frame(frame: np.ndarray, edited: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
+def edit_frame(frame: np.ndarray, edited: np.ndarray, reconstruction: np.ndarray, strength: float = 1.0) -> np.ndarray:
     """Y, (64, 64, 3) in [-1, 1], from X, G(z) and R: the paper's equation."""
-    mask = edit_mask(edited, reconstruction)[..., None]
+    mask = edit_mask(edited, reconstruction, strength)[..., None]
     return reconstruction + mask * (edited - reconstruction) + (1.0 - mask) * (frame - reconstruction)
 
 
@@ -38,13 +39,14 @@ def edit_photo(
     frame: np.ndarray,
     edited: np.ndarray,
     reconstruction: np.ndarray,
+    strength: float = 1.0,
 ) -> np.ndarray:
     """The photo (height, width, 3), uint8, with the edit in the square where the frame is placed.
 
     frame, edited, reconstruction: (64, 64, 3) in [-1, 1]. Where the change is less than half a level the photo's pixels
     are its own, bit for bit.
     """
-    mask = edit_mask(edited, reconstruction)
+    mask = edit_mask(edited, reconstruction, strength)
     if placement.exact:
         change, scale = 127.5 * mask[..., None] * (edited - frame), 1
     else:

@@ -21,6 +21,7 @@ REAL, RECONSTRUCTION, SAMPLE = range(3)  # the ternary critic's classes
 SCALES: dict[int, tuple[int, ...]] = {8: (0, 2), 16: (0, 2, 3), 32: (0, 2, 3)}  # of MD blocks at a level's width
 COARSEST = 4  # pixels' width at which generator and critic meet
 HEAD_LEVELS = 3  # of the critic that the inference head reads, from the coarsest
+PROBES = 1024  # of `measure_metric`, many more than latents
 LOG_DEVIATION = (-5.0, 2.0)  # bounds of log sigma
 
 
@@ -217,6 +218,7 @@ class IAN(nn.Module):
         self.critic = Critic(config)
         self.inference = InferenceHead(config)
         self.generator = Generator(config)
+        self.register_buffer("metric", torch.eye(config.latent_dim))
         for module in self.generator.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear, MultiscaleDilatedConv)):
                 nn.init.orthogonal_(module.weight)
@@ -229,6 +231,25 @@ class IAN(nn.Module):
         """The latents of pictures: the mean of q(z | x). (B, 3, H, W) in [-1, 1] to (B, z)."""
         mean, _ = self._posterior(x)
         return mean
+
+    metric: Tensor  # (z, z): how much a picture changes with its latents, see `measure_metric`
+
+    def measure_metric(self, probes: int = PROBES, seed: int = 0) -> None:
+        """Sets `metric` to the mean of J J^T over the prior, J (z, pixels) the slope of G(z); its mean diagonal is 1.
+
+        A step d of the latents changes pictures by d metric d^T in the mean square, but for a factor. For a random sign
+        s at every pixel E[(J s)(J s)^T] = J J^T, so that every probe costs one gradient.
+        """
+        device, draw = self.metric.device, torch.Generator().manual_seed(seed)
+        total = torch.zeros_like(self.metric)
+        z = torch.randn((probes, len(total)), generator=draw)
+        for part in z.split(64):
+            leaf = part.to(device).requires_grad_()
+            picture = self.generator(leaf)
+            signs = torch.randint(0, 2, picture.shape, generator=draw).to(device) * 2.0 - 1.0
+            (slopes,) = torch.autograd.grad((picture.float() * signs).sum(), leaf)
+            total += slopes.T @ slopes
+        self.metric.copy_(total / total.diagonal().mean())
 
     @torch.no_grad()
     def rebase(self, x: Tensor) -> None:

@@ -23,7 +23,7 @@ from .batches import generator
 from .loop import Recipe, Settings
 from .losses import DeepFeatures, normal_kl
 
-WEIGHT_FILES = {"generator": ("generator.",), "encoder": ("critic.", "inference.")}
+WEIGHT_FILES = {"generator": ("generator.", "metric"), "encoder": ("critic.", "inference.")}
 
 REBASE_FACES = 3000  # that the latents' spread is measured on, about
 
@@ -111,6 +111,8 @@ class IANRecipe(Recipe):
         }
 
     def export(self, model: IAN, metrics: Mapping[str, Any], folder: Path) -> None:
+        with torch.enable_grad():
+            model.measure_metric()
         weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, WEIGHT_FILES)
 
 

@@ -17,7 +17,8 @@ def network() -> IAN:
     model = IAN(IANConfig(latent_dim=8, head_hidden=12, **TINY))
     with torch.no_grad():
         model.generator.train()(torch.randn(64, 8))  # running statistics of its batch normalisation
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False).measure_metric(probes=64)
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from csi_demo.editing import brush, transfer
+from csi_demo.editing import Brush, brush, transfer
 from csi_demo.editing.editor import Editor
 from csi_demo.errors import EditError
 from csi_demo.models.ian import IAN
@@ -31,14 +31,19 @@ def test_a_photo_that_is_opened_is_as_it_was(editor: Editor, picture: Image.Imag
     assert same(editor.frame, PLACE.frame(picture))
 
 
-def test_a_stroke_is_one_gradient_step_on_the_latents(editor: Editor, network: IAN):
+@pytest.mark.parametrize("local", [False, True])
+def test_a_stroke_is_one_gradient_step_on_the_latents(network: IAN, picture: Image.Image, local: bool):
+    editor = Editor(picture, PLACE, network=network, brush=Brush(local=local))
     z = torch.tensor(editor.latents)[None].requires_grad_()
     x, y = PLACE.to_photo(np.array([20.0, 30.0]))
     patch = network.generator(z)[:, :, 26:34, 16:24]  # 8 frame pixels around (20, 30)
     wanted = torch.tensor([200.0, 30.0, 60.0])[None, :, None, None] / 127.5 - 1.0
     (slope,) = torch.autograd.grad((patch - wanted).square().mean(), z)
     editor.paint(float(x), float(y), 8 * 160 / 64, "#c81e3c")
-    assert np.allclose(editor.latents, (z - 0.05 * (1 + 8) * slope).detach()[0].numpy(), atol=1e-6)
+    if local:  # as far as the picture's own change allows
+        inverse = torch.linalg.inv(network.metric + 0.1 * torch.eye(8))
+        slope = 4.0 * slope @ (inverse / inverse.diagonal().mean())
+    assert np.allclose(editor.latents, (z - 0.05 * (1 + 8) * slope).detach()[0].numpy(), atol=1e-5)
 
 
 def test_strokes_lead_to_the_colour_and_the_photo_follows(editor: Editor, picture: Image.Image):
@@ -46,11 +51,11 @@ def test_strokes_lead_to_the_colour_and_the_photo_follows(editor: Editor, pictur
         return float(np.abs(np.asarray(editor.views["edited"])[24:40, 24:40].astype(float) - 255).mean())
 
     before = distance()
-    editor.paint(150, 100, 40, (255, 255, 255), steps=60)
-    assert distance() < before - 5
+    editor.paint(150, 100, 40, (255, 255, 255), steps=100)
+    assert distance() < before - 3
     changed = np.abs(np.asarray(editor.photo).astype(int) - np.asarray(picture)).max(2)
-    assert changed[90:110, 140:160].mean() > changed[:10].mean()
-    assert changed[:10].max() == 0  # above the square
+    assert changed[90:110, 140:160].mean() > changed[:8].mean()
+    assert changed[:8].max() == 0  # above the square
 
 
 def test_steps_at_once_are_steps_one_by_one(editor: Editor, network: IAN, picture: Image.Image):
@@ -58,7 +63,8 @@ def test_steps_at_once_are_steps_one_by_one(editor: Editor, network: IAN, pictur
     other = Editor(picture, PLACE, network=network)
     for _ in range(5):
         other.paint(140, 90, 30, "#101010")
-    assert np.array_equal(editor.latents, other.latents) and same(editor.photo, other.photo)
+    assert np.array_equal(editor.latents, other.latents)
+    assert same(editor.photo, other.photo)
 
 
 def test_lightening_and_darkening(editor: Editor):
@@ -77,7 +83,7 @@ def test_frame_is_the_equation_on_the_views(editor: Editor):
     ground = [
         np.asarray(editor.views[name]) / np.float32(127.5) - 1.0 for name in ("frame", "edited", "reconstruction")
     ]
-    expected = np.rint((transfer.edit_frame(*ground) + 1.0) * 127.5).clip(0, 255)
+    expected = np.rint((transfer.edit_frame(*ground, editor.strength) + 1.0) * 127.5).clip(0, 255)
     assert np.abs(np.asarray(editor.frame) - expected).max() <= 2  # the views are rounded to levels
 
 
@@ -87,10 +93,13 @@ def test_undo_and_redo_go_back_and_forth_without_loss(editor: Editor):
         editor.paint(110 + 7 * number, 100, 20, "#20c040", steps=3)
         seen.append(editor.photo)
     for expected in reversed(seen[:-1]):
-        assert editor.undo() and same(editor.photo, expected)
-    assert not editor.undo() and not editor.undoable
+        assert editor.undo()
+        assert same(editor.photo, expected)
+    assert not editor.undo()
+    assert not editor.undoable
     for expected in seen[1:]:
-        assert editor.redo() and same(editor.photo, expected)
+        assert editor.redo()
+        assert same(editor.photo, expected)
     assert not editor.redo()
     editor.undo()
     editor.reset()
@@ -101,7 +110,9 @@ def test_the_moves_of_a_stroke_are_undone_together(editor: Editor, picture: Imag
     for number in range(5):
         editor.paint(120 + 5 * number, 100, 20, "#ffffff", stroke=1)
     editor.paint(120, 90, 20, "#ffffff", stroke=2)
-    assert editor.undo() and editor.undo() and not editor.undoable
+    assert editor.undo()
+    assert editor.undo()
+    assert not editor.undoable
     assert same(editor.photo, picture)
 
 
@@ -111,7 +122,8 @@ def test_a_commit_is_what_the_next_edit_starts_from(editor: Editor, picture: Ima
         editor.paint(110 + 15 * number, 100, 30, "#ffffff", steps=20)
         edited = editor.photo
         editor.commit()
-        assert same(editor.photo, edited) and same(editor.before, edited)
+        assert same(editor.photo, edited)
+        assert same(editor.before, edited)
         editor.paint(120, 90, 30, "#000000", steps=10)
         editor.reset()
         assert same(editor.photo, edited)
@@ -130,8 +142,10 @@ def test_latents_are_read_and_set(editor: Editor):
     values[3] = 2.5
     before = editor.photo
     editor.latents = values
-    assert editor.latents[3] == 2.5 and not same(editor.photo, before)
-    assert editor.undo() and same(editor.photo, before)
+    assert editor.latents[3] == 2.5
+    assert not same(editor.photo, before)
+    assert editor.undo()
+    assert same(editor.photo, before)
 
 
 @pytest.mark.parametrize("values", [[0.0] * 7, [0.0] * 7 + [float("nan")], [0.0] * 7 + [9.0], [[0.0] * 8]])
@@ -146,8 +160,8 @@ def test_a_sample_is_a_face_of_its_own(editor: Editor, picture: Image.Image):
     editor.sample(3)
     first = editor.frame
     assert same(first, editor.views["edited"])
-    outside = np.asarray(editor.photo)[:10]
-    assert np.array_equal(outside, np.asarray(picture)[:10]) and not same(editor.photo, picture)
+    assert np.array_equal(np.asarray(editor.photo)[:8], np.asarray(picture)[:8])
+    assert not same(editor.photo, picture)
     editor.sample(4)
     assert not same(editor.frame, first)
     editor.sample(3)
@@ -183,7 +197,8 @@ def test_a_stroke_that_makes_no_sense_changes_nothing(editor: Editor, change: di
     before, picture = editor.latents, editor.photo
     with pytest.raises(EditError, match=said):
         editor.paint(**{"x": 150, "y": 100, "size": 30, "colour": "#ffffff", "steps": 1} | change)
-    assert np.array_equal(editor.latents, before) and same(editor.photo, picture)
+    assert np.array_equal(editor.latents, before)
+    assert same(editor.photo, picture)
 
 
 def test_lost_latents_leave_the_last_picture(editor: Editor, monkeypatch: pytest.MonkeyPatch):
@@ -199,13 +214,24 @@ def test_lost_latents_leave_the_last_picture(editor: Editor, monkeypatch: pytest
 
 
 def test_the_prior_draws_latents_in(network: IAN, picture: Image.Image):
-    free, held = (Editor(picture, PLACE, network=network, prior=prior) for prior in (0.0, 0.1))
+    free, held = (Editor(picture, PLACE, network=network, brush=Brush(prior=prior)) for prior in (0.0, 0.1))
     for editor in (free, held):
         editor.latents = np.full(8, 3.0)
         editor.paint(150, 100, 30, "#ffffff", steps=10)
     assert np.linalg.norm(held.latents) < np.linalg.norm(free.latents)
     with pytest.raises(EditError, match="prior"):
-        Editor(picture, PLACE, network=network, prior=1.5)
+        Brush(prior=1.5)
+
+
+def test_more_strength_shows_more(network: IAN, picture: Image.Image):
+    shown = []
+    for strength in (1.0, 3.0):
+        editor = Editor(picture, PLACE, network=network, strength=strength)
+        editor.paint(150, 100, 40, "#ffffff", steps=20)
+        shown.append(np.abs(np.asarray(editor.photo).astype(int) - np.asarray(picture)).sum())
+    assert shown[1] > shown[0]
+    with pytest.raises(EditError, match="strength"):
+        Editor(picture, PLACE, network=network, strength=0.0)
 
 
 def test_history_ends_somewhere(editor: Editor, monkeypatch: pytest.MonkeyPatch):
@@ -226,5 +252,6 @@ def test_the_frame_of_an_aligned_picture_is_edited_pixel_by_pixel(network: IAN, 
     aligned = picture.resize((64, 64))
     editor = Editor(aligned, Placement.centred((64, 64)), network=network)
     editor.paint(32, 32, 9, "#000000", steps=20)
-    assert same(editor.photo, editor.frame) and not same(editor.photo, aligned)
+    assert same(editor.photo, editor.frame)
+    assert not same(editor.photo, aligned)
     assert torch.equal(to_tensor(editor.before), to_tensor(aligned))

@@ -87,7 +87,8 @@ def test_an_edit_beyond_the_photo_is_cut_off():
     frame, edited, reconstruction = pictures()
     photo = np.full((120, 90, 3), 128, dtype=np.uint8)
     found = transfer.edit_photo(photo, Placement(40.0, 60.0, 200.0, 30.0), frame, edited, reconstruction)
-    assert found.shape == photo.shape and (found != photo).any()
+    assert found.shape == photo.shape
+    assert (found != photo).any()
 
 
 def test_a_square_fades_into_the_photo(picture: Image.Image):
@@ -95,5 +96,6 @@ def test_a_square_fades_into_the_photo(picture: Image.Image):
     found = np.asarray(transfer.square_into(picture, Placement(150.0, 100.0, 128.0), white))
     before = np.asarray(picture)
     assert (found[60:140, 110:190] == 255).all()
-    assert np.array_equal(found[:, :80], before[:, :80]) and np.array_equal(found[:30], before[:30])
+    assert np.array_equal(found[:, :80], before[:, :80])
+    assert np.array_equal(found[:30], before[:30])
     assert (found[100, 86:90] < 255).all()  # still on its way
