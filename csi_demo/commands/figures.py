@@ -10,8 +10,7 @@ from typing import Any
 from .. import weights
 from ..errors import UsageError
 from ..methods import available_methods, load_method
-from .common import FAMILIES, positive, write_json
-from .complete import split_settings
+from .common import FAMILIES, positive, settings_of, write_json
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -23,7 +22,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "--mask", nargs="+", help=f"random or strokes (a fresh one a picture), {FAMILIES}; or several"
     )
     evaluate.add_argument(
-        "--controls", action="store_true", help="instead: how far each direction of CSI moves its attribute and others"
+        "--controls",
+        action="store_true",
+        help="instead: how far CSI's named latents move their attributes",
     )
     evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
@@ -82,7 +83,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         sheet = options.contact_sheet
         if sheet and len(runs) > 1:
             sheet = sheet.with_stem(f"{sheet.stem}-{method}-{mask.replace(':', '-')}")
-        controls, tuning = split_settings(load_method(method), options.settings)
+        controls, tuning = load_method(method).split(settings_of(options.settings))
         row = evaluate(
             method,
             options.data,

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
 from .. import weights
 from ..errors import UsageError
-from .common import write_json
-from .complete import add_hole, find_hole, read_file, read_recipe
+from ..photo.reading import read_file
+from ..pixels import png
+from .common import write_file, write_json
+from .complete import add_hole, read_recipe
 
 ROWS = 8  # controls on a sheet, where none are named
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the commands to the parser."""
-    discover = commands.add_parser("discover", help="measure and name what each latent of CSI changes, find directions")
+    discover = commands.add_parser(
+        "discover", help="measure what each latent of CSI changes, and name those without a name"
+    )
     discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
     discover.add_argument("--limit", type=int, default=128, help="faces whose holes are filled")
     discover.add_argument("--json", type=Path, help="default: latents.json of the CSI weights")
@@ -51,7 +54,7 @@ def _discover(options: argparse.Namespace) -> None:
     found = discover(CSIMethod(torch.float32), frames, options.limit) | {"command": options.line}
     for entry in found["latents"]:
         print(f"z{entry['index']:<3} {entry['name']:28} {entry['evidence']}")
-    for entry in found["directions"]:
+    for entry in found["named"]:
         print(f"{entry['name']:20} {entry['evidence']}")
     every, threshold = len(found["latents"]), found["threshold"]
     print(f"{found['active']} of {every} latents change the mean hole pixel by more than {threshold}")
@@ -65,15 +68,11 @@ def _traverse(options: argparse.Namespace) -> None:
     from ..studies.discovery.traversal import grid_sheet, strongest, traversal_sheet
 
     photo = read_file(options.photo)
-    picture, placement, _, mask = find_hole(photo, options.photo.name, read_recipe(options))
-    frame = placement.frame(picture)
+    recipe, method = read_recipe(options)
+    subject = recipe.subject(photo, options.photo.name)
     if options.grid:
-        sheet = grid_sheet(frame, mask, options.grid, options.seed)
+        sheet = grid_sheet(subject, method, options.grid, options.seed)
     else:
-        sheet = traversal_sheet(frame, mask, options.controls or strongest(mask, ROWS), options.seed)
-    stored = io.BytesIO()
-    sheet.save(stored, format="PNG")
-    try:
-        weights.write_atomically(options.out, stored.getvalue())
-    except OSError as error:
-        raise UsageError(f"cannot write {options.out}: {error.strerror}") from None
+        names = options.controls or strongest(subject, method, ROWS)
+        sheet = traversal_sheet(subject, method, names, options.seed)
+    write_file(png(sheet), options.out)

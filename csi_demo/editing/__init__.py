@@ -2,5 +2,6 @@
 
 from .brush import Brush
 from .editor import Editor, open_editor
+from .strokes import Stroke, edit_photo
 
-__all__ = ["Brush", "Editor", "open_editor"]
+__all__ = ["Brush", "Editor", "Stroke", "edit_photo", "open_editor"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -16,16 +17,17 @@ from ..complete import place_frame
 from ..errors import EditError
 from ..models.ian import IAN
 from ..photo.placement import Placement
-from ..pixels import to_pictures, to_tensor
+from ..pixels import to_float, to_levels, to_pictures, to_tensor
 from . import transfer
 from .brush import BOUND, MAX_STEPS, Brush, Patch, as_array, checked, read_colour
 from .network import Drawing, load_network
+from .steering import named
 
 MAX_SEED = 2**31 - 1
-MAX_HISTORY = 10_000  # moments that can be gone back to, less than a kilobyte each
+RAW = re.compile(r"z[0-9]{1,4}")  # names of raw latents
+MAX_HISTORY = 2000  # moments that can be gone back to; a commit's weighs 15 kilobytes, another's one
 STRENGTH, MAX_STRENGTH = 2.0, 10.0  # of the mask's gain
 DEFAULT_BRUSH = Brush()
-KEPT_BASES = 2  # photos that edits start from, beside the first: the others are made anew when they are gone back to
 
 
 def open_editor(
@@ -47,62 +49,57 @@ def open_editor(
 
 @dataclass(frozen=True)
 class _Base:
-    """What edits start from: the photo that was opened (no parent), or the result of an edit that was committed."""
+    """What edits start from: the photo that was opened (no parent), or the result of an edit that was committed.
+
+    frame: (1, 3, 64, 64), uint8; z: the latents that were inferred from it, (1, z).
+    """
 
     number: int
     parent: _Moment | None
+    frame: Tensor
+    z: Tensor
 
 
 @dataclass(frozen=True)
 class _Moment:
     """Where a session stands. z: latents (1, z); sampled: whether the face is drawn from latents alone; stroke: the
-    number of the stroke that led here, whose moves are undone together."""
+    number of the stroke that led here, whose moves are undone together; steered: the named latents that were moved."""
 
     base: _Base
     z: Tensor
     sampled: bool = False
     stroke: int | None = None
-    moves: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Ground:
-    """The pixels of a base. photo: RGB; frame, reconstruction: (1, 3, 64, 64) in [-1, 1]; z: (1, z), as inferred."""
-
-    photo: Image.Image
-    frame: Tensor
-    z: Tensor
-    reconstruction: Tensor
+    steered: Mapping[str, float] = field(default_factory=dict)
 
 
 class Editor:
     """Edits one photo. Positions and sizes are in photo pixels; nothing that raises an error changes anything.
 
-    Not safe for use by several threads at a time.
+    What is remembered of the past are latents: earlier photos are made anew when they are gone back to, so that it does
+    not grow by photos. Not safe for use by several threads at a time.
     """
 
     def __init__(
         self,
-        photo: Image.Image,
+        photo: Image.Image | Callable[[], Image.Image],
         placement: Placement,
         *,
         brush: Brush = DEFAULT_BRUSH,
         strength: float = STRENGTH,
         network: IAN | None = None,
     ):
+        """As `open_editor`; photo: RGB, or what gives it whenever it is needed, so that memory need not hold it."""
         if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0.0 < strength <= MAX_STRENGTH:
             raise EditError(f"strength {strength!r:.40} is out of range: more than 0, at most {MAX_STRENGTH:g}")
         self.placement, self.brush, self.strength = placement, brush, float(strength)
+        self._open = photo if callable(photo) else lambda: photo
         self._network = network or load_network()
         self._numbers = count(1)
-        root = _Base(0, None)
-        self._root = self._ground_of(photo)
-        self._grounds: dict[int, _Ground] = {}
-        self._history = [_Moment(root, self._root.z)]
+        root = self._base(self._open(), None)
+        self._history = [_Moment(root, root.z)]
         self._at = 0
-        self._drawing = Drawing(self._network, self._root.z)
-        self._drawing._picture = self._root.reconstruction
-        self._photo: tuple[_Moment, Image.Image] | None = None
+        self._drawing = Drawing(self._network, root.z)
+        self._shown: tuple[_Base, Tensor] | None = None  # a base and its reconstruction
 
     # What there is to see
 
@@ -123,41 +120,49 @@ class Editor:
     @property
     def frame(self) -> Image.Image:
         """The 64x64 frame with the edit transferred to it by the paper's equation, or a sampled face as it is."""
-        ground, now = self._ground, self._drawing.picture
+        now = self._drawing.picture
         if self._now.sampled:
             return to_pictures(now)[0]
-        frame, edited, reconstruction = (as_array(each) for each in (ground.frame, now, ground.reconstruction))
+        frame, edited, reconstruction = self._behind(self._now, now)
         pixels = transfer.edit_frame(frame, edited, reconstruction, self.strength)
         return to_pictures(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0]
 
     @property
     def photo(self) -> Image.Image:
         """The photo at its own size, with the edit; RGB."""
-        if self._photo is None or self._photo[0] is not self._now:
-            self._photo = self._now, self.render(self._ground.photo, self.placement)
-        return self._photo[1].copy()
-
-    def render(self, photo: Image.Image, placement: Placement) -> Image.Image:
-        """The edit in another rendering of the photo that it starts from, such as a smaller one."""
-        return self._rendered(self._now, self._drawing.picture, self._ground, photo, placement)
+        return self.render(self._open(), self.placement)
 
     @property
     def before(self) -> Image.Image:
-        """The photo that the present edit starts from."""
-        return self._ground.photo.copy()
+        """The photo that the present edit starts from: as opened, or as last committed."""
+        return self.committed(self._open(), self.placement)
+
+    def render(self, photo: Image.Image, placement: Placement) -> Image.Image:
+        """The edit and all that were committed before it in a rendering of the photo, such as a smaller one."""
+        return self._rendered(self._now, self._drawing.picture, self.committed(photo, placement), placement)
+
+    def committed(self, photo: Image.Image, placement: Placement) -> Image.Image:
+        """The committed edits alone, in a rendering of the photo."""
+        return self._committed(self._now.base, photo, placement)
+
+    def edit(self, before: Image.Image, placement: Placement) -> Image.Image:
+        """The present edit in a rendering of what it starts from, as `committed` gives it."""
+        return self._rendered(self._now, self._drawing.picture, before, placement)
+
+    @property
+    def base(self) -> int:
+        """A number that tells what the present edit starts from: 0 for the photo as it was opened."""
+        return self._now.base.number
 
     @property
     def views(self) -> dict[str, Image.Image]:
         """What is behind the edit, 64x64: frame, reconstruction, edited reconstruction, and mask, white = edited."""
-        ground, now = self._ground, self._drawing.picture
-        mask = transfer.edit_mask(as_array(now), as_array(ground.reconstruction), self.strength)
-        frame, reconstruction, edited = to_pictures(torch.cat((ground.frame, ground.reconstruction, now)))
-        return {
-            "frame": frame,
-            "reconstruction": reconstruction,
-            "edited": edited,
-            "mask": Image.fromarray(np.rint(255.0 * mask).astype(np.uint8)),
-        }
+        frame, edited, reconstruction = self._behind(self._now, self._drawing.picture)
+        mask = transfer.edit_mask(edited, reconstruction, self.strength)
+        stacked = torch.from_numpy(np.stack((frame, reconstruction, edited))).permute(0, 3, 1, 2)
+        names = ("frame", "reconstruction", "edited")
+        grey = Image.fromarray(np.rint(255.0 * mask).astype(np.uint8))
+        return dict(zip(names, to_pictures(stacked), strict=True)) | {"mask": grey}
 
     # What can be done
 
@@ -186,6 +191,29 @@ class Editor:
             raise EditError("steps 0 changes nothing: more than 0 lightens, less darkens")
         self._draw(self.brush.lighten(self._drawing, self._patch(x, y, size), number), stroke)
 
+    def set(self, name: str, value: float) -> None:
+        """Sets a raw latent, ``z0`` and so on, or moves a named one from where the photo has it, 0, to a value.
+
+        Raises EditError for a name that is none, and ControlError for a value out of range.
+        """
+        if RAW.fullmatch(name):
+            values, index = self.latents, int(name[1:])
+            if index >= len(values):
+                raise EditError(f"there is no latent {name}: this model has z0 to z{len(values) - 1}")
+            values[index] = value
+            self.latents = values
+            return
+        chosen = named(name)
+        number = chosen.control.check(value)
+        z = self._now.z + (number - self._now.steered.get(name, 0.0)) * chosen.vector
+        steered = {**self._now.steered, name: number}
+        self._enter(replace(self._now, z=checked(z), stroke=None, steered=steered))
+
+    @property
+    def steered(self) -> dict[str, float]:
+        """Where the named latents that were moved stand: name -> value."""
+        return dict(self._now.steered)
+
     def sample(self, seed: int = 0) -> None:
         """Draws a face from the prior in the photo's place; the same seed draws the same face."""
         number = _whole(seed, "seed", 0, MAX_SEED)
@@ -194,14 +222,12 @@ class Editor:
 
     def reset(self) -> None:
         """Takes all that was done since the photo was opened, or since the last commit, out of it; can be undone."""
-        self._enter(_Moment(self._now.base, self._ground.z))
+        self._enter(_Moment(self._now.base, self._now.base.z))
 
     def commit(self) -> None:
         """Makes the edited photo the one that the next edit starts from; can be undone."""
-        base = _Base(next(self._numbers), self._now)
-        ground = self._ground_of(self.photo)
-        self._keep(base, ground)
-        self._enter(_Moment(base, ground.z))
+        base = self._base(self.photo, self._now)
+        self._enter(_Moment(base, base.z))
 
     def undo(self) -> bool:
         """Goes back by a stroke, a commit or whatever was done last; False where there is nothing to undo."""
@@ -229,40 +255,36 @@ class Editor:
     def _now(self) -> _Moment:
         return self._history[self._at]
 
-    @property
-    def _ground(self) -> _Ground:
-        return self._ground_at(self._now.base)
+    @torch.no_grad()
+    def _base(self, photo: Image.Image, parent: _Moment | None) -> _Base:
+        frame = to_tensor(self.placement.frame(photo))
+        number = 0 if parent is None else next(self._numbers)
+        return _Base(number, parent, to_levels(frame), checked(self._network.encode(frame)))
 
-    def _ground_at(self, base: _Base) -> _Ground:
-        """The pixels of a base, made anew from its parent where they were let go."""
-        if base.parent is None:
-            return self._root
-        if base.number not in self._grounds:
-            before, drawn = self._ground_at(base.parent.base), Drawing(self._network, base.parent.z).picture
-            edited = self._rendered(base.parent, drawn, before, before.photo, self.placement)
-            self._keep(base, self._ground_of(edited))
-        return self._grounds[base.number]
+    def _committed(self, base: _Base, photo: Image.Image, placement: Placement) -> Image.Image:
+        before: list[_Moment] = []
+        while base.parent is not None:
+            before.append(base.parent)
+            base = base.parent.base
+        for moment in reversed(before):
+            drawn = Drawing(self._network, moment.z).picture
+            photo = self._rendered(moment, drawn, photo, placement)
+        return photo
 
-    def _rendered(
-        self, moment: _Moment, drawn: Tensor, ground: _Ground, photo: Image.Image, placement: Placement
-    ) -> Image.Image:
-        """A moment's edit, whose picture is drawn (1, 3, 64, 64), in a rendering of the photo that it starts from."""
+    def _rendered(self, moment: _Moment, drawn: Tensor, photo: Image.Image, placement: Placement) -> Image.Image:
+        """A moment's edit, whose picture is drawn (1, 3, 64, 64), in a rendering of what it starts from."""
         if moment.sampled:
             return transfer.square_into(photo, placement, to_pictures(drawn)[0])
-        frame, edited, reconstruction = (as_array(each) for each in (ground.frame, drawn, ground.reconstruction))
+        frame, edited, reconstruction = self._behind(moment, drawn)
         pixels = transfer.edit_photo(np.asarray(photo), placement, frame, edited, reconstruction, self.strength)
         return Image.fromarray(pixels)
 
-    def _keep(self, base: _Base, ground: _Ground) -> None:
-        self._grounds[base.number] = ground
-        while len(self._grounds) > KEPT_BASES:
-            del self._grounds[next(iter(self._grounds))]
-
-    @torch.no_grad()
-    def _ground_of(self, photo: Image.Image) -> _Ground:
-        frame = to_tensor(self.placement.frame(photo))
-        z = checked(self._network.encode(frame))
-        return _Ground(photo, frame, z, self._network.generator(z))
+    def _behind(self, moment: _Moment, drawn: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """X, G(z) and R of `transfer`: (64, 64, 3) in [-1, 1]."""
+        base = moment.base
+        if self._shown is None or self._shown[0] is not base:
+            self._shown = base, Drawing(self._network, base.z).picture
+        return as_array(to_float(base.frame)), as_array(drawn), as_array(self._shown[1])
 
     def _draw(self, drawing: Drawing, stroke: int | None) -> None:
         self._enter(replace(self._now, z=drawing.z, stroke=stroke), drawing)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..models.ian import IAN, IANConfig
+from ..models.ian import IAN
 
 MODEL = "ian"
 
@@ -17,8 +17,8 @@ MODEL = "ian"
 def load_network() -> IAN:
     """The trained network, loaded once. Raises WeightsError."""
     with torch.inference_mode(False):  # whoever asks first: the brush wants gradients through it
-        network = weights.load_into(MODEL, IAN(IANConfig(**weights.load_config(MODEL))))
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = weights.load_network(MODEL)
+    return network.to(memory_format=torch.channels_last)
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import CompletionError, ControlError
@@ -21,7 +21,7 @@ Number = float | int
 class Control:
     """A number that a visitor may set. ``default=None``: left to what the method infers from the picture.
 
-    kind: what sort of control it is where a method has several, such as "latent" or "direction"; "" otherwise.
+    kind: what sort of control it is where a method has several, such as "latent" or "named latent"; "" otherwise.
     """
 
     name: str
@@ -78,6 +78,22 @@ class Step:
     views: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a method is asked to do. image: (1, 3, H, W); mask: (1, 1, H, W), 1 = observed; controls: those that are set
+    or have a default; options: all."""
+
+    image: Tensor
+    mask: Tensor
+    seeds: tuple[int, ...]
+    controls: dict[str, float]
+    options: dict[str, float]
+
+    def on(self, device: torch.device | str) -> Task:
+        """The same with its pictures on a device."""
+        return replace(self, image=self.image.to(device), mask=self.mask.to(device))
+
+
 class Method(ABC):
     """A way of filling a hole. `load_method` makes one and keeps it."""
 
@@ -93,6 +109,12 @@ class Method(ABC):
         """Moves the model to a device if it is accelerated."""
         if self.accelerated:
             self.device, self.model = device, self.model.to(device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes the name: the method is loaded there, or already is where a process was forked."""
+        from . import load_method
+
+        return load_method, (self.name,)
 
     @property
     def live(self) -> bool:
@@ -118,18 +140,12 @@ class Method(ABC):
         ControlError for an unknown control or option or a value out of range, ValueError for an empty hole.
         """
         check_inputs(image, mask, seeds)
-        return self._complete(image, mask, tuple(seeds), self.check_controls(controls), self.check_options(options))
+        checked = self.check_controls(controls), self.check_options(options)
+        return self._complete(Task(image, mask, tuple(seeds), *checked))
 
     @abstractmethod
-    def _complete(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        seeds: tuple[int, ...],
-        controls: dict[str, float],
-        options: dict[str, float],
-    ) -> Iterator[Step]:
-        """`complete` with everything checked: controls that are set or have a default, and all options."""
+    def _complete(self, task: Task) -> Iterator[Step]:
+        """What `complete` was asked for, checked."""
 
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
         """Where this picture's controls stand before anyone moves them: name -> value."""
@@ -140,8 +156,8 @@ class Method(ABC):
         return {}
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
-        """What controls are ordered by for a hole, mask: (1, 1, H, W): name -> how strongly it acts there. Only of
-        controls for which that was measured."""
+        """What controls are ordered by for a hole, mask: (1, 1, H, W): name -> how strongly it acts there, below 0
+        where it is not to be offered. Only of controls for which that was measured."""
         return {}
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
@@ -151,6 +167,12 @@ class Method(ABC):
     def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float | None:
         """-log2 p of the hole's true pixels per pixel and channel, given the context; None without a likelihood."""
         return None
+
+    def split(self, settings: Mapping[str, Number]) -> tuple[dict[str, Number], dict[str, Number]]:
+        """Settings by name as controls and options; what is neither counts as a control, and is refused as one."""
+        names = {option.name for option in self.options}
+        controls = {name: value for name, value in settings.items() if name not in names}
+        return controls, {name: value for name, value in settings.items() if name in names}
 
     def check_controls(self, controls: Mapping[str, Number] | None) -> dict[str, float]:
         """The controls that are given, checked, or have a default."""

@@ -103,11 +103,12 @@ class IANRecipe(Recipe):
         reconstructed = torch.cat([model.generator(part).float() for part in latents.split(100)])
         drawn = torch.cat([model.generator(part).float() for part in prior.split(100)])
         real = as_frames(x)
+        distance = distance_to_faces(as_frames(drawn), real)
         return {
             "l1": float((reconstructed - x).abs().mean()),
             "attribute_error": attribute_error(as_frames(reconstructed), real),
             "latent_spread": float(latents.square().mean()),
-            **distance_to_faces(as_frames(drawn), real),
+            **({} if distance is None else {"frechet": distance}),
         }
 
     def export(self, model: IAN, metrics: Mapping[str, Any], folder: Path) -> None:

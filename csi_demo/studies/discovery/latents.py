@@ -1,4 +1,4 @@
-"""What a trained CSI's latents and directions do, measured on faces by filling the same hole with them moved.
+"""What a trained CSI's latents do, measured on faces by filling the same hole with them moved.
 
 Traversal is that of CSI, appendix C.1: one latent at a time, the others at their inferred values, the pixel noise
 frozen; here the hole is filled with the reverse stream, as a visitor's would be.
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ...methods.csi import CSIMethod
 from ...methods.csi.controls import GRID
-from ...models.logistic_mixture import TRUNCATION
+from ...models.logistic_mixture import PAPER_TRUNCATION
 from .measures import Measures
 
 EXTREME = 2.5  # a latent's effect is what changes from -2.5 to +2.5
@@ -80,7 +80,7 @@ def traverse_directions(
 
 
 def _filled(method: CSIMethod, image: Tensor, mask: Tensor, z: Tensor, seed: int) -> Tensor:
-    *_, (images, _, _) = method.fill(image, mask, z, (seed,) * len(z), TRUNCATION)
+    *_, (images, _, _) = method.fill(image, mask, z, (seed,) * len(z), PAPER_TRUNCATION)
     return images
 
 
