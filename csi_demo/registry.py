@@ -24,6 +24,7 @@ REGISTRY: dict[str, Entry] = {
     "dcgan": Entry("dcgan:DCGAN", "DCGANConfig", "dcgan:DCGANRecipe", "dcgan:DCGANMethod", "DCGAN"),
     "vae": Entry("vae:VAE", "VAEConfig", "vae:VAERecipe", "vae:VAEMethod", "VAE"),
     "vae-oneshot": Entry("vae:OneShotVAE", "VAEConfig", "vae:OneShotRecipe", "vae:OneShotMethod", "VAE one-shot"),
+    "ian": Entry("ian:IAN", "IANConfig", "ian:IANRecipe"),
     "attributes": Entry("attributes:AttributeNet", "AttributeConfig", "attributes:AttributeRecipe"),
     "judge": Entry("attributes:AttributeNet", "AttributeConfig", "judge:JudgeRecipe"),
     "aligner": Entry("aligner:Aligner", "AlignerConfig", "aligner:AlignerRecipe"),
