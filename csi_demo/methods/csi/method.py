@@ -20,8 +20,8 @@ from .controls import from_measured, load_measured
 from .drawing import Drawing, Predicted
 
 DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
-DEFAULT_GUIDANCE = 25.0  # more is crisper, but takes its grain from the decoder instead of the photo
-DEFAULT_SPREAD = 1.0  # as the posterior is, in what is uncertain of several latents together
+DEFAULT_GUIDANCE = 40.0  # more is crisper, but takes its grain from the decoder instead of the photo
+DEFAULT_SPREAD = 1.2  # of what is uncertain of several latents together: the rest of their uncertainty is left out
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
