@@ -1,7 +1,6 @@
 """The compiled way of drawing a hole's pixels: what `kernel` needs, laid out once, and one fill at a time.
 
-In float32 a sample is the same, bit for bit, whatever batch it is drawn in; the torch path of `sampling` needs float64
-for that. numba may be missing, and its first compilation takes long: `kernel_ready` says whether this way can be taken.
+In float32 a sample is the same, bit for bit, in any batch. `kernel_ready`: numba may be missing, or still compiling.
 """
 
 from __future__ import annotations
@@ -343,10 +342,8 @@ class _Smallest(nn.Module):
 
 
 def compile_kernel(dtype: torch.dtype = torch.float32) -> bool:
-    """Reads the kernel's machine code from the disk, or compiles it; says whether that worked. Takes long at first.
-
-    dtype: of the streams that will be run; what is not compiled here must not be run by several processes at once.
-    """
+    """Reads the kernel's machine code from the disk, or compiles it, which takes long; says whether that worked. dtype:
+    of the streams that will be run; what is not compiled here must not be run by several processes at once."""
     try:
         stream = Stream(_Smallest().requires_grad_(False), dtype)
         x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
