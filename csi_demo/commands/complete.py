@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from .. import masks, weights
-from ..complete import Finish, Request, Subject
+from ..complete import Finish, Request, Subject, check_size
 from ..errors import MaskError, PhotoError, UsageError
 from ..methods import Method, available_methods, load_method
 from ..photo.placement import Placement
-from ..photo.reading import SUFFIXES, open_photo, read_file
+from ..photo.reading import SUFFIXES, open_photo, open_picture, read_file
 from ..pixels import FRAME, png
 from .common import FAMILIES, settings_of
 
@@ -59,11 +59,7 @@ class Recipe:
     def _mask(self, photo: Image.Image) -> np.ndarray | str:
         if self.painted is None:
             return self.mask
-        height, width = self.painted.shape
-        if (width, height) != photo.size:
-            raise MaskError(
-                f"the mask {self.mask} is {width}x{height}, the photo {photo.width}x{photo.height}: make them one size"
-            )
+        check_size(self.painted, photo.size, f"the mask {self.mask}")
         return self.painted
 
     def request(self, photo: bytes, name: str, method: Method) -> Request:
@@ -141,7 +137,7 @@ def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Method]:
 def _read_mask(name: str) -> np.ndarray | None:
     """The mask in a file, None for the name of a family."""
     if Path(name).is_file():
-        return masks.from_image(open_photo(name))
+        return masks.from_image(open_picture(name))
     if Path(name).suffix.lower() in SUFFIXES:
         raise MaskError(f"no such mask file: {name}")
     masks.family(name)  # raises before anything long starts
