@@ -29,8 +29,9 @@ def number(value: Any, what: str) -> float:
 
 def whole(value: Any, what: str, least: int, most: int) -> int:
     """A whole number from least to most. Raises UsageError, which calls it `what`."""
-    single = value.item() if getattr(value, "ndim", None) == 0 else value
-    if not isinstance(single, Real) or _is_switch(single) or not least <= single <= most or single != int(single):
+    single: Any = value.item() if getattr(value, "ndim", None) == 0 else value
+    a_number = isinstance(single, Real) and not _is_switch(single)
+    if not a_number or not least <= single <= most or single % 1:
         raise UsageError(f"{what} {value!r:.40}: need a whole number from {least} to {most}")
     return int(single)
 

@@ -187,11 +187,11 @@ def complete_photo(
     if not isinstance(method, str | Method):
         raise UsageError(f"method {method!r:.40}: need a name, one of {', '.join(methods.available_methods())}")
     loaded = method if isinstance(method, Method) else methods.load_method(method)
-    settings = [_settings(values, name) for values, name in ((controls, "controls"), (options, "options"))]
-    loaded.check_controls(settings[0])
-    loaded.check_options(settings[1])
+    controls, options = _settings(controls, "controls"), _settings(options, "options")
+    loaded.check_controls(controls)
+    loaded.check_options(options)
     subject = Subject.of(photo, mask, face=face, placement=placement)
-    request = Request(subject, loaded, numbers, *settings, finish)
+    request = Request(subject, loaded, numbers, controls, options, finish)
     pictures = [request.finished(picture) for picture in request.last_step().pictures]
     for picture in pictures:
         picture.info["icc_profile"] = srgb_profile()  # so that files say it that they are saved to

@@ -151,9 +151,9 @@ def sampler(name: str, size: int = FRAME) -> Callable[[np.random.Generator], np.
 def to_mask(mask: Any) -> np.ndarray:
     """Whatever can mean a mask as one: boolean (height, width), True = keep.
 
-    mask: a picture (see `from_image`), or an array, tensor or nested list of this shape, further axes of length 1 aside,
-    or with 3 or 4 channels: of booleans, of 0 and 1, of floats from 0 to 1, or of levels from 0 to 255; the larger value
-    is what is kept. Raises MaskError for anything else.
+    mask: a picture (see `from_image`), or an array, tensor or nested list of this shape, further axes of length 1
+    aside, or with 3 or 4 channels: of booleans, of 0 and 1, of floats from 0 to 1, or of levels from 0 to 255; the
+    larger value is what is kept. Raises MaskError for anything else.
     """
     if isinstance(mask, Image.Image):
         return from_image(mask)

@@ -1,4 +1,4 @@
-"""What Python callers hand over: what can mean one thing is taken for it, the rest is refused before anything is filled."""
+"""What Python callers hand over: what can mean one thing is taken for it, the rest refused before filling."""
 
 from __future__ import annotations
 
@@ -120,9 +120,9 @@ def test_large_holes_are_not_taken_for_inverted_ones(name: str) -> None:
 
 def test_a_mask_of_another_size_is_named_and_that_its_sides_are_swapped() -> None:
     photo = Image.open(PHOTO).resize((80, 60))
-    with pytest.raises(MaskError, match="the mask is 64x64, the photo 80x60: make them one size$"):
+    with pytest.raises(MaskError, match=r"the mask is 64x64, the photo 80x60: make them one size$"):
         fill(KEEP, photo)
-    with pytest.raises(MaskError, match="the mask is 60x80, the photo 80x60: .* the right way round"):
+    with pytest.raises(MaskError, match=r"the mask is 60x80, the photo 80x60: .* the right way round"):
         fill(np.ones((80, 60), bool), photo)
 
 

@@ -41,8 +41,9 @@ def open_editor(
 ) -> Editor:
     """An editor of a photo of any size, the square to be edited at the placement or where `place_frame` puts it.
 
-    photo: see `to_photo`; brush: how it paints; strength: how much of a change shows in the photo, see `transfer`; in the
-    paper ``Brush(local=False)`` and 1. Raises PhotoError for a face that is not found, WeightsError, and EditError for another strength.
+    photo: see `to_photo`; brush: how it paints; strength: how much of a change shows in the photo, see `transfer`; in
+    the paper ``Brush(local=False)`` and 1. Raises PhotoError for a face that is not found, WeightsError, and EditError
+    for another strength.
     """
     photo = to_photo(photo)
     place = place_frame(photo, face) if placement is None else as_placement(placement)

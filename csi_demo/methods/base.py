@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -138,9 +137,9 @@ class Method(ABC):
     ) -> Iterator[Step]:
         """Fills the hole once for every seed.
 
-        image: (1, 3, 64, 64) in [-1, 1], or uint8; mask: (1, 1, 64, 64), 1 = observed, or what else `masks.to_mask` takes.
-        Sample k depends on seeds[k] alone. Raises ControlError for an unknown control or option or a value out of range,
-        UsageError for another image or seed, MaskError for another mask or one without a hole.
+        image: (1, 3, 64, 64) in [-1, 1], or uint8; mask: (1, 1, 64, 64), 1 = observed, or what else `masks.to_mask`
+        takes. Sample k depends on seeds[k] alone. Raises ControlError for an unknown control or option or a value out
+        of range, UsageError for another image or seed, MaskError for another mask or one without a hole.
         """
         image, mask = check_inputs(image, mask)
         checked = self.check_controls(controls), self.check_options(options)

@@ -1,4 +1,4 @@
-"""What a picture file is made of, as far as reading it needs that: whether it ends too early, and it without metadata."""
+"""What a picture file is made of, as far as reading it needs that: whether it is cut off, and it without metadata."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 # Parts of a PNG file that say how its pixels look; of the others, a viewer needs none.
 PNG_PIXELS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"}
-# JPEG segments likewise: JFIF, the colour profile, Adobe's colour transform; the other application data and comments go.
+# JPEG segments likewise: JFIF, the colour profile, Adobe's transform; other application data and comments go.
 JPEG_DROPPED = {0xFE, *range(0xE1, 0xF0)} - {0xE2, 0xEE}
 START_OF_SCAN = 0xDA
 

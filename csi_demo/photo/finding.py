@@ -41,6 +41,8 @@ def find_faces(photo: PhotoLike) -> list[Placement]:
     """
     photo = to_photo(photo)
     small, step = _resized(photo, UPRIGHT_SIDE)
+    if min(small.size) < SMALLEST:
+        return []
     proposals = [Placement.centred(small.size), *_cascade(small)]
     found = _apart(_refined(small, proposals), SURE)
     if not found:

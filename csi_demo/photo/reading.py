@@ -51,9 +51,9 @@ def read_file(photo: Path) -> bytes:
 
 
 def to_photo(photo: PhotoLike, name: str | None = None) -> Image.Image:
-    """Whatever can mean a photo as one: a file as of `open_photo`, a picture of Pillow's, turned as its EXIF says, or an
-    array (height, width), (height, width, 1), (height, width, 3) or (height, width, 4) of uint8, of uint16, or of floats
-    from 0 to 1.
+    """Whatever can mean a photo as one: a file as of `open_photo`, a picture of Pillow's, turned as its EXIF says, or
+    an array (height, width), or with 1, 3 or 4 channels as its third axis, of uint8, of uint16, or of floats from 0
+    to 1.
 
     name: what errors call it. Raises PhotoError.
     """
@@ -150,7 +150,7 @@ def _prepare() -> None:
 def _upright(picture: Image.Image) -> Image.Image:
     """A picture turned as its EXIF says, if that can be read; without it."""
     try:
-        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
         turn = None
     turned = picture if turn is None else picture.transpose(turn)

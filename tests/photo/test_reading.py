@@ -1,4 +1,4 @@
-"""Pictures as cameras, phones and programs store them: each is read alike as a file, as bytes and as Pillow opened it."""
+"""Pictures as cameras, phones and programs store them: each is read alike as file, bytes or picture."""
 
 from __future__ import annotations
 
@@ -247,7 +247,11 @@ def profile(columns: tuple[tuple[float, ...], ...], curve: bytes | None = None) 
 def seen(colour: tuple[int, ...], gamma: float | None, matrix: tuple[tuple[float, ...], ...]) -> np.ndarray:
     """A colour of another space in sRGB; gamma: None for sRGB's curve; matrix: its linear light in sRGB's."""
     levels = np.array(colour) / 255
-    light = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4) if gamma is None else levels**gamma
+    light = (
+        np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+        if gamma is None
+        else levels**gamma
+    )
     light = (np.array(matrix) @ light).clip(0, 1)
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
@@ -294,9 +298,11 @@ def test_a_png_that_says_its_gamma_is_converted() -> None:
 
 @pytest.mark.parametrize("said", ["by this program", "by another"])
 def test_an_srgb_photo_keeps_its_pixels(said: str) -> None:
-    known = srgb_profile() if said == "by this program" else ImageCms.ImageCmsProfile(
-        ImageCms.createProfile("sRGB")
-    ).tobytes()
+    known = (
+        srgb_profile()
+        if said == "by this program"
+        else ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    )
     assert np.array_equal(open_photo(stored(noise(64, 48), icc_profile=known)), noise(64, 48))
 
 
