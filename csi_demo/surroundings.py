@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
+from pathlib import Path
 
 from .errors import UsageError
 
@@ -30,3 +33,16 @@ def spare_loopback() -> None:
 def user() -> str:
     """This user's number, or name where there are no numbers: not everybody who has a number has a name."""
     return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+
+
+def own_folder(folder: Path) -> Path:
+    """Makes a folder that is this user's alone, or takes one that is. Raises UsageError for one that is not, and
+    OSError where there can be none."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    others = hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022)
+    if not stat.S_ISDIR(status.st_mode) or others:
+        raise UsageError(f"{folder} is not a folder of this user alone: remove it, or choose another place")
+    return folder

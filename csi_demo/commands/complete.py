@@ -170,14 +170,36 @@ def result_files(photo: bytes, name: str, recipe: Recipe, method: Method) -> dic
         "info": last.info,
         "fingerprint": recipe.fingerprint(photo),
     }
-    files = {f"sample-{index}.png": png(request.finished(fill)) for index, fill in enumerate(last.pictures)}
+    files = {sample_name(index): png(request.finished(fill)) for index, fill in enumerate(last.pictures)}
     return files | {RUN: (json.dumps(run, indent=1) + "\n").encode()}
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:
-    """Writes files into a folder, each whole or not at all. Raises UsageError where that cannot be done."""
+    """Writes files into a folder, each whole or not at all, RUN last, in the place of what an earlier run left there.
+
+    Of what else lies there, only samples go that the earlier RUN names. Raises UsageError where that cannot be done.
+    """
+    stale = _samples_of(folder) - files.keys()
     try:
+        if stale:
+            (folder / RUN).unlink()  # no longer what it says
         for name, content in files.items():
             weights.write_atomically(folder / name, content)
+            for old in stale if name == RUN else ():
+                (folder / old).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def _samples_of(folder: Path) -> set[str]:
+    """The samples that the RUN in a folder names; none without one."""
+    try:
+        seeds = json.loads((folder / RUN).read_bytes())["seeds"]
+        return {sample_name(index) for index in range(len(seeds))}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+
+
+def sample_name(index: int) -> str:
+    """The file of a sample."""
+    return f"sample-{index}.png"

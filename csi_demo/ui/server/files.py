@@ -8,14 +8,13 @@ name than `files`, or of the folders around them; hence a sweep of everything. N
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from ...errors import UsageError
-from ...surroundings import user
+from ...surroundings import own_folder, user
 
 SECONDS_KEPT = 600
 VARIABLE = "GRADIO_TEMP_DIR"
@@ -33,13 +32,7 @@ def use_own_folder(port: int) -> None:
     outer = Path(os.environ.get(VARIABLE) or tempfile.gettempdir()).absolute()
     folder = outer / f"csi-demo-{user()}-{port}"
     try:
-        outer.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
-            raise UsageError(f"{folder} is not a folder of this user: set {VARIABLE} to another place")
-        _hold(folder)
+        _hold(own_folder(folder))
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
