@@ -25,7 +25,7 @@ API = (
     *("info/?", "openapi.json", "app_id/?", "login_check/?", "theme.css", "startup-events"),
     *("queue/join", "queue/data", "heartbeat/[^/]+", "cancel", "reset/?"),
     *("(call|run|api)(/v2)?/[^/]+/?", "call/[^/]+/[^/]+", "upload", "upload_progress"),
-    *("file=(?!(https?|ftp):).+", "mcp(/.*)?"),
+    *("file=(?![A-Za-z][A-Za-z0-9+.-]+:).+", "mcp(/.*)?"),
 )
 OPEN = re.compile(
     "/?|/(config/?|component.js|healthz|theme.css|favicon.ico|manifest.json|robots.txt|pwa_icon(/[^/]+)?"
