@@ -18,6 +18,7 @@ def main() -> None:
     spare_loopback()
     process.check_free()
     files.use_own_folder(process.port())
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # it tells nobody
 
     from csi_demo.device import check_setting
     from csi_demo.ui.blocks import build, launch_options

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -237,38 +236,6 @@ def test_a_command_ends_quietly_on_ctrl_c(after: float, tmp_path: Path) -> None:
     assert command.returncode in (130, -signal.SIGINT)
     assert said in ("", "csi_demo: stopped\n")
     assert not (tmp_path / "out").exists()
-
-
-# Users without a name or a home, code that cannot be written to
-
-UNSHARE = shutil.which("unshare")
-NAMELESS = 54321
-
-
-def nameless(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command of the shell as a user without a name or a home, the code being read-only."""
-    told = " ".join(f"{name}={value}" for name, value in environment.items())
-    inside = f"unshare --user --map-user={NAMELESS} --map-group={NAMELESS} env -i PATH=$PATH {told} sh -c '{command}'"
-    read_only = f"mount --bind {ROOT} {ROOT} && mount -o remount,bind,ro {ROOT} && cd {ROOT} && exec {inside}"
-    return subprocess.run([str(UNSHARE), "--mount", "sh", "-c", read_only], **QUIETLY, timeout=300)  # type: ignore[call-overload]
-
-
-@pytest.fixture(scope="module")
-def can_unshare() -> None:
-    if UNSHARE is None or nameless("true").returncode:
-        pytest.skip("needs util-linux' unshare, and the rights to mount")
-
-
-@pytest.mark.usefixtures("can_unshare")
-def test_a_user_without_a_name_or_home_fills_and_serves(tmp_path: Path) -> None:
-    photo = ROOT / "examples" / "astronaut.png"
-    words = f"complete {photo} --aligned --mask mouth --out {tmp_path}/out"
-    done = nameless(f"{sys.executable} -m csi_demo {words}", TMPDIR=str(tmp_path), OMP_NUM_THREADS="1")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "out" / "sample-0.png").is_file()
-    code = "from csi_demo.ui.server import files; files.use_own_folder(7); print(files._own); files.leave()"
-    done = nameless(f'{sys.executable} -c "{code}"', TMPDIR=str(tmp_path))
-    assert done.stdout == f"{tmp_path}/csi-demo-{NAMELESS}-7\n", done.stderr
 
 
 # Forks
