@@ -191,10 +191,10 @@ class Editor:
             raise EditError("steps 0 changes nothing: more than 0 lightens, less darkens")
         self._draw(self.brush.lighten(self._drawing, self._patch(x, y, size), number), stroke)
 
-    def set(self, name: str, value: float) -> None:
+    def set(self, name: str, value: float, *, stroke: int | None = None) -> None:
         """Sets a raw latent, ``z0`` and so on, or moves a named one from where the photo has it, 0, to a value.
 
-        Raises EditError for a name that is none, and ControlError for a value out of range.
+        stroke: as of `paint`, for a slider on its way. Raises EditError for a name that is none, and ControlError for a value out of range.
         """
         if RAW.fullmatch(name):
             values, index = self.latents, int(name[1:])
@@ -207,7 +207,7 @@ class Editor:
         number = chosen.control.check(value)
         z = self._now.z + (number - self._now.steered.get(name, 0.0)) * chosen.vector
         steered = {**self._now.steered, name: number}
-        self._enter(replace(self._now, z=checked(z), stroke=None, steered=steered))
+        self._enter(replace(self._now, z=checked(z), stroke=stroke, steered=steered))
 
     @property
     def steered(self) -> dict[str, float]:
@@ -236,6 +236,11 @@ class Editor:
     def redo(self) -> bool:
         """Does again what was undone last; False where there is nothing."""
         return self._go(self._at + 1)
+
+    @property
+    def edited(self) -> bool:
+        """Whether anything was done since the photo was opened, or since the last commit."""
+        return self._now.sampled or self._now.z is not self._now.base.z
 
     @property
     def undoable(self) -> bool:
