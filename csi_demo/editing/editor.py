@@ -194,7 +194,8 @@ class Editor:
     def set(self, name: str, value: float, *, stroke: int | None = None) -> None:
         """Sets a raw latent, ``z0`` and so on, or moves a named one from where the photo has it, 0, to a value.
 
-        stroke: as of `paint`, for a slider on its way. Raises EditError for a name that is none, and ControlError for a value out of range.
+        stroke: as of `paint`, for a slider on its way. Raises EditError for a name that is none, and ControlError for a
+        value out of range.
         """
         if RAW.fullmatch(name):
             values, index = self.latents, int(name[1:])

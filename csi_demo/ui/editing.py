@@ -12,7 +12,8 @@ each with "session": KEY, "reply": NUMBER, which the answer repeats, "live": whe
 "hood": whether to show what is behind the edit. To the browser
 
     {"session": KEY, "reply": NUMBER, "trouble": TEXT, "took": MILLISECONDS, "size": [WIDTH, HEIGHT],
-     "frame": [[x, y] x 4], "view": DATA_URL, "opened": true, "original": DATA_URL, "box": [LEFT, TOP, WIDTH, HEIGHT], "square": DATA_URL,
+     "frame": [[x, y] x 4], "view": DATA_URL, "opened": true, "original": DATA_URL,
+     "box": [LEFT, TOP, WIDTH, HEIGHT], "square": DATA_URL,
      "undoable": BOOLEAN, "redoable": BOOLEAN, "edited": BOOLEAN, "values": {NAME: NUMBER}, "controls": [{...} ...],
      "hood": {NAME: DATA_URL}, "note": TEXT}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
@@ -30,7 +29,7 @@ class EditPanel:
         self.editor = gr.HTML(
             None,
             html_template=static.text("editor.html"),
-            js_on_load=static.text("editor.js"),
+            js_on_load=static.text("editor.js") + static.text("editor_talk.js"),
             apply_default_css=False,
             elem_id="editor",
         )
