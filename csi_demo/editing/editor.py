@@ -110,12 +110,15 @@ class Editor:
 
     @latents.setter
     def latents(self, values: Sequence[float] | np.ndarray) -> None:
+        self._put(values, None)
+
+    def _put(self, values: Sequence[float] | np.ndarray, stroke: int | None) -> None:
         found = np.asarray(values, dtype=np.float64)
         if found.shape != self._now.z.shape[1:]:
             raise EditError(f"{found.size} latents: this model has {self._now.z.shape[1]}")
         if not np.isfinite(found).all() or np.abs(found).max() > BOUND:
             raise EditError(f"a latent is a number from {-BOUND:g} to {BOUND:g}")
-        self._enter(replace(self._now, z=torch.from_numpy(found).float()[None], stroke=None))
+        self._enter(replace(self._now, z=torch.from_numpy(found).float()[None], stroke=stroke))
 
     @property
     def frame(self) -> Image.Image:
@@ -201,8 +204,11 @@ class Editor:
             values, index = self.latents, int(name[1:])
             if index >= len(values):
                 raise EditError(f"there is no latent {name}: this model has z0 to z{len(values) - 1}")
-            values[index] = value
-            self.latents = values
+            try:
+                values[index] = value
+            except (TypeError, ValueError):
+                raise EditError(f"{name}={value!r:.40}: a latent is a number from {-BOUND:g} to {BOUND:g}") from None
+            self._put(values, stroke)
             return
         chosen = named(name)
         number = chosen.control.check(value)

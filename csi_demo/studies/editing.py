@@ -46,11 +46,11 @@ class Trial:
 
 TRIALS: Mapping[str, Trial] = {
     "dark forehead": Trial(
-        Stroke(((26.0, 14.0), (32.0, 13.0), (38.0, 14.0)), 12.0, "#1e140c", 5),
+        Stroke(((26.0, 16.0), (32.0, 16.0), (38.0, 16.0)), 13.0, "#1a0f08", 6),
         ("Bangs", "Black_Hair", "-Receding_Hairline"),
     ),
     "white mouth": Trial(
-        Stroke(((28.0, 50.0), (32.0, 50.5), (36.0, 50.0)), 6.0, "#ffffff", 5), ("Smiling", "Mouth_Slightly_Open")
+        Stroke(((27.0, 51.0), (32.0, 51.5), (37.0, 51.0)), 6.0, "#ffffff", 8), ("Smiling", "Mouth_Slightly_Open")
     ),
 }
 

@@ -54,6 +54,7 @@ def build() -> gr.Blocks:
         edit.wire_tab(panels, tabs, edit_tab)
         gr.api(api.complete, **COMPUTE)
         gr.api(api.compare, **COMPUTE)
+        gr.api(api.edit, **COMPUTE)
         gr.api(api.list_methods, queue=False)
         gr.api(api.list_controls, queue=False)
     demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
