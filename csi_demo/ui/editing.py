@@ -21,7 +21,7 @@ of which an answer has only what is new. Points and sizes are in pixels of the s
 `painter`. "view" is what the present edit starts from, "square" the part of it in the box, with the edit; "opened" says
 that the photo is another one, or shown for the first time, "original" what it was when it is not "view".
 The event "upload" comes with {"upload": PATH}, as in `painter`; "submit" asks for the photo as a file, "select" carries
-it to where holes are filled.
+it to where holes are filled, "click" opens the photo of the page, as it does after {"later": NUMBER}.
 """
 
 from __future__ import annotations
@@ -172,6 +172,11 @@ def act(value: object) -> str:
             session.editor.rest()
         session.keep(working=live)
     return _said(state | wrong | {"reply": reply, "took": round(1000 * (time.monotonic() - began))})
+
+
+def not_yet() -> str:
+    """Asks the browser to come again: the page's photo is still on its way."""
+    return _said({"later": time.monotonic_ns()})  # always another value, or the browser would not notice it
 
 
 def trouble(message: str, reply: object = None) -> str:

@@ -13,7 +13,7 @@ from ...pixels import png
 from .. import editing, painter, photo, render, static
 from ..examples import Example
 from ..subject import read_photo
-from ..wiring import Update, listen
+from ..wiring import Update, any_of, listen
 from . import COMPUTE, QUICK, Panels
 from .subject import show_photo, take_upload
 
@@ -46,7 +46,8 @@ class EditPanel:
         subject = panels.subject
         here = {"session": self.session, "editor": self.editor}
         both = here | subject.outputs
-        listen(tab.select, open_edit, [subject.painter, self.session], here, **QUICK, **COMPUTE)
+        opening = any_of((tab.select, self.editor.click))
+        listen(opening, open_edit, [subject.painter, self.session], here, **QUICK, **COMPUTE)
         listen(self.editor.input, move, self.editor, {"editor": self.editor}, **QUICK, **EDITING)
         listen(self.editor.upload, take_photo, [self.editor, self.session], both, **QUICK, **COMPUTE)
         listen(self.examples.select, choose_edit, self.session, both, **QUICK, **COMPUTE)
@@ -59,6 +60,8 @@ class EditPanel:
 
 def open_edit(painting: object, key: object) -> Update:
     """Opens the photo that the other tab shows, unless the session is on it already."""
+    if not painting:
+        return {"editor": editing.not_yet()}
     try:
         return _opened(read_photo(painting), key)
     except PageError as error:

@@ -47,6 +47,7 @@ async function picture(url) {
 }
 
 async function show(said) {
+  if (said.later) return setTimeout(() => trigger("click"), 700);
   if (said.trouble && !said.session) {
     queue = [];
     stroke = null;
