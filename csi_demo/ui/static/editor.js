@@ -1,8 +1,8 @@
 // The photo editor. Run by gr.HTML with element, trigger, props, upload and watch; ui/editing.py documents props.value.
 const MAX_BYTES = 25 * 1024 * 1024;
 const PATIENCE = 20000; // milliseconds until an answer is given up
-const HELP = "Choose a colour and paint on the face: the model makes sense of it. Hold still to go on painting. "
-  + "After a click, the wheel lightens and darkens.";
+const HELP = "Choose a colour and paint on the face: the model makes sense of it. Hold still to go on painting."
+  + (matchMedia("(hover: hover)").matches ? " After a click, the wheel lightens and darkens." : "");
 const VIEWS = {
   frame: "The photo, as the model gets it",
   reconstruction: "How the model draws it",
@@ -90,7 +90,7 @@ function redraw() {
 function drawPhoto() {
   const scale = canvas.width / region[2];
   pen.setTransform(scale, 0, 0, scale, -region[0] * scale, -region[1] * scale);
-  pen.imageSmoothingEnabled = scale < 4 || scene.size[0] > 64;
+  pen.imageSmoothingEnabled = true;
   pen.imageSmoothingQuality = "high";
   pen.drawImage(before ? original : view, 0, 0, ...scene.size);
   if (!before && square) pen.drawImage(square, ...scene.box);

@@ -117,7 +117,7 @@ function sliders() {
       strokes++;
       push({ act: "look" });
     });
-    row.append(label, document.createElement("output"), input);
+    row.append(label[0].toUpperCase() + label.slice(1), document.createElement("output"), input);
     return row;
   });
   find(".csi-latents").replaceChildren(...(rows.length ? [heading, ...rows] : []));
