@@ -12,7 +12,7 @@ from ..errors import EditError
 from ..photo.colour import srgb_profile
 from ..photo.placement import Placement
 from ..photo.reading import PhotoLike
-from .brush import Brush
+from .brush import Brush, read_colour
 from .editor import DEFAULT_BRUSH, STRENGTH, Editor, open_editor
 
 MAX_POINTS = 1000  # of all strokes that come together
@@ -30,6 +30,11 @@ class Stroke:
     size: float
     colour: str | Sequence[int] | None
     steps: int = 1
+
+    @property
+    def moves(self) -> float:
+        """How many steps of the brush it takes, as far as its steps are a number."""
+        return len(self.points) * (abs(self.steps) if isinstance(self.steps, int | float) else 1)
 
     def draw(self, editor: Editor, number: int) -> None:
         """Draws it in an editor as the stroke of this number. Raises EditError."""
@@ -123,5 +128,7 @@ def _stroke(entry: object) -> Stroke:
     lightened = "lighten" in entry
     if lightened == ("colour" in entry):
         raise EditError("a stroke has either a colour or a number of steps to lighten by")
+    if not lightened:
+        read_colour(entry["colour"])
     steps = entry["lighten"] if lightened else entry.get("steps", 1)
     return Stroke(tuple(pairs), entry.get("size"), None if lightened else entry["colour"], steps)  # type: ignore[arg-type]

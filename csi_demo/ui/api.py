@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT = photo.MAX_BYTES * 4 // 3 + 100  # of a photo as text
 MAX_SETTINGS = 100
+MAX_MOVES = 200  # of the brush in one call, which take some ten seconds
 
 
 def list_methods() -> list[dict[str, str]]:
@@ -100,6 +101,49 @@ def compare(
         return {one.name: _filled(shown, hole, one, (number,), {}, which, _switch(refine)) for one in loaded}
 
 
+def edit(
+    picture: FileData | str,
+    strokes: list[dict[str, Any]] | None = None,
+    latents: dict[str, float] | None = None,
+    sample: int | None = None,
+    face: int = 1,
+    strength: float = 2.0,
+    plain: bool = False,
+) -> dict[str, Any]:
+    """Paints on the face of a photo with a model: the picture as a PNG data URL of the photo's size.
+
+    Parameters:
+        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG or WebP file of up to 25 MB.
+        strokes: in order, each {"x", "y" or "points": [[x, y], ...], "size", "colour": "#RRGGBB", "steps"}, in photo
+            pixels; "lighten": STEPS in the place of colour and steps lightens, or darkens where it is below 0. Up to
+            200 points times steps in all.
+        latents: values of z0 and so on, or of named latents, set before the strokes.
+        sample: the seed of a face drawn in the photo's place, before all else; null for none.
+        face: which face where there are several, the largest being 1.
+        strength: of how much of an edit shows, more than 0, at most 10; as published 1.
+        plain: whether the brush is the published one, whose paint changes the whole face.
+    """
+    with _Spoken():
+        from ..editing import Brush, edit_photo
+        from ..editing.strokes import from_json
+
+        began = time.monotonic()
+        drawn = from_json([] if strokes is None else strokes)
+        if sum(stroke.moves for stroke in drawn) > MAX_MOVES:
+            raise PageError(f"These strokes are too much for one call: at most {MAX_MOVES} points times steps.")
+        which = whole(face, "The face", 1, photo.MAX_FACES)
+        edited = edit_photo(
+            _photo(picture),
+            drawn,
+            latents=_settings(latents),
+            sample=None if sample is None else whole(sample, "The seed", 0, MAX_SEED),
+            face=which if which > 1 else None,
+            brush=Brush(local=not _switch(plain, "plain")),
+            strength=strength,
+        )
+        return {"picture": render.exact_url(edited), "seconds": round(time.monotonic() - began, 3)}
+
+
 class _Spoken:
     """Turns whatever goes wrong into the endpoint's error message: what a caller can mend as it is."""
 
@@ -122,9 +166,9 @@ def _text(value: object, what: str, longest: int) -> str:
     return value
 
 
-def _switch(value: object) -> bool:
+def _switch(value: object, what: str = "refine") -> bool:
     if not isinstance(value, bool):
-        raise PageError("refine is true or false.")
+        raise PageError(f"{what} is true or false.")
     return value
 
 
@@ -141,11 +185,16 @@ def _settings(values: object) -> dict[str, float]:
 
 def _read(picture: object, mask: object) -> tuple[Image.Image, np.ndarray | str]:
     """Photo and mask as `fit_mask` takes it. Raises UserError."""
-    shown = open_photo(_content(picture, "The picture"), "the picture")
+    shown = _photo(picture)
     if isinstance(mask, str) and len(mask) <= 40:
         masks.family(mask)
         return shown, mask
     return shown, masks.from_image(open_picture(_content(mask, "The mask"), "the mask"))
+
+
+def _photo(picture: object) -> Image.Image:
+    """Raises UserError."""
+    return open_photo(_content(picture, "The picture"), "the picture")
 
 
 def _content(sent: object, what: str) -> bytes:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from . import api
 from .panels import COMPUTE, Panels
+from .panels.edit import EditPanel
 from .panels.fill import FillPanel
 from .panels.hood import HoodPanel
 from .panels.steer import SteerPanel
@@ -41,13 +42,19 @@ def build() -> gr.Blocks:
     """The page."""
     with Page(title="Fill a face, your way") as demo:
         gr.HTML(TITLE, elem_id="title")
-        with gr.Row(elem_id="board"):
-            subject, fill, steer = SubjectPanel(), FillPanel(), SteerPanel()
-        panels = Panels(demo, subject, fill, steer, HoodPanel())
+        with gr.Tabs(selected="fill", elem_id="tabs") as tabs:
+            with gr.Tab("Fill", id="fill", elem_id="fill-tab"):
+                with gr.Row(elem_id="board"):
+                    subject, fill, steer = SubjectPanel(), FillPanel(), SteerPanel()
+                panels = Panels(demo, subject, fill, steer, HoodPanel())
+            with gr.Tab("Edit", id="edit", elem_id="edit-tab") as edit_tab:
+                edit = EditPanel()
         gr.HTML(COLOPHON, elem_id="colophon")
         panels.wire()
+        edit.wire_tab(panels, tabs, edit_tab)
         gr.api(api.complete, **COMPUTE)
         gr.api(api.compare, **COMPUTE)
+        gr.api(api.edit, **COMPUTE)
         gr.api(api.list_methods, queue=False)
         gr.api(api.list_controls, queue=False)
     demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
