@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+
+if __name__ == "__main__":  # until the page is served, both signals end the process at once: there is nothing to tidy
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 from csi_demo.errors import UserError
 from csi_demo.surroundings import spare_loopback
@@ -52,7 +57,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    process.end_quietly()
     try:
         main()
     except UserError as error:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements.txt"
 # Terms that would reach to the code here, whose licence is MIT; the "lesser" one does not.
 FORBIDDING = re.compile(r"(?<!lesser )general public|(?<!l)gpl|affero|sspl|non-?commercial|proprietary", re.IGNORECASE)
-ALTERNATIVE = re.compile(r"\bor\b", re.IGNORECASE)
+ALTERNATIVE = re.compile(r"\sor\s", re.IGNORECASE)
 PREFIX = "License :: "
 
 
@@ -64,10 +64,10 @@ def needed(file: Path) -> list[str]:
 def licence_of(name: str) -> str:
     """What a package says of its licence, in a line; "" where it says nothing."""
     said = metadata.metadata(name)
-    if expression := said.get("License-Expression"):
-        return str(expression)
+    if "License-Expression" in said:
+        return str(said["License-Expression"])
     classified = [one.removeprefix(PREFIX) for one in said.get_all("Classifier") or [] if one.startswith(PREFIX)]
-    lines = str(said.get("License") or "").strip().splitlines()
+    lines = str((said.get_all("License") or [""])[0]).strip().splitlines()
     stated = lines[0].strip() if lines and lines[0].strip().upper() != "UNKNOWN" else ""
     return "; ".join([*(one.removeprefix("OSI Approved :: ") for one in classified), *([stated] if stated else [])])
 

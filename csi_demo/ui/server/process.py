@@ -1,6 +1,6 @@
 """How the page's process starts and ends: quietly, whenever it is told to, and within five seconds.
 
-Imports nothing that takes long, so that what it does first holds while the rest is imported.
+Imports nothing that takes long, so that what is wrong is said at once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,6 @@ from ...errors import UsageError
 SECONDS_TO_FINISH = 3.0  # for fills under way
 SECONDS_TO_END = 4.5  # for everything
 INTERRUPTED = 130
-
-
-def end_quietly() -> None:
-    """Until `ask_to_end` takes over, both signals end the process at once, since there is nothing to tidy up."""
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 def ask_to_end() -> None:
