@@ -12,18 +12,21 @@ from .errors import UsageError
 LARGEST_SEED = 2**63 - 1
 
 
-def number(value: Any, what: str) -> float:
-    """A finite number of any kind as a float: an int, a float, one of NumPy's, an array or tensor of a single one.
+def number(value: Any, what: str, *, finite: bool = True) -> float:
+    """A number of any kind as a float: an int, a float, one of NumPy's, an array or tensor of a single one.
 
     Raises UsageError, which calls it `what`.
     """
     single = value.item() if getattr(value, "ndim", None) == 0 else value
+    wrong = UsageError(f"{what} {value!r:.40} is not a number")
+    if not isinstance(single, Real) or _is_switch(single):
+        raise wrong
     try:
-        found = float(single) if isinstance(single, Real) and not _is_switch(single) else math.nan
+        found = float(single)
     except OverflowError:
         found = math.inf
-    if not math.isfinite(found):
-        raise UsageError(f"{what} {value!r:.40} is not a number")
+    if finite and not math.isfinite(found):
+        raise wrong
     return found
 
 

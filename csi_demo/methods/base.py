@@ -39,7 +39,7 @@ class Control:
     def check(self, value: Number) -> float:
         """The value as a float; raises ControlError when it is no number or out of range."""
         try:
-            number = checks.number(value, self.name)
+            number = checks.number(value, self.name, finite=False)
         except UsageError:
             raise ControlError(f"{self.name}={value!r:.40} is not a number") from None
         if not self.minimum <= number <= self.maximum:

@@ -166,9 +166,9 @@ def receive(path: object) -> bytes:
 def from_bytes(data: bytes, like: Photo | None = None) -> Photo:
     """Opens a picture file's content and keeps it. Its faces are those of `like`, or looked for. Raises PageError."""
     try:
-        picture = open_photo(data)
+        picture = open_photo(data, "This file")
     except PhotoError as error:
-        raise PageError(f"{str(error).replace('the file', 'This file')}.") from None
+        raise PageError(f"{error}.") from None
     if min(picture.size) < SMALLEST_SIDE:
         raise PageError(f"This photo has {picture.width}x{picture.height} pixels: at least 16x16 are needed.")
     view = picture.copy()

@@ -81,7 +81,7 @@ def test_loopback_is_spared_by_proxies_and_what_was_spared_before_stays(monkeypa
     spare_loopback()
     assert os.environ["no_proxy"] == "*"
     monkeypatch.setenv("no_proxy", "")
-    monkeypatch.setenv("ALL_PROXY", "socks4://127.0.0.1:1")
+    monkeypatch.setenv("all_proxy", "socks4://127.0.0.1:1")
     with pytest.raises(UsageError, match="a proxy that the environment names cannot be used"):
         spare_loopback()
 
