@@ -16,6 +16,7 @@ from . import api
 from .panels import COMPUTE, Panels
 from .panels.fill import FillPanel
 from .panels.hood import HoodPanel
+from .panels.shown import ShownPanel
 from .panels.steer import SteerPanel
 from .panels.subject import SubjectPanel
 from .server.guard import Guard
@@ -26,8 +27,7 @@ from .theme import CSS, EMBEDDED, THEME
 COMPONENT = "/component.js"
 
 TITLE = """<h1>Fill a face, your way</h1>
-<p>Paint a hole into the photo of a face and let a model paint it in again: sliders say what appears,
-the pixels around the hole say how it fits.</p>"""
+<p>Paint over a part of a face, fill it in, and steer what appears.</p>"""
 
 COLOPHON = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another
@@ -42,8 +42,19 @@ def build() -> gr.Blocks:
     with Page(title="Fill a face, your way") as demo:
         gr.HTML(TITLE, elem_id="title")
         with gr.Row(elem_id="board"):
-            subject, fill, steer = SubjectPanel(), FillPanel(), SteerPanel()
-        panels = Panels(demo, subject, fill, steer, HoodPanel())
+            with gr.Column(elem_id="left"):
+                subject, shown = SubjectPanel(), ShownPanel()
+            with gr.Column(elem_id="right"):
+                fill, steer = FillPanel(), SteerPanel()
+                shown.draw_taking()
+                with gr.Accordion("Method and settings", open=False, elem_id="settings"):
+                    fill.draw_settings()
+                    steer.draw_options()
+                    shown.draw_format()
+                subject.draw_place()
+        shown.draw_visit()
+        subject.draw_examples()
+        panels = Panels(demo, subject, shown, fill, steer, HoodPanel())
         gr.HTML(COLOPHON, elem_id="colophon")
         panels.wire()
         gr.api(api.complete, **COMPUTE)

@@ -20,6 +20,7 @@ class Painted:
     photo: Photo
     subject: Subject  # of the view
     cut: bool  # the visitor painted outside the frame, too
+    edit: int = 0  # the browser's number of this state of the painting
 
     def key(self, method: str) -> tuple[str, str, str, str]:
         """Two have the same one when their sliders start alike."""
@@ -55,7 +56,8 @@ def read_painting(painting: object) -> Painted:
     content = painter.read(painting)
     shown = photo.kept(content.get("photo"))
     mask, cut = shown.cut(painter.to_mask(content, shown.view.size))
-    return Painted(shown, shown.subject(mask), cut)
+    edit = content.get("edit")
+    return Painted(shown, shown.subject(mask), cut, edit if type(edit) is int and 0 <= edit < 2**53 else 0)
 
 
 def on_grid(control: Control, value: float | None) -> float:

@@ -20,7 +20,8 @@ PAIR = ("traverse-0", "traverse-1")  # the two controls of a sheet
 
 
 class SteerPanel:
-    """Slots for controls, the strongest first and the others folded away, then for options."""
+    """Slots for controls, the strongest first and the others folded away; those for options are drawn where
+    `draw_options` is called."""
 
     def __init__(self) -> None:
         self.start = gr.State(None)  # a `subject.Start`
@@ -33,13 +34,11 @@ class SteerPanel:
             )
             with gr.Row(elem_id="main"):
                 self.slots = {name: _slot(name) for name in SLOT_IDS[:FIRST_CONTROLS]}
-            with gr.Accordion("More controls", open=False, visible=False, elem_id="more") as self.more, gr.Row():
-                self.slots |= {name: _slot(name) for name in SLOT_IDS[FIRST_CONTROLS:MAX_CONTROLS]}
-            with gr.Row(elem_id="options"):
-                self.slots |= {name: _slot(name) for name in SLOT_IDS[MAX_CONTROLS:]}
             with gr.Row(elem_id="moves"):
                 self.surprise = gr.Button("Surprise me", size="sm", visible=False, elem_id="surprise")
                 self.reset = gr.Button("Reset all", size="sm", elem_id="reset")
+            with gr.Accordion("More controls", open=False, visible=False, elem_id="more") as self.more, gr.Row():
+                self.slots |= {name: _slot(name) for name in SLOT_IDS[FIRST_CONTROLS:MAX_CONTROLS]}
             with gr.Accordion("What the sliders do", open=False, visible=False, elem_id="traversal") as self.shows:
                 with gr.Row():
                     self.pair = {
@@ -52,6 +51,11 @@ class SteerPanel:
                     self.rows = gr.Button("One by one", size="sm", elem_id="rows")
                     self.grid = gr.Button("The two together", size="sm", elem_id="grid")
                 self.sheet = gr.HTML(elem_id="sheet")
+
+    def draw_options(self) -> None:
+        """The options of a method, below its choice."""
+        with gr.Row(elem_id="options"):
+            self.slots |= {name: _slot(name) for name in SLOT_IDS[MAX_CONTROLS:]}
         self.outputs: dict[str, Any] = {"start": self.start, "note": self.note, "surprise": self.surprise}
         self.outputs |= {"more": self.more, "traversal": self.shows} | self.pair | self.slots
 
@@ -98,14 +102,14 @@ def draw_sliders(name: str | None, painting: object) -> Update:
     values = {slot.name: on_grid(slot, inferred.get(slot.name, slot.default)) for slot in known}
     suggested = painted.photo.suggested(painted.subject.mask)
     shown = values | {slot.name: on_grid(slot, suggested[slot.name]) for slot in known if slot.name in suggested}
-    then = "Move one, and the fill follows" if method.live else "Move one, then fill again"
-    note = f"The sliders start where your picture stands, the strongest here first. {then}."
-    choices = [(slot.label, slot.name) for slot in slots[:MAX_CONTROLS] if slot]
+    note = "Move one, and the picture follows." if method.live else "Move one, then fill again."
+    choices = [(slot.label[:1].upper() + slot.label[1:], slot.name) for slot in slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
-    starts = {name: values[slot.name] for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
+    names = {name: slot.name for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
+    starts = {name: values[control] for name, control in names.items()}
     update: Update = {
         "start": Start(painted.key(method.name), values, slots),
-        "note": render.slider_note(note if method.controls else method.description, starts),
+        "note": render.slider_note(note if method.controls else method.description, starts, names),
         "surprise": gr.update(visible=bool(method.controls)),
         "more": gr.update(visible=len(method.controls) > FIRST_CONTROLS),
         "traversal": gr.update(visible=len(choices) > 1),
@@ -118,7 +122,8 @@ def draw_sliders(name: str | None, painting: object) -> Update:
 
 
 def _drawn(control: Control, value: float) -> Any:
-    shown: dict[str, Any] = {"label": control.label, "info": control.help, "visible": True}
+    label = control.label[:1].upper() + control.label[1:]
+    shown: dict[str, Any] = {"label": label, "info": control.help, "visible": True}
     if control.switch:
         return gr.update(value=bool(value), **shown)
     return gr.update(value=value, minimum=control.minimum, maximum=control.maximum, step=control.step, **shown)
