@@ -68,7 +68,9 @@ class DCGANMethod(Method):
     accelerated = True
     options = (
         Control("steps", "Steps", 1, 3000, 90, "Evaluations of the loss and its gradient, at most.", step=1),
-        Control("perceptual", "λ, perceptual loss", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts."),
+        Control(
+            "perceptual", "Realism", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts: λ of the paper."
+        ),
         Control("restarts", "Restarts", 1, 32, 1, "Starts a sample; the one with the lowest loss is kept.", step=1),
         Control("optimiser", "Optimiser", 0, 2, L_BFGS, "0: L-BFGS, 1: Adam, 2: Amos's momentum.", step=1),
         toggle("blend", "Poisson blending", True, "Fit the fill's colours to the observed pixels around the hole."),

@@ -312,9 +312,15 @@ def _fill(order: Order, look: Look, patience: float = 0.0, key: str | None = Non
         view = render.running_view(result, look.crisp)
         yield _shown(key, view, line, complete=False) | _buttons(idle=True)
         return
-    settings = {**order.request.controls, **order.request.options}
     result = Result(
-        painted.photo, painted.subject, samples, 1.0, link=order.link(), edit=painted.edit, settings=settings
+        painted.photo,
+        painted.subject,
+        samples,
+        1.0,
+        link=order.link(),
+        edit=painted.edit,
+        settings={**order.request.controls, **order.request.options},
+        method=method.name,
     )
     yield _finished(result, render.finished_line(samples, _cut(painted)), key, look)
 

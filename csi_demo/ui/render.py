@@ -59,8 +59,8 @@ class Result:
     """What a fill, or a comparison of methods, has brought so far.
 
     photo, subject: what was filled, the subject being of the photo's view; edit: the browser's number of that hole;
-    compared: whether each sample is another method's. settings: controls and options as they were moved, and link: the
-    query of an address that asks for the fill again, "" where no link can.
+    compared: whether each sample is another method's; method: the name of the only one. settings: controls and options
+    as they were moved, and link: the query of an address that asks for the fill again, "" where no link can.
     """
 
     photo: Photo
@@ -72,6 +72,7 @@ class Result:
     link: str = ""
     edit: int = 0
     settings: Mapping[str, float] = field(default_factory=dict)
+    method: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:

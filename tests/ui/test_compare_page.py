@@ -11,12 +11,13 @@ from playwright.sync_api import Page, expect
 from csi_demo.methods import method_labels
 from csi_demo.sheets import MAX_FRAMES
 
-from .test_page import PATIENCE, browser, page, preset, set_number, url  # noqa: F401  (fixtures)
+from .test_page import PATIENCE, browser, page, preset, set_number, settle, unfold, url  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(autouse=True)
 def small_steps(page: Page) -> None:  # noqa: F811
     """DCGAN is chosen and takes few steps."""
+    unfold(page, "#settings")
     page.click("#method label:has-text('DCGAN')")
     expect(page.locator("#option-0")).to_contain_text("Steps", timeout=PATIENCE)
     set_number(page, "option-0", 6)

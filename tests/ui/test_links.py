@@ -19,7 +19,7 @@ from csi_demo.errors import PageError
 from csi_demo.ui.examples import LONGEST_LINK, Example, all_examples, from_link, hole_name
 from csi_demo.ui.panels.subject import open_example
 
-from .test_page import PATIENCE, browser, filled, opened, page, paint, preset, set_number, settle, url  # noqa: F401
+from .test_page import PATIENCE, browser, filled, opened, page, paint, preset, set_number, settle, unfold, url  # noqa: F401
 
 EXAMPLE = Example("astronaut.png", "", "nose", 7, 3, "csi", {"z3": -1.5, "spread": 2.0}, "32.0,30.5,60.0,5.0")
 
@@ -96,8 +96,9 @@ def test_a_link_reproduces_the_picture_in_another_browser(browser: Browser, url:
     link = shared(page, "link")
     assert link.startswith(f"{url}?photo=astronaut.png")
     with opened(browser, link) as other:
-        expect(other.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+        expect(other.locator("#status")).to_contain_text("Filled in", timeout=PATIENCE)
         settle(other)
+        unfold(other, "#settings")
         assert other.locator("#pictures .csi-after").get_attribute("src") == picture
         for field in ("seed", "samples", "slider-1"):
             number = f"#{field} input[type=number], #{field} input"
@@ -117,7 +118,10 @@ def test_a_visitors_own_photo_has_no_link(page: Page, tmp_path: Path) -> None:  
     preset(page, "Mouth")
     settle(page)
     filled(page)
-    assert page.locator(".csi-share").count() == 0
+    page.click(".csi-share summary")
+    expect(page.locator("#share")).to_contain_text("your photo stays with you")
+    assert page.locator("[data-share=link]").count() == 0
+    assert page.locator("[data-share=settings]").input_value().startswith("CSI, seed 0")
 
 
 @contextmanager
@@ -151,8 +155,8 @@ def test_two_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, sche
     page.goto(blog)
     for index in range(2):
         frame = page.frame_locator(f"#embed-{index}")
-        expect(frame.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
-        expect(frame.locator("#pictures .csi-after")).to_be_visible()
+        expect(frame.locator("#status")).to_contain_text("Filled in", timeout=PATIENCE)
+        expect(frame.locator("#painter .csi-filled")).to_be_visible()
         for hidden in ("#title", "#colophon", "footer", "#examples"):
             expect(frame.locator(hidden)).to_be_hidden()
         assert frame.locator("html").evaluate("page => page.scrollWidth <= window.innerWidth")
@@ -176,7 +180,7 @@ def test_a_component_brings_the_page_into_another_without_a_third(
         other.goto(address)
         expect(other.locator("gradio-app #slider-0 input[type=number]")).to_be_visible(timeout=PATIENCE)
         other.click("gradio-app #fill")
-        expect(other.locator("gradio-app #status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+        expect(other.locator("gradio-app #status")).to_contain_text("Filled in", timeout=PATIENCE)
         other.close()
     assert f"{url}component.js" in asked
     assert all(one.startswith((url, address, "data:", "blob:")) for one in asked)

@@ -43,7 +43,7 @@ def drawn(faces: Any, method: PlainMethod) -> tuple[str, Start]:
 def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, Start]) -> None:
     (only,) = refilled(*drawn)
     assert method.calls == [({"smile": 2.0}, {})]
-    assert "Filled 1 sample" in only["status"]
+    assert "Filled in" in only["status"]
     assert results.finished_result(only["result"]).progress == 1.0
     assert "csi-after" in only["pictures"]
     (again,) = refilled(*drawn, smile=-2.0, key=only["run"])
@@ -104,7 +104,7 @@ def live(browser: Browser, url: str) -> str:  # noqa: F811
     """The page's address, once fills follow the sliders there: the server compiles first."""
     with opened(browser, url) as page:  # noqa: F811
         for _ in range(60):
-            if "the fill follows" in page.locator("#note").inner_text():
+            if "the picture follows" in page.locator("#note").inner_text():
                 return url
             page.wait_for_timeout(1000)
             page.reload()

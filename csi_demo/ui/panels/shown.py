@@ -9,7 +9,7 @@ from gradio.components import Component
 
 from ...errors import PageError
 from ...pixels import png
-from .. import engine, filling, photo, render, results, sharing, static
+from .. import filling, photo, render, results, sharing, static
 from ..downloads import KINDS, LIKE_PHOTO
 from ..results import finished_result
 from ..wiring import Update, any_of, listen
@@ -106,7 +106,6 @@ def go_back(run: object, look: object, where: object, refine: object, event: gr.
     update = show_photo(picture, mask=mask, edit=result.edit) | results.show_result(key, look, where, refine)
     following = {name: gr.update(interactive=True) for name in filling.FOLLOWING}
     if not result.compared:
-        known = dict(engine.method_choices())
-        update |= {"seed": result.seeds[0], "samples": len(result.seeds), "method": known[result.samples[0].method]}
+        update |= {"seed": result.seeds[0], "samples": len(result.seeds), "method": result.method}
     line = render.plain_line("An earlier result of this visit.")
     return update | following | {"result": key, "share": sharing.share_view(result), "status": line, "run": run}

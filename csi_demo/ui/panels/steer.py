@@ -102,7 +102,7 @@ def draw_sliders(name: str | None, painting: object) -> Update:
     values = {slot.name: on_grid(slot, inferred.get(slot.name, slot.default)) for slot in known}
     suggested = painted.photo.suggested(painted.subject.mask)
     shown = values | {slot.name: on_grid(slot, suggested[slot.name]) for slot in known if slot.name in suggested}
-    note = "Move one, and the picture follows." if method.live else "Move one, then fill again."
+    note = "Move one: the picture follows." if method.live else "Move one, then fill again."
     choices = [(slot.label[:1].upper() + slot.label[1:], slot.name) for slot in slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
     names = {name: slot.name for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}

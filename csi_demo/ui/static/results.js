@@ -11,9 +11,10 @@ let unfolded = false;
 element.addEventListener("input", (event) => {
   if (event.target.closest(".csi-sort")) sorted = event.target.checked;
 });
-element.addEventListener("toggle", (event) => {
-  if (event.target.isConnected && event.target.matches(".csi-figures")) unfolded = event.target.open;
-}, true);
+element.addEventListener("click", (event) => {
+  const figures = event.target.closest(".csi-figures summary")?.parentElement;
+  if (figures) unfolded = !figures.open; // which happens after this
+});
 const page = element.closest(".gradio-container") ?? document.body;
 let turn = 0;
 let last = "";

@@ -16,9 +16,10 @@ const write = (share) => {
   for (const field of share.querySelectorAll("[data-share]"))
     if (codes[field.dataset.share]) field.value = codes[field.dataset.share];
 };
-element.addEventListener("toggle", (event) => {
-  if (event.target.isConnected && event.target.matches(".csi-share")) open = event.target.open;
-}, true);
+element.addEventListener("click", (event) => {
+  const share = event.target.closest(".csi-share summary")?.parentElement;
+  if (share) open = !share.open; // which happens after this
+});
 element.addEventListener("click", async (event) => {
   const button = event.target.closest(".csi-share button");
   if (!button) return;
@@ -29,8 +30,7 @@ element.addEventListener("click", async (event) => {
 });
 new MutationObserver(() => {
   const share = element.querySelector(".csi-share");
-  if (!share || share.dataset.written) return;
-  share.dataset.written = "yes";
-  share.open = open;
+  if (!share) return;
+  if (share.open !== open) share.open = open;
   write(share);
-}).observe(element, { childList: true, subtree: true });
+}).observe(element, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-query"] });
