@@ -150,11 +150,11 @@ def begin(key: object) -> Update:
 
 
 def stop(key: object) -> Update:
-    """Ends a run at its next update: the stop button."""
+    """Ends a run at its next update, and says so at once: the stop button."""
     run = KEPT.get(key)
     if isinstance(run, Run):
         run.stopped = True
-    return {"stop": gr.update(interactive=False)}
+    return {"stop": gr.update(interactive=False), "status": render.plain_line("Stopping…")}
 
 
 def settle(key: object) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from csi_demo.methods import method_labels
 from csi_demo.sheets import MAX_FRAMES
 
-from .test_page import PATIENCE, browser, page, preset, set_number, settle, unfold, url  # noqa: F401  (fixtures)
+from .test_page import PATIENCE, browser, page, preset, set_number, settle, unfold  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from csi_demo.ui.subject import Start
 from csi_demo.ui.wiring import Update
 
 from ..visitor import PlainMethod, a_photo, painting
-from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle, url  # noqa: F401  (fixtures)
+from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle  # noqa: F401  (fixtures)
 
 
 def values(smile: float) -> list[float]:

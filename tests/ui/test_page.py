@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from csi_demo import masks
 
-from ..server import ROOT, serving
+from ..server import ROOT
 
 PORTRAIT = ROOT / "examples" / "astronaut.jpg"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -46,15 +46,6 @@ WATCH_FILL = """() => {
 
 if CHROMIUM is None:
     pytest.skip("needs Chromium: apt-get install chromium, or your system's own", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where ``python app.py`` answers."""
-    with serving(tmp_path_factory.mktemp("page")) as server:
-        yield server.url
-        assert not re.search("Traceback|base64|secret|photo-", server.log.read_text())
-        assert [file for file in server.files.rglob("photo-*") if file.is_file()] == []
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +245,7 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
 
 def test_seed_sliders_and_reset_on_an_aligned_frame(page: Page) -> None:
     after(page, lambda: page.click("#examples [data-example='2']"))
+    unfold(page, "#settings")
     expect(page.locator("#seed input")).to_have_value("0")
     preset(page, "Nose")  # while the sliders of the example's own hole are still on their way
     set_number(page, "samples", 1)
@@ -337,7 +329,7 @@ PASTE = """(data) => {
 
 
 def test_photos_are_dropped_and_pasted(page: Page) -> None:
-    browser, (spot,) = page.context.new_cdp_session(page), on_canvas(page, [(0.5, 0.5)])
+    browser, (spot,) = page.context.new_cdp_session(page), on_canvas(page, [(0.44, 0.2)])
     dragged = {"items": [], "files": [str(ROOT / "examples" / "face-1.png")], "dragOperationsMask": 1}
 
     def drag(kind: str) -> None:
@@ -373,9 +365,12 @@ def test_the_second_face_of_a_group_is_filled(page: Page, tmp_path: Path) -> Non
     for size, corner in corners.items():
         group.paste(portrait.resize((size, size), Image.Resampling.LANCZOS), corner)
     group.save(tmp_path / "party.png")
-    first = upload(page, tmp_path / "party.png")
+    upload(page, tmp_path / "party.png")
     expect(page.locator("#painter .csi-say")).to_contain_text("3 faces were found")
-    assert after(page, lambda: page.click("#face label:has-text('2')")) != first
+    after(page, lambda: page.click("#face label:has-text('3')"))
+    ((x, y),) = on_canvas(page, [((20 + 0.44 * 300) / 1100, (200 + 0.2 * 300) / 600)])
+    after(page, lambda: page.mouse.click(x, y))
+    expect(page.locator("#face label:has-text('2') input")).to_be_checked()
     preset(page, "Mouth")
     filled(page)
     before, result = np.asarray(group), downloaded(page, r"party-csi-seed-0\.png")

@@ -73,7 +73,8 @@ class FillPanel:
             begun = {"run": self.run, "status": self.status} | self.buttons
             beginning = listen(button.click, filling.begin, self.run, begun, queue=False, **QUICK)
             self._work(beginning, filling.stoppable(work), [self.run, *self.inputs(panels)], panels)
-        listen(self.stop.click, filling.stop, self.run, {"stop": self.stop}, queue=False, **QUICK)
+        stopped = {"stop": self.stop, "status": self.status}
+        listen(self.stop.click, filling.stop, self.run, stopped, queue=False, **QUICK)
         panels.steer.wire_sliders(self.method.input, panels)
 
     def wire_linked(self, opening: Any, linked: Component, panels: Panels) -> None:

@@ -61,7 +61,8 @@ class ShownPanel:
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
-        look, pictures, status = panels.hood.look, {"pictures": self.pictures}, {"status": panels.fill.status}
+        look, pictures = panels.hood.look, {"pictures": self.pictures}
+        status: dict[str, Component] = {"status": panels.fill.status}
         shown = [self.result, *look]
         changes = any_of(component.change for component in look)  # type: ignore[attr-defined]
         listen(changes, results.show_result, shown, pictures, **QUICK)

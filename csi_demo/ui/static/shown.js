@@ -1,6 +1,7 @@
 // The result over the photo: the fill as it is drawn, before and after, what it is compared with. results.js says
 // "csi-shown" when there is a new one, history.js "csi-pin" when one is to be compared with.
 const KEPT_PATCHES = 24;
+const RIM = 2; // of the view around a hole, in its pixels
 const THUMB = 18; // half the width of the handle between before and after, in pixels of the window
 const cut = find(".csi-cut");
 const tag = find(".csi-tag");
@@ -16,27 +17,34 @@ function current() {
   return result;
 }
 
-// A result's fill, cut out by its hole, and where it lies in the view: kept for as long as it may be compared with.
-function patchOf({ kind, box, picture }) {
-  const patch = document.createElement("canvas");
-  const [x, y, width, height] = kind === "view" ? box : around(frame(), 0).map(Math.round);
-  patch.width = Math.max(1, width);
-  patch.height = Math.max(1, height);
-  const cutter = patch.getContext("2d");
-  cutter.imageSmoothingEnabled = !result.crisp;
-  cutter.imageSmoothingQuality = "high";
-  if (kind === "view") cutter.drawImage(picture, 0, 0, width, height);
+// A result in its part of the view, pixel for pixel, and where that lies: kept for as long as it may be compared with.
+// A little of the view around the hole belongs to it, so that nothing shines through the edge when it is enlarged.
+function patchOf({ kind, box, picture, crisp }) {
+  const [left, top, across, down] = kind === "view" ? box : around(frame(), 0).map(Math.round);
+  const x = Math.max(0, left - RIM), y = Math.max(0, top - RIM);
+  const width = Math.min(mask.width, left + across + RIM) - x, height = Math.min(mask.height, top + down + RIM) - y;
+  const paper = () => {
+    const made = document.createElement("canvas");
+    [made.width, made.height] = [width, height];
+    return made.getContext("2d");
+  };
+  const fill = paper(), patch = paper();
+  fill.imageSmoothingEnabled = !crisp;
+  fill.imageSmoothingQuality = "high";
+  if (kind === "view") fill.drawImage(picture, left - x, top - y, across, down);
   else {
-    const [[ax, ay], [bx, by], , [dx, dy]] = frame(), across = picture.naturalWidth, down = picture.naturalHeight;
-    cutter.setTransform((bx - ax) / across, (by - ay) / across, (dx - ax) / down, (dy - ay) / down, ax - x, ay - y);
-    cutter.drawImage(picture, 0, 0);
-    cutter.setTransform(1, 0, 0, 1, 0, 0);
+    const [[ax, ay], [bx, by], , [dx, dy]] = frame(), columns = picture.naturalWidth, rows = picture.naturalHeight;
+    fill.setTransform((bx - ax) / columns, (by - ay) / columns, (dx - ax) / rows, (dy - ay) / rows, ax - x, ay - y);
+    fill.drawImage(picture, 0, 0);
+    fill.setTransform(1, 0, 0, 1, 0, 0);
   }
   if (kind !== "frame") {
-    cutter.globalCompositeOperation = "destination-in";
-    cutter.drawImage(mask, -x, -y);
+    fill.globalCompositeOperation = "destination-in";
+    fill.drawImage(mask, -x, -y);
   }
-  return { photo: scene.photo, patch, x, y };
+  patch.drawImage(view, -x, -y);
+  patch.drawImage(fill.canvas, 0, 0);
+  return { photo: scene.photo, patch: patch.canvas, x, y };
 }
 
 // Where before ends and after begins, in pixels of the window from the canvas's left edge.

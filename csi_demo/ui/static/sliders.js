@@ -38,9 +38,10 @@ new MutationObserver(() => {
 // A frame with one slider has the first one that its link moved, or else the first of all.
 if (document.documentElement.classList.contains("csi-only")) {
   const wanted = (new URLSearchParams(location.search).get("set") ?? "").split(":")[0];
+  const rule = document.head.appendChild(document.createElement("style"));
   new MutationObserver(() => {
     const names = JSON.parse(element.querySelector("[data-names]")?.dataset.names ?? "{}");
     const id = Object.keys(names).find((slot) => names[slot] === wanted) ?? "slider-0";
-    for (const slider of steer.querySelectorAll("[id^=slider-]")) slider.classList.toggle("csi-chosen", slider.id === id);
+    rule.textContent = `.csi-only.csi-only.csi-only #main #${id}.block { display: block !important; }`;
   }).observe(element, { childList: true, subtree: true });
 }
