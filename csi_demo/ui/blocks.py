@@ -54,6 +54,7 @@ def build() -> gr.Blocks:
                 subject.draw_place()
         shown.draw_visit()
         subject.draw_examples()
+        steer.draw_shows()
         panels = Panels(demo, subject, shown, fill, steer, HoodPanel())
         gr.HTML(COLOPHON, elem_id="colophon")
         panels.wire()

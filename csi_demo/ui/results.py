@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from .. import sheets
 from ..errors import PageError
 from ..pixels import png
-from . import downloads, render
+from . import downloads, render, sharing
 from .photo import KEPT
 from .render import Look, Result
 from .wiring import Update
@@ -51,8 +51,9 @@ def choose_sample(key: object, look: object, where: object, refine: object, even
     index = event._data.get("index") if isinstance(event._data, dict) else None
     if result is None or not isinstance(index, int) or not 0 <= index < len(result.samples):
         return {}
-    KEPT.put(replace(result, chosen=index), result.cost, key)  # type: ignore[arg-type]
-    return show_result(key, look, where, refine)
+    result = replace(result, chosen=index)
+    KEPT.put(result, result.cost, key)  # type: ignore[arg-type]
+    return show_result(key, look, where, refine) | {"share": sharing.share_view(result)}
 
 
 def earlier_key(event: gr.EventData) -> str:

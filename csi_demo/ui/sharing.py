@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from .render import Result, number
+
+
+def link_of(result: Result) -> str:
+    """The query of an address that shows the chosen sample first; a seed gives the same sample whatever is drawn
+    beside it."""
+    return re.sub(r"(?<![^&])seed=\d+", f"seed={result.seeds[result.chosen]}", result.link)
 
 
 def share_view(result: Result | None) -> str:
@@ -13,7 +20,7 @@ def share_view(result: Result | None) -> str:
     if result is None or not result.finished or result.compared:
         return ""
     settings = "".join(f", {name} {number(value)}" for name, value in result.settings.items())
-    said = f"{result.samples[0].method}, seed {result.seeds[0]}, {len(result.samples)} samples{settings}"
+    said = f"{result.samples[0].method}, seed {result.seeds[result.chosen]}, {len(result.samples)} samples{settings}"
     fields = [
         ("link", "Link"),
         ("frame", "Embed: the page"),
@@ -34,4 +41,4 @@ def share_view(result: Result | None) -> str:
         '<button type="button">Copy</button></span></label>'
     )
     content = f"<summary>Share</summary>{note}{inputs}"
-    return f'<details class="csi-share" data-query="{escape(result.link)}">{content}</details>'
+    return f'<details class="csi-share" data-query="{escape(link_of(result))}">{content}</details>'

@@ -31,20 +31,20 @@ def downloaded(page: Page, button: str) -> Image.Image:  # noqa: F811
 
 
 def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:  # noqa: F811
-    expect(page.locator("#steer input[type=checkbox]")).to_have_count(4)
-    expect(page.locator("#steer input[type=range]")).to_have_count(4)
+    expect(page.locator("#options input[type=checkbox]")).to_have_count(4)
+    expect(page.locator("#options input[type=range]")).to_have_count(4)
     expect(page.locator("#switch-0 input")).to_be_checked()
     page.click("#fill")
-    expect(page.locator("#status")).to_contain_text("Loss", timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-figures")).to_contain_text("loss", timeout=PATIENCE)
     expect(page.locator("#pictures .csi-beside")).to_contain_text("Not blended")
     page.click("#switch-0 input")
     page.click("#fill")
     expect(page.locator("#pictures .csi-beside")).not_to_contain_text("Not blended", timeout=PATIENCE)
-    expect(page.locator("#status")).to_contain_text("Loss", timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-figures")).to_contain_text("loss", timeout=PATIENCE)
     expect(page.locator("#pictures .csi-beside")).to_contain_text("G(z)")
     page.click("#method label:has-text('CSI')")
     expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("#steer input[type=checkbox]")).to_have_count(0)
+    expect(page.locator("#options input[type=checkbox]")).to_have_count(0)
 
 
 def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # noqa: F811
@@ -54,11 +54,12 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
     labels = list(method_labels().values())
     expect(tiles.locator("b")).to_have_text(labels)
     for index, figure in enumerate(("bits per dim", "loss", "last change", "last change")):
-        expect(tiles.nth(index)).to_contain_text(figure)
+        expect(tiles.nth(index)).not_to_contain_text(figure)
         expect(tiles.nth(index)).to_contain_text(" s")
+        expect(page.locator("#pictures .csi-figures li").nth(index)).to_contain_text(figure)
     first = page.locator("#pictures .csi-after").get_attribute("src") or ""
     tiles.nth(1).click()
-    expect(page.locator("#pictures .csi-seed")).to_have_text("DCGAN")
+    expect(tiles.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#pictures .csi-after")).not_to_have_attribute("src", first)
 
     with downloaded(page, "#strip") as strip:

@@ -28,6 +28,7 @@ from .test_page import (  # noqa: F401  (fixtures)
     set_number,
     settle,
     told,
+    touch,
     unfold,
     upload,
 )
@@ -111,8 +112,8 @@ def test_before_and_after_on_the_photo_and_what_is_stale(page: Page) -> None:  #
     preset(page, "Eyes")
     expect(stale).to_have_count(1)
     expect(page.locator("#painter .csi-cut")).to_be_hidden()
-    assert "fills of the photo or hole before" in page.locator("#left").evaluate(
-        "left => getComputedStyle(left, '::after').content"
+    assert "fills below are of the photo or hole before" in page.locator("#subject").evaluate(
+        "subject => getComputedStyle(subject, '::after').content"
     )
     after(page, lambda: page.click("#painter [data-act=undo]"))
     expect(stale).to_have_count(0)
@@ -292,16 +293,14 @@ def test_keys_reach_nothing_that_cannot_be_seen(page: Page) -> None:  # noqa: F8
 def test_a_swipe_beside_the_square_scrolls_the_page(phone: Page) -> None:  # noqa: F811
     phone.click("#painter [data-act=zoom]")  # the whole photo, most of which lies outside the square
 
-    def swipe(start: tuple[float, float]) -> float:
-        (spot,) = on_canvas(phone, [start])
-        top, session = phone.evaluate("scrollY"), phone.context.new_cdp_session(phone)
-        gesture: dict[str, Any] = {"x": spot[0], "y": spot[1], "yDistance": -120, "gestureSourceType": "touch"}
-        session.send("Input.synthesizeScrollGesture", gesture)
+    def swipe(x: float, y: float) -> float:
+        top = phone.evaluate("scrollY")
+        touch(phone, [[(x, y - 0.03 * step) for step in range(9)]])
+        phone.wait_for_timeout(400)
         return phone.evaluate("scrollY") - top
 
-    assert swipe((0.2, 0.75)) > 60
+    assert swipe(0.2, 0.75) > 60
     phone.evaluate("scrollTo(0, 0)")
     count, _ = told(phone)
-    assert swipe((0.44, 0.22)) == 0
-    phone.wait_for_timeout(300)
+    assert swipe(0.44, 0.3) == 0
     assert told(phone)[0] > count, "a finger in the square paints"

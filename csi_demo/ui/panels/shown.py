@@ -66,7 +66,7 @@ class ShownPanel:
         shown = [self.result, *look]
         changes = any_of(component.change for component in look)  # type: ignore[attr-defined]
         listen(changes, results.show_result, shown, pictures, **QUICK)
-        listen(self.pictures.select, results.choose_sample, shown, pictures, **QUICK)
+        listen(self.pictures.select, results.choose_sample, shown, pictures | {"share": self.share}, **QUICK)
         refine = panels.hood.refine
         for name, handler, inputs in (
             ("save", results.save, [self.result, refine, self.kind]),

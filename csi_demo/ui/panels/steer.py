@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -39,25 +39,32 @@ class SteerPanel:
                 self.reset = gr.Button("Reset all", size="sm", elem_id="reset")
             with gr.Accordion("More controls", open=False, visible=False, elem_id="more") as self.more, gr.Row():
                 self.slots |= {name: _slot(name) for name in SLOT_IDS[FIRST_CONTROLS:MAX_CONTROLS]}
-            with gr.Accordion("What the sliders do", open=False, visible=False, elem_id="traversal") as self.shows:
-                with gr.Row():
-                    self.pair = {
-                        name: gr.Dropdown([], label=label, info=info, min_width=120, elem_id=name)
-                        for name, label, info in zip(
-                            PAIR, ("Control", "against"), ("from top to bottom", "from left to right"), strict=True
-                        )
-                    }
-                with gr.Row():
-                    self.rows = gr.Button("One by one", size="sm", elem_id="rows")
-                    self.grid = gr.Button("The two together", size="sm", elem_id="grid")
-                self.sheet = gr.HTML(elem_id="sheet")
+
+    def draw_shows(self) -> None:
+        """A fold with sheets of what the sliders do, as wide as the page."""
+        with gr.Accordion("What the sliders do", open=False, visible=False, elem_id="traversal") as self.shows:
+            with gr.Row():
+                self.pair = {
+                    name: gr.Dropdown([], label=label, info=info, min_width=120, elem_id=name)
+                    for name, label, info in zip(
+                        PAIR, ("Slider", "Against"), ("From top to bottom.", "From left to right."), strict=True
+                    )
+                }
+            with gr.Row():
+                self.rows = gr.Button("One by one", size="sm", elem_id="rows")
+                self.grid = gr.Button("The two together", size="sm", elem_id="grid")
+            self.sheet = gr.HTML(elem_id="sheet")
 
     def draw_options(self) -> None:
         """The options of a method, below its choice."""
         with gr.Row(elem_id="options"):
             self.slots |= {name: _slot(name) for name in SLOT_IDS[MAX_CONTROLS:]}
-        self.outputs: dict[str, Any] = {"start": self.start, "note": self.note, "surprise": self.surprise}
-        self.outputs |= {"more": self.more, "traversal": self.shows} | self.pair | self.slots
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """What follows photo, hole and method."""
+        said = {"start": self.start, "note": self.note, "surprise": self.surprise, "more": self.more}
+        return said | {"traversal": self.shows} | self.pair | self.slots
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
@@ -155,18 +162,21 @@ def _moved(start: Start, values: Mapping[str, float]) -> Update:
     }
 
 
-def one_by_one(start: Start | None, painting: object, seed: object) -> Update:
+def one_by_one(start: Start | None, painting: object, seed: object) -> Generator[Update]:
     """The strongest controls of the hole, a row for each, as in CSI's figure 6."""
     names = [slot.name for slot in start.slots[:FIRST_CONTROLS] if slot] if start else []
-    return _sheet(start, painting, seed, names, together=False)
+    yield from _sheet(start, painting, seed, names, together=False)
 
 
-def two_together(start: Start | None, painting: object, seed: object, first: object, second: object) -> Update:
+def two_together(
+    start: Start | None, painting: object, seed: object, first: object, second: object
+) -> Generator[Update]:
     """Two controls against each other, as in CSI's figure 4."""
-    return _sheet(start, painting, seed, [str(first)[:40], str(second)[:40]], together=True)
+    yield from _sheet(start, painting, seed, [str(first)[:40], str(second)[:40]], together=True)
 
 
-def _sheet(start: Start | None, painting: object, seed: object, names: list[str], together: bool) -> Update:
+def _sheet(start: Start | None, painting: object, seed: object, names: list[str], together: bool) -> Generator[Update]:
+    yield {"sheet": render.plain_line("Drawing the pictures…")}
     try:
         painted, number = read_painting(painting), whole(seed, "The seed", 0, MAX_SEED)
         if start is None or not names:
@@ -174,6 +184,6 @@ def _sheet(start: Start | None, painting: object, seed: object, names: list[str]
         from ...studies.discovery.traversal import grid_sheet, traversal_sheet
 
         make, method = grid_sheet if together else traversal_sheet, engine.load(start.subject[0])
-        return {"sheet": render.sheet_view(make(painted.subject, method, names, number))}
+        yield {"sheet": render.sheet_view(make(painted.subject, method, names, number))}
     except ValueError as error:
-        return {"sheet": render.trouble(str(error))}
+        yield {"sheet": render.trouble(str(error))}

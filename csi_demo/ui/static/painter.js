@@ -138,7 +138,7 @@ async function show(sent) {
   } else for (const earlier of [...undo, ...redo]) earlier.edit = ++edits; // the square was elsewhere
   scene = sent;
   stroke = null;
-  edit = sent.edit ?? ++edits;
+  edit = sent.edit ?? (sent.view ? 0 : ++edits); // 0: as the server sent it, and as it has it until publish
   if (sent.runs) setRuns(sent.runs);
   showPresets();
   element.querySelector(".csi-painter").classList.add("csi-ready");
