@@ -377,5 +377,5 @@ def finished_line(samples: Sequence[Sample], note: str = "") -> str:
 def compared_line(result: Result, seconds: float, note: str = "") -> str:
     """The closing line of a comparison."""
     count = len(result.samples)
-    text = f"Compared {count} {'method' if count == 1 else 'methods'} in {seconds:.1f} s. Choose one to see it large."
+    text = f"Compared {count} {'method' if count == 1 else 'methods'} in {seconds:.1f} s. Choose one below."
     return plain_line(f"{text} {note}".strip())

@@ -172,7 +172,11 @@ def test_eight_visitors_drag_at_once_and_see_their_own_photo(live: str) -> None:
     for thread in threads:
         thread.join(120)
     for index, visitor in enumerate(visitors):
-        source = visitor.shown("pictures").split('class="csi-after" src="data:image/png;base64,')[1].split('"')[0]
+        source = (
+            visitor.shown("pictures")
+            .split('class="csi-after" hidden alt="" src="data:image/png;base64,')[1]
+            .split('"')[0]
+        )
         picture = Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB")
         assert picture.getpixel((10, 10)) == coloured(index).getpixel((0, 0))
     assert [len(waited) for waited in waits] == [10] * 8, "every move is answered"

@@ -83,7 +83,8 @@ class SteerPanel:
     def wire_sliders(self, event: Callable[..., Any], panels: Panels) -> None:
         """Draws the sliders anew after an event."""
         inputs = [panels.fill.method, panels.subject.painter]
-        listen(event, draw_sliders, inputs, self.outputs, trigger_mode="always_last", **QUICK, **COMPUTE)
+        drawn = self.outputs | {"sheet": self.sheet, "inside": panels.hood.inside}
+        listen(event, draw_sliders, inputs, drawn, trigger_mode="always_last", **QUICK, **COMPUTE)
 
 
 def _slot(name: str) -> gr.Slider | gr.Checkbox:
@@ -118,6 +119,8 @@ def draw_sliders(name: str | None, painting: object) -> Update:
         "start": Start(painted.key(method.name), values, slots),
         "note": render.slider_note(note if method.controls else method.description, starts, names),
         "surprise": gr.update(visible=bool(method.controls)),
+        "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
+        "inside": "",
         "more": gr.update(visible=len(method.controls) > FIRST_CONTROLS),
         "traversal": gr.update(visible=len(choices) > 1),
     }

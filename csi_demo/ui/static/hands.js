@@ -92,7 +92,7 @@ canvas.addEventListener(
   },
   { passive: false },
 );
-canvas.addEventListener(
+stage.addEventListener(
   "wheel",
   (event) => {
     if (!scene || event.shiftKey) return;
