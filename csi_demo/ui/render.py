@@ -350,12 +350,15 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
     return f'<div class="csi-tiles csi-compared csi-crisp">{figures}</div>'
 
 
-def slider_note(text: str, starts: Mapping[str, float], names: Mapping[str, str]) -> str:
-    """A line of text over the sliders; starts: element's id -> where its own reset button is to put it; names: of the
-    controls, by the element's id."""
+def slider_note(title: str, text: str, starts: Mapping[str, float], names: Mapping[str, str], measured: bool) -> str:
+    """A heading and a line of text over the sliders; starts: element's id -> where its own reset button is to put it;
+    names: of the controls, by the element's id; measured: whether there are figures to show of them."""
+    figures = (
+        '<button type="button" data-evidence aria-pressed="false" title="What was measured of each slider">Figures'
+        "</button>"
+    )
     return (
-        f'<div class="csi-note"><h2>Sliders</h2><p>{escape(text)}</p><button type="button" data-evidence '
-        f'aria-pressed="false" title="What was measured of each slider">Figures</button></div>'
+        f'<div class="csi-note"><h2>{escape(title)}</h2><p>{escape(text)}</p>{figures if measured else ""}</div>'
         f'<span hidden data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
     )
 

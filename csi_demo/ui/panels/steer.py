@@ -110,14 +110,15 @@ def draw_sliders(name: str | None, painting: object) -> Update:
     values = {slot.name: on_grid(slot, inferred.get(slot.name, slot.default)) for slot in known}
     suggested = painted.photo.suggested(painted.subject.mask)
     shown = values | {slot.name: on_grid(slot, suggested[slot.name]) for slot in known if slot.name in suggested}
-    note = "Move one: the picture follows." if method.live else "Move one, then fill again."
+    follows = "Move one: the picture follows." if method.live else "Move one, then fill again."
+    said = ("Sliders", follows) if method.controls else (method.label, method.description)
     choices = [(slot.label[:1].upper() + slot.label[1:], slot.name) for slot in slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
     names = {name: slot.name for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
     starts = {name: values[control] for name, control in names.items()}
     update: Update = {
         "start": Start(painted.key(method.name), values, slots),
-        "note": render.slider_note(note if method.controls else method.description, starts, names),
+        "note": render.slider_note(*said, starts, names, bool(method.controls)),
         "surprise": gr.update(visible=bool(method.controls)),
         "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
         "inside": "",

@@ -18,6 +18,8 @@ element.addEventListener("click", (event) => {
 });
 
 function name() {
+  const button = element.querySelector("[data-evidence]"), pressed = String(steer.classList.contains("csi-evidence"));
+  if (button && button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
   for (const slider of board.querySelectorAll(":is(#steer, #settings) [id^=slider-], #settings [id^=option-], #samples")) {
     const label = slider.querySelector("[data-testid=block-info]")?.textContent.trim();
     if (!label) continue;
