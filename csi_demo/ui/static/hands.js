@@ -151,7 +151,7 @@ canvas.addEventListener("blur", () => {
 // Elsewhere on the page the same keys work while nothing has the focus that needs them itself.
 const outside = (event) => {
   if (!element.isConnected) return document.removeEventListener("keydown", outside);
-  if (event.target === document.body) onKey(event);
+  if (event.target === document.body && stage.clientWidth) onKey(event); // not while another tab is open
 };
 document.addEventListener("keydown", outside);
 document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));

@@ -1,6 +1,6 @@
 // The painter's exchange with the server, its history, buttons and keys; painter.py documents props.value. Run by
 // gr.HTML with element, trigger, props, upload and watch, after stage.js, shown.js and tools.js.
-const MAX_BYTES = 25 * 1024 * 1024;
+const MAX_BYTES = 128 * 1024 * 1024;
 const MAX_UNDO = 40;
 const HELP = "Paint the part to fill in, or choose a ready-made hole. Only the square is filled.";
 let undo = [];
@@ -103,7 +103,7 @@ function useTool(name) {
 
 async function take(file) {
   if (!file) return;
-  if (file.size > MAX_BYTES) return say("This file is larger than 25 MB. Choose a smaller photo.", true);
+  if (file.size > MAX_BYTES) return say("This file is larger than 128 MB. Choose a smaller photo.", true);
   const load = ++loads;
   say("Reading the photo…");
   try {
