@@ -103,6 +103,7 @@ def unfold(page: Page, fold: str) -> None:
     button = page.locator(f"{fold} > button")
     if "open" not in (button.get_attribute("class") or "").split():
         button.click()
+        settle(page)  # what is in it is drawn, and has its values
 
 
 def set_number(page: Page, control: str, value: float) -> None:
@@ -405,7 +406,8 @@ def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Pat
     for file, message in ((broken, "not a picture that can be read"), (tiny, "at least 16x16")):
         page.set_input_files("#painter [data-pick=open]", file)
         expect(said).to_contain_text(message)
-    (tmp_path / "large.png").write_bytes(bytes(26 * 2**20))
+    with (tmp_path / "large.png").open("wb") as large:
+        large.truncate(129 * 2**20)
     page.set_input_files("#painter [data-pick=open]", tmp_path / "large.png")
     expect(said).to_contain_text("larger than 128 MB")
     preset(page, "Nose")
