@@ -236,7 +236,7 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
 
     after(page, lambda: page.click("#use"))
     expect(page.locator("#status")).to_contain_text("The result is the photo now")
-    page.get_by_role("button", name="Eyes", exact=True).click()
+    preset(page, "Eyes")
     filled(page)
     chained = downloaded(page, r"holiday-csi-seed-0.*\.png")
     kept = (chained == result).all(-1)
