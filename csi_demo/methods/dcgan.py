@@ -24,7 +24,8 @@ CHUNK = 10  # evaluations of L-BFGS between two looks at the discriminator
 OUTSIDE = 5.0  # weight of the squared distance from [-1, 1] within a chunk of L-BFGS
 START_SPREAD = 0.15  # standard deviation of further starts around the encoder's guess
 FLAT_STEPS, FLAT_SHARE = 20, 0.01  # flat: the best loss fell by less than this share over so many steps
-UPDATES = 24  # pictures shown on the way, at most
+UPDATES = 24  # pictures shown on the way, more only where they are slow to come
+SECONDS_UNSEEN = 0.3  # after which there is one in any case, so that whoever waits can stop
 
 
 @dataclass
@@ -68,7 +69,9 @@ class DCGANMethod(Method):
     accelerated = True
     options = (
         Control("steps", "Steps", 1, 3000, 90, "Evaluations of the loss and its gradient, at most.", step=1),
-        Control("perceptual", "λ, perceptual loss", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts."),
+        Control(
+            "perceptual", "Realism", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts: λ of the paper."
+        ),
         Control("restarts", "Restarts", 1, 32, 1, "Starts a sample; the one with the lowest loss is kept.", step=1),
         Control("optimiser", "Optimiser", 0, 2, L_BFGS, "0: L-BFGS, 1: Adam, 2: Amos's momentum.", step=1),
         toggle("blend", "Poisson blending", True, "Fit the fill's colours to the observed pixels around the hole."),
@@ -106,15 +109,15 @@ class DCGANMethod(Method):
         goal = _Goal(self.model, task.image, weighting, options["perceptual"])
         descents = [self._start(task, seed) for seed in task.seeds]
         yield self._step(task, descents, 0.0, {})
-        shown = 0.0
+        shown, last = 0.0, began
         while active := [descent for descent in descents if not self._done(descent, options)]:
             for descent in active:
                 self._advance(goal, descent, options)
-            shares = (1.0 if self._done(some, options) else some.steps / options["steps"] for some in descents)
-            progress = sum(shares) / len(descents)
-            if shown + 1.0 / UPDATES <= progress < 1.0:
-                yield self._step(task, descents, progress, {"seconds": time.perf_counter() - began})
-                shown = progress
+                shares = (1.0 if self._done(some, options) else some.steps / options["steps"] for some in descents)
+                progress, now = sum(shares) / len(descents), time.perf_counter()
+                if progress < 1.0 and (progress >= shown + 1.0 / UPDATES or now - last >= SECONDS_UNSEEN):
+                    yield self._step(task, descents, progress, {"seconds": now - began})
+                    shown, last = progress, now
         for descent in descents:
             self._measure(goal, descent)
         info = {

@@ -16,11 +16,12 @@ from .base import Control, Method, Step, Task, keep_observed, toggle
 
 TEMPERATURE = Control(
     "temperature",
-    "Sampling temperature",
+    "Variety",
     0.0,
     3.0,
     1.0,
-    "How far z strays from the encoder's mean, in its standard deviations; 0 leaves chance out.",
+    "How different the fills are: how far z strays from the encoder's mean, in its standard deviations; 0 leaves "
+    "chance out.",
 )
 
 

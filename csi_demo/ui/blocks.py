@@ -16,6 +16,7 @@ from .panels import COMPUTE, Panels
 from .panels.edit import EditPanel
 from .panels.fill import FillPanel
 from .panels.hood import HoodPanel
+from .panels.shown import ShownPanel
 from .panels.steer import SteerPanel
 from .panels.subject import SubjectPanel
 from .server import process
@@ -27,8 +28,7 @@ from .theme import CSS, EMBEDDED, THEME
 COMPONENT = "/component.js"
 
 TITLE = """<h1>Fill a face, your way</h1>
-<p>Paint a hole into the photo of a face and let a model paint it in again: sliders say what appears,
-the pixels around the hole say how it fits.</p>"""
+<p>Paint over a part of a face, fill it in, and steer what appears.</p>"""
 
 COLOPHON = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another
@@ -45,8 +45,20 @@ def build() -> gr.Blocks:
         with gr.Tabs(selected="fill", elem_id="tabs") as tabs:
             with gr.Tab("Fill", id="fill", elem_id="fill-tab"):
                 with gr.Row(elem_id="board"):
-                    subject, fill, steer = SubjectPanel(), FillPanel(), SteerPanel()
-                panels = Panels(demo, subject, fill, steer, HoodPanel())
+                    with gr.Column(elem_id="left"):
+                        subject, shown = SubjectPanel(), ShownPanel()
+                    with gr.Column(elem_id="right"):
+                        fill, steer = FillPanel(), SteerPanel()
+                        shown.draw_taking()
+                        with gr.Accordion("Method and settings", open=False, elem_id="settings"):
+                            fill.draw_settings()
+                            steer.draw_options()
+                            shown.draw_format()
+                        subject.draw_place()
+                shown.draw_visit()
+                subject.draw_examples()
+                steer.draw_shows()
+                panels = Panels(demo, subject, shown, fill, steer, HoodPanel())
             with gr.Tab("Edit", id="edit", elem_id="edit-tab") as edit_tab:
                 edit = EditPanel()
         gr.HTML(COLOPHON, elem_id="colophon")

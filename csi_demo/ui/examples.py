@@ -22,7 +22,7 @@ from ..errors import PageError, PhotoError
 from ..photo.placement import Placement
 from ..photo.reading import open_photo
 from .engine import MAX_SAMPLES, MAX_SEED
-from .photo import Photo, by_hand, from_bytes, keep
+from .photo import Photo, by_hand, from_bytes, keep, plain_name
 from .subject import whole
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
@@ -136,4 +136,4 @@ def all_examples() -> tuple[Example, ...]:
 
 @cache
 def _photo(name: str) -> Photo:
-    return replace(from_bytes((FOLDER / name).read_bytes()), example=name)
+    return replace(from_bytes((FOLDER / name).read_bytes(), name=plain_name(name)), example=name)

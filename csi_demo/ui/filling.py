@@ -14,7 +14,7 @@ from ..complete import FrameStep, Request
 from ..errors import CompletionError, PageError
 from ..methods import Method
 from ..sheets import Reel
-from . import engine, render
+from . import engine, render, sharing
 from .engine import MAX_SAMPLES, MAX_SEED
 from .examples import Example, hole_name
 from .photo import KEPT
@@ -26,16 +26,29 @@ from .wiring import Update
 SECONDS_BETWEEN_UPDATES = 0.1
 QUICK = 0.3  # seconds that a fill may go on for although its sliders have moved on
 FOLLOWING = ("save", "strip", "gif", "use")  # buttons that do something with a complete result
+KEPT_RESULTS = 12  # of a visitor
 
 
 @dataclass
 class Run:
-    """Work under way for a visitor: what is kept under the key that the page holds."""
+    """Work under way for a visitor: what is kept under the key that the page holds.
+
+    results: the keys of what the visitor has, the latest last; steered: that of the one that follows the sliders, each
+    move in the place of the last.
+    """
 
     began: float = field(default_factory=time.monotonic)
     stopped: bool = False  # by the stop button
     outdated: bool = False  # by a slider
-    result: str | None = None  # the key of what the visitor has, until the next result takes its place
+    results: tuple[str, ...] = ()
+    steered: str | None = None
+
+    def has(self, key: str) -> None:
+        """The visitor has this result now; the oldest goes where there are too many."""
+        self.results = (*(one for one in self.results if one != key), key)
+        while len(self.results) > KEPT_RESULTS:
+            KEPT.drop(self.results[0])
+            self.results = self.results[1:]
 
 
 @dataclass(frozen=True)
@@ -126,21 +139,29 @@ def _run_under(key: object) -> str:
     if not isinstance(before, Run):
         return KEPT.put(Run(), 64)
     before.outdated = True
-    return KEPT.put(Run(result=before.result), 64, key)  # type: ignore[arg-type]
+    return KEPT.put(Run(results=before.results, steered=before.steered), 64, key)  # type: ignore[arg-type]
 
 
 def begin(key: object) -> Update:
     """What a fill or a comparison shows until its turn comes."""
-    line = render.progress_line("Waiting for a free place…", 0.0)
-    return {"run": _run_under(key), "status": line} | _buttons(idle=False)
+    line, run = render.progress_line("Waiting for a free place…", 0.0), _run_under(key)
+    KEPT.get(run).steered = None
+    return {"run": run, "status": line} | _buttons(idle=False)
 
 
 def stop(key: object) -> Update:
-    """Ends a run at its next update: the stop button."""
+    """Ends a run at its next update, and says so at once: the stop button."""
     run = KEPT.get(key)
     if isinstance(run, Run):
         run.stopped = True
-    return {"stop": gr.update(interactive=False)}
+    return {"stop": gr.update(interactive=False), "status": render.plain_line("Stopping…")}
+
+
+def settle(key: object) -> None:
+    """The next slider that moves makes a result of its own."""
+    run = KEPT.get(key)
+    if isinstance(run, Run):
+        run.steered = None
 
 
 def turned_away() -> Update:
@@ -174,15 +195,14 @@ def _until_stopped(run: Run, work: Generator[Update], crisp: bool) -> Generator[
     key: str | None = None
     with closing(work) as updates:
         while True:
-            if key and key != run.result:  # the page has it since the last update
-                KEPT.drop(run.result)
-                run.result = key
+            if key and key not in run.results[-1:]:  # the page has it since the last update
+                run.has(key)
             if run.outdated:
                 yield _buttons(idle=True)
                 return
             if run.stopped:
                 result = kept_result(key)
-                if result is None or result.progress < 1.0:
+                if result is None or not result.finished:
                     yield _stopped(result, crisp)
                 return
             update = next(updates, None)
@@ -216,7 +236,10 @@ def refill(key: object, *values: Any) -> Generator[Update]:
         yield {}  # a generator that yields nothing would empty its outputs
         return
     key = _run_under(key)
-    for update in _until_stopped(KEPT.get(key), _fill(order, desk.look, patience=QUICK), desk.look.crisp):
+    run = KEPT.get(key)
+    if run.steered is None or kept_result(run.steered) is None:
+        run.steered = KEPT.put(None, 64)
+    for update in _until_stopped(run, _fill(order, desk.look, QUICK, run.steered), desk.look.crisp):
         yield {"run": key} | update
 
 
@@ -267,15 +290,15 @@ def _sample(label: str, seed: int, index: int, step: FrameStep, reel: Reel) -> S
     return Sample(label, seed, reel.film(index), beside, figures, step.info.get("seconds"))
 
 
-def _fill(order: Order, look: Look, patience: float = 0.0) -> Generator[Update]:
-    """patience: seconds before anything unfinished is shown."""
+def _fill(order: Order, look: Look, patience: float = 0.0, key: str | None = None) -> Generator[Update]:
+    """patience: seconds before anything unfinished is shown; key: of the result whose place this one takes."""
     painted, method = order.painted, order.request.method
-    shown, key = time.monotonic() + patience - SECONDS_BETWEEN_UPDATES, None
+    shown = time.monotonic() + patience - SECONDS_BETWEEN_UPDATES
     result: Result | None = None
     try:
         with closing(_run(order.request)) as moments:
             for samples, progress in moments:
-                result = Result(painted.photo, painted.subject, samples, progress)
+                result = Result(painted.photo, painted.subject, samples, progress, edit=painted.edit)
                 if progress < 1.0 and time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
                     key = KEPT.put(result, result.cost, key)
                     line = render.progress_line("Filling the hole…", progress)
@@ -289,7 +312,16 @@ def _fill(order: Order, look: Look, patience: float = 0.0) -> Generator[Update]:
         view = render.running_view(result, look.crisp)
         yield _shown(key, view, line, complete=False) | _buttons(idle=True)
         return
-    result = Result(painted.photo, painted.subject, samples, 1.0, before=_before(painted), link=order.link())
+    result = Result(
+        painted.photo,
+        painted.subject,
+        samples,
+        1.0,
+        link=order.link(),
+        edit=painted.edit,
+        settings={**order.request.controls, **order.request.options},
+        method=method.name,
+    )
     yield _finished(result, render.finished_line(samples, _cut(painted)), key, look)
 
 
@@ -310,7 +342,9 @@ def _compare(painted: Painted, seed: int, settings: Mapping[str, Mapping[str, fl
                     if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
                         overall = (place + progress) / len(choices)
                         samples = finished + now
-                        result = Result(painted.photo, painted.subject, samples, min(overall, 0.99), compared=True)
+                        result = Result(
+                            painted.photo, painted.subject, samples, min(overall, 0.99), True, edit=painted.edit
+                        )
                         key = KEPT.put(result, result.cost, key)
                         view = render.running_view(result, look.crisp, waiting)
                         yield _shown(key, view, render.progress_line(f"{label}…", overall), complete=False)
@@ -321,7 +355,7 @@ def _compare(painted: Painted, seed: int, settings: Mapping[str, Mapping[str, fl
         finished += now
     if not finished:
         raise PageError(" ".join(troubles))
-    result = Result(painted.photo, painted.subject, finished, 1.0, compared=True, before=_before(painted))
+    result = Result(painted.photo, painted.subject, finished, 1.0, compared=True, edit=painted.edit)
     line = render.compared_line(result, time.monotonic() - began, _cut(painted))
     line += render.trouble(" ".join(troubles)) if troubles else ""
     yield _finished(result, line, key, look)
@@ -342,8 +376,9 @@ def _stopped(result: Result | None, crisp: bool) -> Update:
 
 
 def _finished(result: Result, line: str, key: str | None, look: Look) -> Update:
-    view = render.result_view(result, look)
-    return _shown(KEPT.put(result, result.cost, key), view, line, complete=True) | _buttons(idle=True)
+    key = KEPT.put(result, result.cost, key)
+    shown = _shown(key, render.result_view(result, look, key), line, complete=True)
+    return shown | {"share": sharing.share_view(result)} | _buttons(idle=True)
 
 
 def _shown(key: str, view: str, line: str, *, complete: bool) -> Update:
@@ -359,8 +394,3 @@ def _buttons(*, idle: bool) -> Update:
 
 def _cut(painted: Painted) -> str:
     return "What was painted outside the square is left as it was." if painted.cut else ""
-
-
-def _before(painted: Painted) -> str:
-    """The photo's view, as `Result` keeps it."""
-    return render.view_url(painted.photo.view, render.RESULT_SIDE)

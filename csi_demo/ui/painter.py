@@ -2,20 +2,25 @@
 
 From the browser (`props.value` of the component), at most MAX_LENGTH characters, one of
 
-    {"upload": PATH}                                        a file was chosen and sent; event "upload"
-    {"photo": KEY, "size": [WIDTH, HEIGHT], "runs": [...]}  the hole as it is painted now; event "input"
+    {"upload": PATH, "name": TEXT}    a file was chosen and sent, and what it was called; event "upload"
+    {"photo": KEY, "size": [WIDTH, HEIGHT], "runs": [...], "edit": NUMBER}
+                                      the hole as it is painted now; event "input"
 
 and to the browser, one of
 
     {"trouble": TEXT}   what was wrong; photo and hole stay as they are
     {"photo": KEY, "size": [WIDTH, HEIGHT], "view": DATA_URL, "frames": [[[x, y] x 4] ...], "chosen": INDEX,
-     "presets": [{"label": TEXT, "runs": [...]} ...], "runs": [...], "note": TEXT}
+     "presets": [{"label": TEXT, "runs": [...]} ...], "runs": [...], "note": TEXT, "undoable": BOOLEAN, "edit": NUMBER}
+
+Events beside these carry their own data: "edit" where the square was put by hand, {"x": X, "y": Y, "side": PIXELS,
+"turn": DEGREES} in the view, and "select" which numbered face was clicked, {"face": INDEX}.
 
 A photo's own bytes go to the server once, through the component's upload; what is painted on is the server's view of
 it, the whole photo at most VIEW_SIDE pixels long, so that browser and server agree on its orientation and colours.
 Points are in pixels of the view. runs: lengths of the runs of kept and hole pixels, in turn, row after row, the first
 kept (perhaps 0). Without "view" the photo on the canvas stays, without "runs" the hole on it. KEY is a secret of the
-visitor who sent the photo.
+visitor who sent the photo. edit tells one state of the painting from another; a result carries that of its hole, so
+that the browser knows whether it belongs to what is painted. undoable: an undo brings the photo before back.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ from ..errors import PageError
 from . import static
 
 VIEW_SIDE = 1600
+SCRIPTS = ("stage.js", "shown.js", "steps.js", "tools.js", "painter.js", "hands.js")
 MAX_LENGTH = 2_000_000
 BROKEN = "The page sent something that cannot be read. Reload the page and choose the photo again."
 
@@ -40,7 +46,7 @@ def painter() -> gr.HTML:
     return gr.HTML(
         None,
         html_template=static.text("painter.html"),
-        js_on_load=static.text("painter.js"),
+        js_on_load="".join(map(static.text, SCRIPTS)),
         apply_default_css=False,
         elem_id="painter",
     )
@@ -93,6 +99,8 @@ def scene(
     view: str | None = None,
     mask: np.ndarray | None = None,
     note: str = "",
+    undoable: bool = False,
+    edit: int | None = None,
 ) -> str:
     """What the painter is to show. presets and mask: label -> mask, mask, both of the view's size; view: a data URL."""
     content: dict[str, Any] = {
@@ -102,7 +110,10 @@ def scene(
         "chosen": chosen,
         "presets": [{"label": label, "runs": to_runs(preset)} for label, preset in presets.items()],
         "note": note,
+        "undoable": undoable,
     }
+    if edit is not None:
+        content["edit"] = edit
     if view is not None:
         content["view"] = view
     if mask is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,8 +29,8 @@ MAX_BYTES = MAX_FILE
 SMALLEST_SIDE = 16
 MAX_FACES = 8
 NO_FACE = (
-    "No face was found. Place the square by hand: open “Place the square”, and let the eyes "
-    "lie just below its middle, about a third of its width apart."
+    "No face was found. Place the square by hand: choose the square tool (S), and let the eyes "
+    "lie just below the middle of the square, about a third of its width apart."
 )
 GONE = "This photo is no longer here: it is dropped 20 minutes after its last use. Choose it again."
 
@@ -49,6 +50,7 @@ class Photo:
     faces: tuple[Placement, ...]
     place: Placement
     example: str = ""  # the file's name when it is one of ours
+    name: str = "photo"  # what downloads are named after
     suggestion: tuple[np.ndarray, Mapping[str, float]] | None = (
         None  # a mask of the view, and where sliders stand for it
     )
@@ -163,7 +165,13 @@ def receive(path: object) -> bytes:
             file.parent.rmdir()
 
 
-def from_bytes(data: bytes, like: Photo | None = None) -> Photo:
+def plain_name(name: object) -> str:
+    """A file's name without its ending and without what file systems or people stumble over; "photo" for none."""
+    stem = Path(name[:200]).stem if isinstance(name, str) else ""
+    return "-".join(re.findall(r"\w+", stem))[:60] or "photo"
+
+
+def from_bytes(data: bytes, like: Photo | None = None, name: str = "photo") -> Photo:
     """Opens a picture file's content and keeps it. Its faces are those of `like`, or looked for. Raises PageError."""
     try:
         picture = open_photo(data, "This file")
@@ -184,6 +192,7 @@ def from_bytes(data: bytes, like: Photo | None = None) -> Photo:
             view=view,
             faces=faces,
             place=like.place if like else faces[0] if faces else Placement.centred(picture.size),
+            name=like.name if like else name,
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 import numpy as np
@@ -19,6 +19,7 @@ from .photo import Photo
 SIDE = 384  # six screen pixels a frame pixel
 RESULT_SIDE = 1024  # of a finished photo as it is shown
 MASKED_SIDE = 128  # of the input among the tiles
+FIRST = {"bits per dim": "likeliest", "loss": "best match"}  # figures, and what the sample with the lowest is
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Result:
-    """What a fill, or a comparison of methods, has brought so far; the rest once it is complete.
+    """What a fill, or a comparison of methods, has brought so far.
 
-    photo, subject: what was filled, the subject being of the photo's view; before: a data URL of the view as it was.
-    compared: whether each sample is another method's. link: the query of an address that asks for it again.
+    photo, subject: what was filled, the subject being of the photo's view; edit: the browser's number of that hole;
+    compared: whether each sample is another method's; method: the name of the only one. settings: controls and options
+    as they were moved, and link: the query of an address that asks for the fill again, "" where no link can.
     """
 
     photo: Photo
@@ -66,9 +68,11 @@ class Result:
     samples: tuple[Sample, ...]
     progress: float
     compared: bool = False
-    before: str = ""
     chosen: int = 0
     link: str = ""
+    edit: int = 0
+    settings: Mapping[str, float] = field(default_factory=dict)
+    method: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -76,25 +80,29 @@ class Result:
         return tuple(sample.seed for sample in self.samples)
 
     @property
+    def finished(self) -> bool:
+        """Whether every sample is as it stays."""
+        return self.progress >= 1.0
+
+    @property
     def cost(self) -> int:
         """Bytes in memory, the photo's aside."""
         pictures = [picture for sample in self.samples for picture in sample.beside.values()]
-        films = sum(sample.film.cost for sample in self.samples)
-        return self.subject.mask.size + len(self.before) + films + sum(map(memory_of, pictures))
+        return self.subject.mask.size + sum(sample.film.cost for sample in self.samples) + sum(map(memory_of, pictures))
 
     def title(self, index: int) -> str:
         """What tells this sample from the others."""
-        sample = self.samples[index]
-        return sample.method if self.compared else f"Seed {sample.seed}"
+        return self.samples[index].method if self.compared else f"No. {index + 1}"
 
     def full(self, refine: bool) -> Image.Image:
         """The chosen sample in the photo, at the photo's own size; every pixel outside the hole is the photo's own."""
         subject = self.photo.at_full_size(self.subject)
         return subject.finished(self.samples[self.chosen].picture, Finish(refine=refine))
 
-    def after(self, refine: bool) -> str:
-        """A data URL of the view with the chosen sample in it."""
-        return view_url(self.subject.finished(self.samples[self.chosen].picture, Finish(refine=refine)), RESULT_SIDE)
+    def box(self) -> tuple[int, int, int, int]:
+        """The part of the view that holds the hole: left, top, right, bottom."""
+        rows, columns = (np.flatnonzero(~self.subject.mask.all(axis)) for axis in (1, 0))
+        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
     def masked(self, crisp: bool, side: int) -> Image.Image:
         """What was filled, with stripes over the hole."""
@@ -122,10 +130,11 @@ def number(value: float) -> str:
 
 
 def captions(result: Result, sample: Sample) -> list[str]:
-    """What is to be said of a sample: seconds, figures, what went wrong."""
-    lines = [f"{name} {number(value)}" for name, value in sample.figures.items()]
+    """What is to be said below a sample: seconds, what went wrong. Figures of different methods measure different
+    things, so they do not stand side by side."""
+    lines = []
     if sample.seconds is not None and (result.compared or len(result.samples) == 1):
-        lines.insert(0, f"{sample.seconds:.2f} s")
+        lines.append(f"{sample.seconds:.2f} s")
     return [*lines, sample.flaw] if sample.flaw else lines
 
 
@@ -156,10 +165,8 @@ def _url(kind: str, content: bytes) -> str:
 def masked_view(frame: Image.Image, mask: np.ndarray, crisp: bool) -> str:
     """The masked input as a tile."""
     what = "The square with the hole striped out" if not mask.all() else "The square, without a hole yet"
-    image = (
-        f'<img src="{png_url(masked_picture(frame, mask, crisp, SIDE))}" alt="{what}" width="{SIDE}" height="{SIDE}">'
-    )
-    return f'<figure class="csi-tile">{image}<figcaption>What the model sees: 64x64</figcaption></figure>'
+    picture = _square(png_url(masked_picture(frame, mask, crisp, SIDE)), what)
+    return f'<figure class="csi-tile">{picture}<figcaption>What the model sees: 64x64</figcaption></figure>'
 
 
 def example_strip(examples: Iterable[tuple[Image.Image, str]]) -> str:
@@ -172,108 +179,114 @@ def example_strip(examples: Iterable[tuple[Image.Image, str]]) -> str:
     return f'<div class="csi-examples" role="group" aria-label="Examples">{buttons}</div>'
 
 
-def empty_view() -> str:
-    """What stands where the results will be."""
-    return '<div class="csi-empty"><p>Your fills appear here.</p><p>Press <b>Fill the hole</b>.</p></div>'
-
-
 def running_view(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> str:
-    """The samples as far as they are drawn, small on the wire and enlarged by the browser.
+    """The samples as far as they are drawn, small on the wire and enlarged by the browser, one of them in the photo.
 
     waiting: what the tiles are to be called whose turn has not come.
     """
-    tiles = [] if not result.compared else [_masked_tile(result, crisp)]
-    for index, sample in enumerate(result.samples):
-        alt = f"Sample {index + 1}, {sample.method}, seed {sample.seed}"
-        tiles.append(
-            f'<figure class="csi-tile">{_square(png_url(sample.picture), alt)}{_beside(sample)}'
-            f"{_caption(result.title(index), captions(result, sample))}</figure>"
-        )
-    tiles += [
-        f'<figure class="csi-tile"><div class="csi-hold"></div>{_caption(label, ["waits"])}</figure>'
-        for label in waiting
-    ]
-    return f'<div class="csi-tiles{" csi-compared" if result.compared else ""}{_look(crisp)}">{"".join(tiles)}</div>'
-
-
-def result_view(result: Result | None, look: Look) -> str:
-    """The chosen sample, with a wipe between before and after, by the side of all of them; photos or 64x64 squares."""
-    in_photo, crisp = look.in_photo, look.crisp
-    if result is None:
-        return empty_view()
-    if not result.before:
-        return running_view(result, crisp)
-    chosen = result.samples[result.chosen]
-    if in_photo:
-        before, after = result.before, result.after(look.refine)
-    else:
-        before, after = (png_url(enlarge(picture, crisp, SIDE)) for picture in (result.photo.frame, chosen.picture))
-    wipe = (
-        f'<figure class="csi-big"><div class="csi-wipe" style="--cut: 0%"><img src="{before}" alt="Before">'
-        f'<img class="csi-after" src="{after}" alt="After"><i></i>'
-        '<input type="range" min="0" max="100" value="0" step="any" aria-label="Before and after" '
-        "oninput=\"this.parentNode.style.setProperty('--cut', this.value + '%')\"></div>"
-        f'<figcaption><b class="csi-seed">{escape(result.title(result.chosen))}</b>'
-        "<span>Slide across the picture: before, after</span></figcaption></figure>"
-    )
-    parts = [wipe, _compared(result, crisp) if result.compared else _strip(result)]
+    latest = len(result.samples) - 1 if result.compared else 0
+    parts = [_on_stage(replace(result, chosen=latest), "cells", png_url(result.samples[latest].picture))]
     if result.compared:
-        parts.reverse()
-    beside = "" if result.compared else _beside(chosen)
-    content = "".join((*parts, beside, _share(result)))
-    return f'<div class="csi-result{_look(crisp)}{"" if in_photo else " csi-frames"}">{content}</div>'
+        parts.append(_compared(result, crisp, waiting))
+    elif len(result.samples) > 1:
+        tiles = "".join(
+            f'<figure class="csi-tile">{_square(png_url(sample.picture), f"Sample {index + 1}, seed {sample.seed}")}'
+            f"{_caption(result.title(index), [])}</figure>"
+            for index, sample in enumerate(result.samples)
+        )
+        parts.append(f'<div class="csi-strip csi-running">{tiles}</div>')
+    return _view(result, crisp, parts)
+
+
+def result_view(result: Result | None, look: Look, key: str = "") -> str:
+    """What shows a result: the chosen sample, which the painter puts into the photo, and all of them to choose from.
+
+    key: the result's, for the browser to ask for it again.
+    """
+    if result is None:
+        return ""
+    if not result.finished:
+        return running_view(result, look.crisp)
+    chosen = result.samples[result.chosen]
+    if look.in_photo:
+        finished = result.subject.finished(chosen.picture, Finish(refine=look.refine))
+        shown = _on_stage(result, "view", view_url(finished.crop(result.box()), RESULT_SIDE), key)
+    else:
+        shown = _on_stage(result, "frame", png_url(enlarge(chosen.picture, look.crisp, SIDE)), key)
+    choices = _compared(result, look.crisp) if result.compared else _strip(result)
+    return _view(result, look.crisp, [shown, choices, _figures(result)])
+
+
+def _view(result: Result, crisp: bool, parts: Sequence[str]) -> str:
+    return f'<div class="csi-result{_look(crisp)}">{"".join(parts)}</div>'
+
+
+def _on_stage(result: Result, kind: str, source: str, key: str = "") -> str:
+    """The picture that the painter lays over the photo, see shown.js. kind: "view", the part of the view that holds the
+    hole; "frame", the square; "cells", the square, of which only the hole is to be shown."""
+    left, top, right, bottom = result.box()
+    thumb = "" if len(result.samples) > 1 or not key else f'data-thumb="{png_url(result.samples[0].picture)}" '
+    return (
+        f'<img class="{"csi-after" if result.finished else "csi-now"}" hidden alt="" src="{source}" {thumb}'
+        f'data-kind="{kind}" data-box="{left},{top},{right - left},{bottom - top}" data-key="{key}" '
+        f'data-photo="{escape(result.photo.key)}" data-edit="{result.edit}">'
+    )
 
 
 def _strip(result: Result) -> str:
     """A button for every sample; nothing for a single one."""
     if len(result.samples) == 1:
         return ""
-    figure = next(iter(result.samples[0].figures), None)
+    figure = next((name for name in result.samples[0].figures if name in FIRST), None)
     order = sorted(range(len(result.samples)), key=lambda index: result.samples[index].figures.get(figure or "", 0.0))
     buttons = "".join(
         f'<button type="button" {_selects(result, index)} style="--rank: {order.index(index)}">'
         f'<img src="{png_url(sample.picture)}" alt="Sample {index + 1}, seed {sample.seed}">'
-        f"{_caption(result.title(index), captions(result, sample))}</button>"
+        f"{_caption(result.title(index), [FIRST[figure]] if figure and index == order[0] else [])}</button>"
         for index, sample in enumerate(result.samples)
     )
-    sort = f'<label class="csi-sort"><input type="checkbox"> Lowest {escape(figure)} first</label>' if figure else ""
+    sort = (
+        f'<label class="csi-sort"><input type="checkbox"> {FIRST[figure].capitalize()} first</label>'
+        if figure and len(order) > 2
+        else ""
+    )
     return f'{sort}<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
 
 
-def _compared(result: Result, crisp: bool) -> str:
-    """The input with its hole, and a button for every method's fill, which shows it large."""
-    buttons = "".join(
-        f'<button type="button" class="csi-tile" {_selects(result, index)}>'
-        f"{_square(png_url(sample.picture), f'Fill of {sample.method}')}"
-        f"{_caption(sample.method, captions(result, sample))}</button>"
-        for index, sample in enumerate(result.samples)
-    )
-    tiles = f"{_masked_tile(result, crisp)}{buttons}"
+def _compared(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> str:
+    """The input with its hole, and a button for every method's fill, which shows it in the photo."""
+    tiles = _masked_tile(result, crisp)
+    for index, sample in enumerate(result.samples):
+        inside = (
+            f"{_square(png_url(sample.picture), f'Fill of {sample.method}')}"
+            f"{_caption(sample.method, captions(result, sample))}"
+        )
+        if result.finished:
+            tiles += f'<button type="button" class="csi-tile" {_selects(result, index)}>{inside}</button>'
+        else:
+            tiles += f'<figure class="csi-tile">{inside}</figure>'
+    for label in waiting:
+        tiles += f'<figure class="csi-tile"><div class="csi-hold"></div>{_caption(label, ["waits"])}</figure>'
     return f'<div class="csi-tiles csi-compared{_look(crisp)}" role="group" aria-label="Methods">{tiles}</div>'
 
 
-def _share(result: Result) -> str:
-    """Link and embed code, written out by results.js, which knows the page's address; nothing without a link."""
-    if not result.link:
+def _figures(result: Result) -> str:
+    """What was measured of the samples and what the method shows beside them, folded away."""
+    lines = [
+        f"<li>{escape(result.title(index))}: seed {sample.seed}{''.join(f', {escape(said)}' for said in said_of)}</li>"
+        for index, sample in enumerate(result.samples)
+        if (said_of := [f"{name} {number(value)}" for name, value in sample.figures.items()]) or sample.beside
+    ]
+    beside = "" if result.compared else _beside(result.samples[result.chosen])
+    if not lines and not beside:
         return ""
-    fields = "".join(
-        f'<label>{label}<span><input readonly data-share="{kind}"><button type="button">Copy</button></span></label>'
-        for kind, label in (
-            ("link", "Link"),
-            ("frame", "Embed as a frame"),
-            ("component", "Embed the page as a component"),
-        )
-    )
-    return (
-        f'<details class="csi-share" data-query="{escape(result.link)}">'
-        f"<summary>Link and embed code</summary>{fields}</details>"
-    )
+    return f'<details class="csi-figures"><summary>Figures</summary>{beside}<ul>{"".join(lines)}</ul></details>'
 
 
 def _selects(result: Result, index: int) -> str:
     """What makes a button of a sample; see results.js."""
     pressed = "true" if index == result.chosen else "false"
-    return f'data-sample="{index}" title="Show this one large" aria-pressed="{pressed}"'
+    return f'data-sample="{index}" title="Show this one in the photo" aria-pressed="{pressed}"'
 
 
 def _masked_tile(result: Result, crisp: bool) -> str:
@@ -342,9 +355,17 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
     return f'<div class="csi-tiles csi-compared csi-crisp">{figures}</div>'
 
 
-def slider_note(text: str, starts: Mapping[str, float]) -> str:
-    """A line of text over the sliders; starts: element's id -> where its own reset button is to put it."""
-    return f'{plain_line(text)}<span hidden data-starts="{escape(json.dumps(starts))}"></span>'
+def slider_note(title: str, text: str, starts: Mapping[str, float], names: Mapping[str, str], measured: bool) -> str:
+    """A heading and a line of text over the sliders; starts: element's id -> where its own reset button is to put it;
+    names: of the controls, by the element's id; measured: whether there are figures to show of them."""
+    figures = (
+        '<button type="button" data-evidence aria-pressed="false" title="What was measured of each slider">Figures'
+        "</button>"
+    )
+    return (
+        f'<div class="csi-note"><h2>{escape(title)}</h2><p>{escape(text)}</p>{figures if measured else ""}</div>'
+        f'<span hidden data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
+    )
 
 
 def trouble(message: str) -> str:
@@ -354,15 +375,15 @@ def trouble(message: str) -> str:
 
 def finished_line(samples: Sequence[Sample], note: str = "") -> str:
     """The closing line of a fill."""
-    count = len(samples)
-    text = f"Filled {count} {'sample' if count == 1 else 'samples'} in {samples[0].seconds or 0.0:.1f} s."
-    for name in samples[0].figures:
-        text += f" {name.capitalize()}: {', '.join(number(sample.figures[name]) for sample in samples)}."
+    seconds = samples[0].seconds or 0.0
+    text = f"Filled in {seconds:.{1 if seconds >= 1.0 else 2}f} s."
+    if len(samples) > 1:
+        text += f" {len(samples)} fills to choose from."
     return plain_line(f"{text} {note}".strip())
 
 
 def compared_line(result: Result, seconds: float, note: str = "") -> str:
     """The closing line of a comparison."""
     count = len(result.samples)
-    text = f"Compared {count} {'method' if count == 1 else 'methods'} on one hole and seed in {seconds:.1f} s."
+    text = f"Compared {count} {'method' if count == 1 else 'methods'} in {seconds:.1f} s. Choose one below."
     return plain_line(f"{text} {note}".strip())

@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from .. import sheets
 from ..errors import PageError
 from ..pixels import png
-from . import render
+from . import downloads, render, sharing
 from .photo import KEPT
 from .render import Look, Result
 from .wiring import Update
@@ -30,7 +30,7 @@ def kept_result(key: object) -> Result | None:
 def finished_result(key: object) -> Result:
     """The finished result of this key. Raises PageError."""
     result = kept_result(key)
-    if result is None or not result.before:
+    if result is None or not result.finished:
         raise PageError("This result is no longer here: fill the hole again.")
     return result
 
@@ -42,7 +42,7 @@ def chosen_look(look: object, where: object, refine: object) -> Look:
 
 def show_result(key: object, look: object, where: object, refine: object) -> Update:
     """The current result in the look that is chosen."""
-    return {"pictures": render.result_view(kept_result(key), chosen_look(look, where, refine))}
+    return {"pictures": render.result_view(kept_result(key), chosen_look(look, where, refine), str(key))}
 
 
 def choose_sample(key: object, look: object, where: object, refine: object, event: gr.EventData) -> Update:
@@ -51,13 +51,21 @@ def choose_sample(key: object, look: object, where: object, refine: object, even
     index = event._data.get("index") if isinstance(event._data, dict) else None
     if result is None or not isinstance(index, int) or not 0 <= index < len(result.samples):
         return {}
-    KEPT.put(replace(result, chosen=index), result.cost, key)  # type: ignore[arg-type]
-    return show_result(key, look, where, refine)
+    result = replace(result, chosen=index)
+    KEPT.put(result, result.cost, key)  # type: ignore[arg-type]
+    return show_result(key, look, where, refine) | {"share": sharing.share_view(result)}
 
 
-def save(key: object, refine: object) -> Update:
-    """The chosen sample at the photo's own size, as a file to download."""
-    return _download(key, lambda result: _full_size(result, refine is not False))
+def earlier_key(event: gr.EventData) -> str:
+    """The key of the result that was chosen among those of this visit. Raises PageError."""
+    key = event._data.get("result") if isinstance(event._data, dict) else None
+    finished_result(key)
+    return str(key)
+
+
+def save(key: object, refine: object, kind: object) -> Update:
+    """The chosen sample at the photo's own size, as a file to download. kind: of `downloads.KINDS`."""
+    return _download(key, lambda result: downloads.full_size(result, refine is not False, str(kind)))
 
 
 def save_strip(key: object, look: object) -> Update:
@@ -70,20 +78,14 @@ def save_animation(key: object, look: object) -> Update:
     return _download(key, lambda result: _animation(result, look == CRISP))
 
 
-def _full_size(result: Result, refine: bool) -> tuple[bytes, str]:
-    return png(result.full(refine), quickly=True), f"csi-seed-{result.seeds[result.chosen]}.png"
-
-
 def _strip(result: Result, crisp: bool) -> tuple[bytes, str]:
-    return png(sheets.strip(result.strip_tiles(crisp), crisp), quickly=True), f"{_name(result)}.png"
+    return png(sheets.strip(result.strip_tiles(crisp), crisp), quickly=True), downloads.name(
+        result, result.seeds[0], "-strip.png"
+    )
 
 
 def _animation(result: Result, crisp: bool) -> tuple[bytes, str]:
-    return sheets.animation(result.animation_tiles(crisp), crisp), f"{_name(result)}.gif"
-
-
-def _name(result: Result) -> str:
-    return f"csi-{'comparison' if result.compared else 'fills'}-seed-{result.seeds[0]}"
+    return sheets.animation(result.animation_tiles(crisp), crisp), downloads.name(result, result.seeds[0], ".gif")
 
 
 def _download(key: object, made: Callable[[Result], tuple[bytes, str]]) -> Update:

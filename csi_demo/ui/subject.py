@@ -20,6 +20,7 @@ class Painted:
     photo: Photo
     subject: Subject  # of the view
     cut: bool  # the visitor painted outside the frame, too
+    edit: int = 0  # the browser's number of this state of the painting
 
     def key(self, method: str) -> tuple[str, str, str, str]:
         """Two have the same one when their sliders start alike."""
@@ -55,7 +56,8 @@ def read_painting(painting: object) -> Painted:
     content = painter.read(painting)
     shown = photo.kept(content.get("photo"))
     mask, cut = shown.cut(painter.to_mask(content, shown.view.size))
-    return Painted(shown, shown.subject(mask), cut)
+    edit = content.get("edit")
+    return Painted(shown, shown.subject(mask), cut, edit if type(edit) is int and 0 <= edit < 2**53 else 0)
 
 
 def on_grid(control: Control, value: float | None) -> float:
@@ -69,7 +71,7 @@ def moved(controls: Sequence[Control], start: Mapping[str, float], values: Seque
     """The controls that stand elsewhere than at the start, by name. Raises ControlError for a value out of range."""
     changed = {}
     for control, value in zip(controls, values, strict=False):
-        number = control.check(value)  # type: ignore[arg-type]
+        number = control.check(float(value) if control.switch and isinstance(value, bool) else value)  # type: ignore[arg-type]
         if abs(number - start[control.name]) > control.step / 2:
             changed[control.name] = number
     return changed

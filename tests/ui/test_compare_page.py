@@ -11,12 +11,13 @@ from playwright.sync_api import Page, expect
 from csi_demo.methods import method_labels
 from csi_demo.sheets import MAX_FRAMES
 
-from .test_page import PATIENCE, browser, page, preset, set_number, url  # noqa: F401  (fixtures)
+from .test_page import PATIENCE, browser, page, preset, set_number, settle, unfold  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(autouse=True)
 def small_steps(page: Page) -> None:  # noqa: F811
     """DCGAN is chosen and takes few steps."""
+    unfold(page, "#settings")
     page.click("#method label:has-text('DCGAN')")
     expect(page.locator("#option-0")).to_contain_text("Steps", timeout=PATIENCE)
     set_number(page, "option-0", 6)
@@ -30,20 +31,20 @@ def downloaded(page: Page, button: str) -> Image.Image:  # noqa: F811
 
 
 def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:  # noqa: F811
-    expect(page.locator("#steer input[type=checkbox]")).to_have_count(4)
-    expect(page.locator("#steer input[type=range]")).to_have_count(4)
+    expect(page.locator("#options input[type=checkbox]")).to_have_count(4)
+    expect(page.locator("#options input[type=range]")).to_have_count(4)
     expect(page.locator("#switch-0 input")).to_be_checked()
     page.click("#fill")
-    expect(page.locator("#status")).to_contain_text("Loss", timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-figures")).to_contain_text("loss", timeout=PATIENCE)
     expect(page.locator("#pictures .csi-beside")).to_contain_text("Not blended")
     page.click("#switch-0 input")
     page.click("#fill")
     expect(page.locator("#pictures .csi-beside")).not_to_contain_text("Not blended", timeout=PATIENCE)
-    expect(page.locator("#status")).to_contain_text("Loss", timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-figures")).to_contain_text("loss", timeout=PATIENCE)
     expect(page.locator("#pictures .csi-beside")).to_contain_text("G(z)")
     page.click("#method label:has-text('CSI')")
     expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("#steer input[type=checkbox]")).to_have_count(0)
+    expect(page.locator("#options input[type=checkbox]")).to_have_count(0)
 
 
 def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # noqa: F811
@@ -53,11 +54,12 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
     labels = list(method_labels().values())
     expect(tiles.locator("b")).to_have_text(labels)
     for index, figure in enumerate(("bits per dim", "loss", "last change", "last change")):
-        expect(tiles.nth(index)).to_contain_text(figure)
+        expect(tiles.nth(index)).not_to_contain_text(figure)
         expect(tiles.nth(index)).to_contain_text(" s")
+        expect(page.locator("#pictures .csi-figures li").nth(index)).to_contain_text(figure)
     first = page.locator("#pictures .csi-after").get_attribute("src") or ""
     tiles.nth(1).click()
-    expect(page.locator("#pictures .csi-seed")).to_have_text("DCGAN")
+    expect(tiles.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#pictures .csi-after")).not_to_have_attribute("src", first)
 
     with downloaded(page, "#strip") as strip:

@@ -19,7 +19,8 @@ from csi_demo.errors import PageError
 from csi_demo.ui.examples import LONGEST_LINK, Example, all_examples, from_link, hole_name
 from csi_demo.ui.panels.subject import open_example
 
-from .test_page import PATIENCE, browser, filled, opened, page, paint, preset, set_number, settle, url  # noqa: F401
+from ..server import ROOT
+from .test_page import PATIENCE, browser, filled, opened, page, paint, preset, set_number, settle, unfold  # noqa: F401
 
 EXAMPLE = Example("astronaut.png", "", "nose", 7, 3, "csi", {"z3": -1.5, "spread": 2.0}, "32.0,30.5,60.0,5.0")
 
@@ -96,8 +97,9 @@ def test_a_link_reproduces_the_picture_in_another_browser(browser: Browser, url:
     link = shared(page, "link")
     assert link.startswith(f"{url}?photo=astronaut.png")
     with opened(browser, link) as other:
-        expect(other.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+        expect(other.locator("#status")).to_contain_text("Filled in", timeout=PATIENCE)
         settle(other)
+        unfold(other, "#settings")
         assert other.locator("#pictures .csi-after").get_attribute("src") == picture
         for field in ("seed", "samples", "slider-1"):
             number = f"#{field} input[type=number], #{field} input"
@@ -117,7 +119,10 @@ def test_a_visitors_own_photo_has_no_link(page: Page, tmp_path: Path) -> None:  
     preset(page, "Mouth")
     settle(page)
     filled(page)
-    assert page.locator(".csi-share").count() == 0
+    page.click(".csi-share summary")
+    expect(page.locator("#share")).to_contain_text("your photo stays with you")
+    assert page.locator("[data-share=link]").count() == 0
+    assert page.locator("[data-share=settings]").input_value().startswith("CSI, seed 0")
 
 
 @contextmanager
@@ -134,13 +139,17 @@ def served(folder: Path, body: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def blog(tmp_path: Path, url: str) -> Iterator[str]:  # noqa: F811
-    """A page with two examples in it."""
+def blog(tmp_path: Path, url: str) -> Iterator[str]:
+    """A page with two examples in it, the second with one slider alone; its frames are as high as they say."""
+    moved = Example("face-1.png", "", "mouth", 3, 1, "csi", {"lipstick": 1.5}).link()
+    plain = Example("face-1.png", "", "eyes", 3, 1).link()
     frames = "".join(
-        f'<p>Text</p><iframe id="embed-{index}" src="{url}?{Example("face-1.png", "", hole, 3, 1).link()}&embed=1" '
-        'width="700" height="1500" style="border: 0; width: 100%; max-width: 700px"></iframe>'
-        for index, hole in enumerate(("eyes", "mouth"))
+        f'<p>Text</p><iframe id="embed-{index}" src="{url}?{query}" width="700" height="500" '
+        'style="border: 0; width: 100%; max-width: 700px"></iframe>'
+        for index, query in enumerate((f"{plain}&embed=1", f"{moved}&embed=slider"))
     )
+    guide = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
+    frames += guide[guide.index("<script>addEventListener") : guide.index("</script>") + len("</script>")]
     with served(tmp_path, f'<body style="margin: 0 auto; max-width: 700px">{frames}') as address:
         yield address
 
@@ -151,20 +160,34 @@ def test_two_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, sche
     page.goto(blog)
     for index in range(2):
         frame = page.frame_locator(f"#embed-{index}")
-        expect(frame.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
-        expect(frame.locator("#pictures .csi-after")).to_be_visible()
+        expect(frame.locator("#status")).to_contain_text("Filled in", timeout=PATIENCE)
+        expect(frame.locator("#painter .csi-filled")).to_be_visible()
         for hidden in ("#title", "#colophon", "footer", "#examples"):
             expect(frame.locator(hidden)).to_be_hidden()
+        expect(frame.locator("#slider-0 input[type=range]")).to_be_visible(visible=index == 0, timeout=PATIENCE)
         assert frame.locator("html").evaluate("page => page.scrollWidth <= window.innerWidth")
+        page.wait_for_timeout(600)  # the height is told some times a second
+        shown = frame.locator("html").evaluate("page => [page.scrollHeight, window.innerHeight]")
+        assert shown[0] == pytest.approx(shown[1], abs=8), "nothing is cut off, nothing left empty"
+        stage = frame.locator("#painter .csi-stage").bounding_box()
+        assert stage
+        assert stage["width"] >= width - 12
         dark = frame.locator("body").evaluate("body => body.classList.contains('dark')")
         assert dark == (scheme == "dark")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    only = page.frame_locator("#embed-1")
+    expect(only.locator("input[type=range]:visible")).to_have_count(2)  # before and after, and lipstick
+    expect(only.locator("#main .block:visible")).to_contain_text("Lipstick")
+    expect(only.locator("button:visible:not(.reset-button)")).to_have_count(0)
+    before = only.locator("#pictures .csi-after").get_attribute("src") or ""
+    only.locator("#main .block:visible input[type=range]").press("Home")
+    expect(only.locator("#pictures .csi-after")).not_to_have_attribute("src", before, timeout=PATIENCE)
     page.close()
 
 
 def test_a_component_brings_the_page_into_another_without_a_third(
     browser: Browser,  # noqa: F811
-    url: str,  # noqa: F811
+    url: str,
     page: Page,  # noqa: F811
     tmp_path: Path,
 ) -> None:
@@ -176,7 +199,7 @@ def test_a_component_brings_the_page_into_another_without_a_third(
         other.goto(address)
         expect(other.locator("gradio-app #slider-0 input[type=number]")).to_be_visible(timeout=PATIENCE)
         other.click("gradio-app #fill")
-        expect(other.locator("gradio-app #status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+        expect(other.locator("gradio-app #status")).to_contain_text("Filled in", timeout=PATIENCE)
         other.close()
     assert f"{url}component.js" in asked
     assert all(one.startswith((url, address, "data:", "blob:")) for one in asked)

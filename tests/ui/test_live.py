@@ -22,7 +22,7 @@ from csi_demo.ui.subject import Start
 from csi_demo.ui.wiring import Update
 
 from ..visitor import PlainMethod, a_photo, painting
-from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle, url  # noqa: F401  (fixtures)
+from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle  # noqa: F401  (fixtures)
 
 
 def values(smile: float) -> list[float]:
@@ -43,7 +43,7 @@ def drawn(faces: Any, method: PlainMethod) -> tuple[str, Start]:
 def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, Start]) -> None:
     (only,) = refilled(*drawn)
     assert method.calls == [({"smile": 2.0}, {})]
-    assert "Filled 1 sample" in only["status"]
+    assert "Filled in" in only["status"]
     assert results.finished_result(only["result"]).progress == 1.0
     assert "csi-after" in only["pictures"]
     (again,) = refilled(*drawn, smile=-2.0, key=only["run"])
@@ -104,7 +104,7 @@ def live(browser: Browser, url: str) -> str:  # noqa: F811
     """The page's address, once fills follow the sliders there: the server compiles first."""
     with opened(browser, url) as page:  # noqa: F811
         for _ in range(60):
-            if "the fill follows" in page.locator("#note").inner_text():
+            if "the picture follows" in page.locator("#note").inner_text():
                 return url
             page.wait_for_timeout(1000)
             page.reload()
@@ -171,7 +171,11 @@ def test_eight_visitors_drag_at_once_and_see_their_own_photo(live: str) -> None:
     for thread in threads:
         thread.join(120)
     for index, visitor in enumerate(visitors):
-        source = visitor.shown("pictures").split('class="csi-after" src="data:image/png;base64,')[1].split('"')[0]
+        source = (
+            visitor.shown("pictures")
+            .split('class="csi-after" hidden alt="" src="data:image/png;base64,')[1]
+            .split('"')[0]
+        )
         picture = Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB")
         assert picture.getpixel((10, 10)) == coloured(index).getpixel((0, 0))
     assert [len(waited) for waited in waits] == [10] * 8, "every move is answered"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from csi_demo import masks
 
-from ..server import ROOT, serving
+from ..server import ROOT
 
 PORTRAIT = ROOT / "examples" / "astronaut.jpg"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,6 +36,7 @@ FLAGS = [
 PATIENCE = 90_000  # milliseconds
 WORK = re.compile("/gradio_api/(queue|run|upload)")
 UNDER_WAY: dict[Page, set[Request]] = {}  # what a page has asked of the server
+PAINTED: dict[Page, list[str]] = {}  # what its painter has told the server
 # A fill disables the button, perhaps only for a moment.
 WATCH_FILL = """() => {
   const button = document.querySelector("#fill");
@@ -43,15 +46,6 @@ WATCH_FILL = """() => {
 
 if CHROMIUM is None:
     pytest.skip("needs Chromium: apt-get install chromium, or your system's own", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where ``python app.py`` answers."""
-    with serving(tmp_path_factory.mktemp("page")) as server:
-        yield server.url
-        assert not re.search("Traceback|base64|secret|photo-", server.log.read_text())
-        assert [file for file in server.files.rglob("photo-*") if file.is_file()] == []
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +69,15 @@ def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
         "request",
         lambda request: None if request.url.startswith((origin, "data:", "blob:")) else faults.append(request.url),
     )
-    under_way = UNDER_WAY[page] = set[Request]()
+    under_way, PAINTED[page] = set[Request](), []
+    UNDER_WAY[page] = under_way
+    page.on("request", lambda request: note_painting(page, request))
     page.on("request", lambda request: under_way.add(request) if WORK.search(request.url) else None)
     page.on("requestfinished", lambda request: under_way.discard(request))
     page.on("requestfailed", lambda request: under_way.discard(request))
     page.goto(url)
     expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("#masked img")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#painter .csi-ready")).to_be_visible(timeout=PATIENCE)
     yield page
     page.close()
     assert faults == []
@@ -102,6 +98,23 @@ def phone(browser: Browser, url: str) -> Iterator[Page]:
         yield page
 
 
+def unfold(page: Page, fold: str) -> None:
+    """Opens a fold of the page, unless it is open."""
+    button = page.locator(f"{fold} > button")
+    if "open" not in (button.get_attribute("class") or "").split():
+        button.click()
+        settle(page)  # what is in it is drawn, and has its values
+
+
+def set_number(page: Page, control: str, value: float) -> None:
+    if control in ("samples", "seed") or control.startswith("option"):
+        unfold(page, "#settings")
+    field = page.locator(f"#{control} input[type=number]")
+    field.fill(str(value))
+    field.press("Tab")
+    settle(page)
+
+
 def settle(page: Page) -> None:
     """Waits until nothing has been asked of the server for a while."""
     quiet = 0
@@ -110,23 +123,37 @@ def settle(page: Page) -> None:
         quiet = 0 if UNDER_WAY[page] else quiet + 1
 
 
-def set_number(page: Page, control: str, value: float) -> None:
-    field = page.locator(f"#{control} input[type=number]")
-    field.fill(str(value))
-    field.press("Tab")
-    settle(page)
+def told(page: Page) -> tuple[int, str]:
+    """How often the painter has told the server what is painted, and what it told last: photo and hole."""
+    count, painted = len(PAINTED[page]), PAINTED[page][-1] if PAINTED[page] else "{}"
+    content = json.loads(painted)
+    return count, f"{content.get('photo')} {content.get('runs')}"
 
 
 def masked(page: Page) -> str:
-    return page.locator("#masked img").get_attribute("src") or ""
+    """Photo and hole as the server last heard of them."""
+    return told(page)[1]
 
 
 def after(page: Page, action: Callable[[], object]) -> str:
-    """Does something that changes what the model sees, and returns that."""
-    before = masked(page)
+    """Does something that changes what is painted or on which photo, and returns both."""
+    before, _ = told(page)
     action()
-    expect(page.locator("#masked img")).not_to_have_attribute("src", before, timeout=PATIENCE)
+    deadline = time.monotonic() + PATIENCE / 1000
+    while told(page)[0] == before:
+        assert time.monotonic() < deadline, "the painter told the server nothing"
+        page.wait_for_timeout(50)
+    settle(page)
     return masked(page)
+
+
+def note_painting(page: Page, request: Request) -> None:
+    """Remembers what a request says of the painting when it is of the painter itself."""
+    if "/queue/join" not in request.url:
+        return
+    values = json.loads(request.post_data or "{}").get("data", [])
+    if values and isinstance(values[0], str) and '"runs"' in values[0]:
+        PAINTED[page].append(values[0])
 
 
 def preset(page: Page, label: str) -> str:
@@ -138,16 +165,20 @@ def upload(page: Page, file: Path) -> str:
 
 
 def on_canvas(page: Page, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points of the canvas, from 0 to 1, in the window."""
+    """Points of the photo, from 0 to 1, in the window, whatever part of it the canvas shows."""
     canvas = page.locator("#painter canvas")
     canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    box, region = canvas.bounding_box(), canvas.get_attribute("data-region")
     assert box
-    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    assert region
+    left, top, width, height = map(float, region.split())
+    across, down = json.loads(PAINTED[page][-1])["size"]
+    spots = [((x * across - left) / width, (y * down - top) / height) for x, y in points]
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in spots]
 
 
 def paint(page: Page, points: list[tuple[float, float]]) -> None:
-    """A stroke of the mouse through points of the canvas, from 0 to 1."""
+    """A stroke of the mouse through points of the photo, from 0 to 1."""
     spots = on_canvas(page, points)
     page.mouse.move(*spots[0])
     page.mouse.down()
@@ -161,15 +192,16 @@ def filled(page: Page) -> str:
     page.evaluate(WATCH_FILL)
     page.click("#fill")
     page.wait_for_function("window.began", timeout=PATIENCE)
-    expect(page.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+    expect(page.locator("#status")).to_contain_text("Filled in", timeout=PATIENCE)
     expect(page.locator("#fill")).to_be_enabled(timeout=PATIENCE)
     return page.locator("#pictures .csi-after").get_attribute("src") or ""
 
 
-def downloaded(page: Page) -> np.ndarray:
+def downloaded(page: Page, name: str) -> np.ndarray:
+    """The result at the photo's own size, in a file of this name."""
     with page.expect_download(timeout=PATIENCE) as download:
         page.click("#save")
-    assert download.value.suggested_filename.startswith("csi-seed-")
+    assert re.fullmatch(name, download.value.suggested_filename)
     return np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())))
 
 
@@ -194,8 +226,9 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
     assert masked(page) == whole
 
     page.click("#pictures [data-sample='1']")
-    expect(page.locator("#pictures .csi-seed")).to_have_text("Seed 1")
-    original, result = np.asarray(picture), downloaded(page)
+    expect(page.locator("#pictures [data-sample='1']")).to_have_attribute("aria-pressed", "true")
+    settle(page)
+    original, result = np.asarray(picture), downloaded(page, r"holiday-csi-seed-1-.+\.png")
     assert result.shape == original.shape
     rows, columns = np.nonzero((result != original).any(-1))
     assert 0.34 < columns.min() / 1800 < columns.max() / 1800 < 0.52  # the stroke and the brush's width around it
@@ -203,9 +236,9 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
 
     after(page, lambda: page.click("#use"))
     expect(page.locator("#status")).to_contain_text("The result is the photo now")
-    page.get_by_role("button", name="Eyes", exact=True).click()
+    preset(page, "Eyes")
     filled(page)
-    chained = downloaded(page)
+    chained = downloaded(page, r"holiday-csi-seed-0.*\.png")
     kept = (chained == result).all(-1)
     assert kept[rows, columns].all()  # the first hole, below the eyes, stays as it was filled
     assert not kept.all()
@@ -213,6 +246,7 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
 
 def test_seed_sliders_and_reset_on_an_aligned_frame(page: Page) -> None:
     after(page, lambda: page.click("#examples [data-example='2']"))
+    unfold(page, "#settings")
     expect(page.locator("#seed input")).to_have_value("0")
     preset(page, "Nose")  # while the sliders of the example's own hole are still on their way
     set_number(page, "samples", 1)
@@ -224,8 +258,9 @@ def test_seed_sliders_and_reset_on_an_aligned_frame(page: Page) -> None:
     page.click("#reset")
     expect(slider).to_have_value(start)
     assert filled(page) == first
+    unfold(page, "#hood")
     page.click("#where label:has-text('64x64')")
-    expect(page.locator("#pictures .csi-frames")).to_be_visible()
+    expect(page.locator("#pictures [data-kind=frame]")).to_be_attached()
     smooth = page.locator("#pictures .csi-after").get_attribute("src") or ""
     page.click("#look label:has-text('Crisp')")
     expect(page.locator("#pictures .csi-after")).not_to_have_attribute("src", smooth)
@@ -295,7 +330,7 @@ PASTE = """(data) => {
 
 
 def test_photos_are_dropped_and_pasted(page: Page) -> None:
-    browser, (spot,) = page.context.new_cdp_session(page), on_canvas(page, [(0.5, 0.5)])
+    browser, (spot,) = page.context.new_cdp_session(page), on_canvas(page, [(0.44, 0.2)])
     dragged = {"items": [], "files": [str(ROOT / "examples" / "face-1.png")], "dragOperationsMask": 1}
 
     def drag(kind: str) -> None:
@@ -311,10 +346,12 @@ def test_photos_are_dropped_and_pasted(page: Page) -> None:
     assert pasted != dropped
     assert preset(page, "Mouth") != pasted
     filled(page)
-    shown = page.locator("#pictures .csi-wipe").bounding_box()
-    assert shown
-    assert shown["width"] == shown["height"] == 384, "a small photo is shown enlarged"
-    before, result = np.asarray(Image.open(ROOT / "examples" / "astronaut.png")), downloaded(page)
+    left, top = on_canvas(page, [(0.0, 0.0)])[0]
+    right, bottom = on_canvas(page, [(1.0, 1.0)])[0]
+    assert right - left == pytest.approx(bottom - top, abs=1)
+    assert right - left > 384, "a small photo is shown enlarged"
+    before = np.asarray(Image.open(ROOT / "examples" / "astronaut.png"))
+    result = downloaded(page, r"image-csi-seed-0\.png")
     assert result.shape == before.shape
     changed = (before != result).any(-1)
     assert changed[44:58, 20:44].any()
@@ -329,12 +366,15 @@ def test_the_second_face_of_a_group_is_filled(page: Page, tmp_path: Path) -> Non
     for size, corner in corners.items():
         group.paste(portrait.resize((size, size), Image.Resampling.LANCZOS), corner)
     group.save(tmp_path / "party.png")
-    first = upload(page, tmp_path / "party.png")
+    upload(page, tmp_path / "party.png")
     expect(page.locator("#painter .csi-say")).to_contain_text("3 faces were found")
-    assert after(page, lambda: page.click("#face label:has-text('2')")) != first
+    after(page, lambda: page.click("#face label:has-text('3')"))
+    ((x, y),) = on_canvas(page, [((20 + 0.44 * 300) / 1100, (200 + 0.2 * 300) / 600)])
+    after(page, lambda: page.mouse.click(x, y))
+    expect(page.locator("#face label:has-text('2') input")).to_be_checked()
     preset(page, "Mouth")
     filled(page)
-    before, result = np.asarray(group), downloaded(page)
+    before, result = np.asarray(group), downloaded(page, r"party-csi-seed-0\.png")
     rows, columns = np.nonzero((result != before).any(-1))
     # The portrait's mouth lies around (0.44, 0.28) of it; the second largest face is that of the left one.
     assert 20 + 0.36 * 300 < columns.min() < columns.max() < 20 + 0.52 * 300
@@ -366,7 +406,8 @@ def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Pat
     for file, message in ((broken, "not a picture that can be read"), (tiny, "at least 16x16")):
         page.set_input_files("#painter [data-pick=open]", file)
         expect(said).to_contain_text(message)
-    (tmp_path / "large.png").write_bytes(bytes(26 * 2**20))
+    with (tmp_path / "large.png").open("wb") as large:
+        large.truncate(129 * 2**20)
     page.set_input_files("#painter [data-pick=open]", tmp_path / "large.png")
     expect(said).to_contain_text("larger than 128 MB")
     preset(page, "Nose")
@@ -374,7 +415,7 @@ def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Pat
     Image.linear_gradient("L").resize((300, 200)).save(tmp_path / "sky.png")
     upload(page, tmp_path / "sky.png")
     expect(said).to_contain_text("No face was found")
-    page.click("#place button")
+    unfold(page, "#place")
     after(page, lambda: set_number(page, "place-size", 80))
     preset(page, "Mouth")
 
@@ -383,12 +424,12 @@ def test_stop_ends_a_fill_and_keeps_what_is_drawn(page: Page) -> None:
     preset(page, "All")
     set_number(page, "samples", 8)
     page.click("#fill")
-    expect(page.locator("#pictures .csi-tiles img")).to_have_count(8, timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-strip img")).to_have_count(8, timeout=PATIENCE)
     page.click("#stop")
     expect(page.locator("#status")).to_contain_text("Stopped at", timeout=PATIENCE)
     expect(page.locator("#fill")).to_be_enabled()
     expect(page.locator("#save")).to_be_disabled()
-    tiles = page.locator("#pictures .csi-tiles")
+    tiles = page.locator("#pictures .csi-strip")
     kept = tiles.inner_html()
     page.wait_for_timeout(1500)
     assert tiles.inner_html() == kept
@@ -409,9 +450,9 @@ def test_a_full_queue_is_told_and_the_fill_can_be_tried_again(browser: Browser, 
     page = browser.new_page()
     page.goto(url)
     expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("#masked img")).to_be_visible(timeout=PATIENCE)
-    told = {"status": 503, "json": {"detail": "Queue is full. Max size is 32 and size is 32."}}
-    page.route("**/queue/join*", lambda route: route.fulfill(**told))
+    expect(page.locator("#painter .csi-ready")).to_be_visible(timeout=PATIENCE)
+    answer = {"status": 503, "json": {"detail": "Queue is full. Max size is 32 and size is 32."}}
+    page.route("**/queue/join*", lambda route: route.fulfill(**answer))
     page.locator("#fill").click()
     expect(page.locator("#status")).to_contain_text("Too many are waiting")
     expect(page.locator("#fill")).to_be_enabled()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from csi_demo.ui import filling, painter, results
 from csi_demo.ui.filling import Desk
-from csi_demo.ui.panels.fill import show_masked
+from csi_demo.ui.panels.hood import show_masked
 from csi_demo.ui.panels.steer import draw_sliders
 from csi_demo.ui.panels.subject import take_upload
 
@@ -108,7 +108,7 @@ def test_a_hole_is_cut_to_the_frame(method: PlainMethod) -> None:
 
 
 def test_a_stroke_over_everything_is_a_hole_like_any_other(method: PlainMethod) -> None:
-    assert "Filled 2" in run_fill(what=painting(a_photo(), np.zeros((64, 64), dtype=bool)))[-1]["status"]
+    assert "2 fills to choose from" in run_fill(what=painting(a_photo(), np.zeros((64, 64), dtype=bool)))[-1]["status"]
 
 
 @pytest.mark.parametrize(

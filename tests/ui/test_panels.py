@@ -28,7 +28,8 @@ from csi_demo.ui.blocks import build, launch_options
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS, SLOT_IDS
 from csi_demo.ui.examples import FOLDER, all_examples
 from csi_demo.ui.panels import steer
-from csi_demo.ui.panels.subject import choose_face, open_example, place_by_hand, use_result
+from csi_demo.ui.panels.shown import use_result
+from csi_demo.ui.panels.subject import choose_face, click_face, drag_square, open_example, place_by_hand
 from csi_demo.ui.server.keep import Keep
 
 from ..visitor import FRAME_FILE, GLASSES, SMILE, SPREAD, PlainMethod, a_photo, file_of, noise, painting, run_fill
@@ -50,9 +51,8 @@ def test_examples_name_files_holes_and_sliders() -> None:
     assert (FOLDER / "astronaut.jpg").stat().st_size < 60_000
     assert len(all_examples()) >= 6
     assert len({(example.photo, example.hole) for example in all_examples()}) == len(all_examples())
-    assert {"astronaut.jpg", "astronaut.png", "examples.json", "edits.json", "README.md"} | {one.photo for one in all_examples()} == {
-        file.name for file in FOLDER.iterdir()
-    }
+    files = {"astronaut.jpg", "astronaut.png", "examples.json", "edits.json", "README.md"}
+    assert files | {one.photo for one in all_examples()} == {file.name for file in FOLDER.iterdir()}
 
 
 def test_an_example_opens_with_its_hole_and_settings() -> None:
@@ -81,7 +81,7 @@ def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainM
     shown = a_photo(file_of(picture))
     assert shown.view.size == (1600, 1000)
     key = run_fill(what=painting(shown))[-1]["result"]
-    with Image.open(results.save(key, True)["file"]) as saved:
+    with Image.open(results.save(key, True, "PNG")["file"]) as saved:
         before, after = np.asarray(picture), np.asarray(saved)
     changed = (before != after).any(-1)
     hole = ~shown.at_full_size(shown.subject(shown.preset("mouth"))).mask
@@ -102,7 +102,7 @@ def test_a_result_becomes_the_photo(method: PlainMethod) -> None:
     assert chained.place == shown.place
     assert np.array_equal(np.asarray(chained.full()), np.asarray(result.full(True)))
     assert "no longer here" in use_result("gone", True)["status"]
-    assert "no longer here" in results.save(None, True)["status"]
+    assert "no longer here" in results.save(None, True, "PNG")["status"]
 
 
 def test_faces_are_offered_and_the_frame_moves(faces: list[Placement]) -> None:
@@ -201,9 +201,10 @@ def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMetho
     assert method.calls == [({"smile": 2.0}, {})]
     last = updates[-1]
     result = results.finished_result(last["result"])
-    assert "Filled 2 samples in 1.2 s. Bits per dim: 3.50, 3.50." in last["status"]
+    assert "Filled in 1.2 s. 2 fills to choose from." in last["status"]
     assert last["pictures"].count("data-sample") == 2
-    assert "Lowest bits per dim first" in last["pictures"]
+    assert last["pictures"].count("likeliest") == 1
+    assert "seed 1, bits per dim 3.50" in last["pictures"]
     assert result.seeds == (0, 1)
     assert result.progress == 1.0
     assert all(last[button]["interactive"] for button in ("fill", "compare", *filling.FOLLOWING))
@@ -267,7 +268,7 @@ def test_look_changes_without_filling_again(method: PlainMethod) -> None:
     )
     assert len({crisp, smooth, in_photo}) == 3
     assert len(method.calls) == 1
-    assert "Your fills appear here" in results.show_result(None, "Crisp", results.IN_PHOTO, True)["pictures"]
+    assert results.show_result(None, "Crisp", results.IN_PHOTO, True)["pictures"] == ""
 
 
 def test_an_example_suggests_sliders_for_its_own_hole(method: PlainMethod) -> None:
@@ -295,7 +296,7 @@ def test_missing_weights_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
 def test_page_is_private() -> None:
     demo = build()
     visible = [one["api_name"] for one in demo.config["dependencies"] if one["api_visibility"] != "private"]
-    assert visible == ["complete", "compare", "list_methods", "list_controls"]
+    assert visible == ["complete", "compare", "edit", "list_methods", "list_controls"]
     assert demo.analytics_enabled is False
     options = launch_options()
     assert options["allowed_paths"] == []
@@ -319,20 +320,21 @@ def test_port_and_host_come_from_the_environment(monkeypatch: pytest.MonkeyPatch
     assert (launch_options()["server_name"], launch_options()["server_port"]) == ("0.0.0.0", 8001)
 
 
-def test_a_visitors_next_result_takes_the_place_of_the_last(method: PlainMethod) -> None:
-    what, keys, run = painting(a_photo()), [], None
-    start = steer.draw_sliders("plain", what)["start"]
-    shown = (what, "Smooth", results.IN_PHOTO, True, start)
-    for seed in range(2):
-        run = filling.begin(run)["run"]
-        *_, last = filling.stoppable(filling.fill)(run, "plain", *shown, seed, 1)
-        keys.append(last["result"])
-    *_, last = filling.refill(run, "plain", *shown, 9, 1)
-    keys.append(last["result"])
-    run = filling.begin(run)["run"]
-    *_, last = filling.stoppable(filling.compare)(run, "plain", *shown, 9, 1)
-    keys.append(last["result"])
-    assert [results.kept_result(key) is not None for key in keys] == [False, False, False, True]
+def test_a_face_is_clicked_and_the_square_dragged(faces: list[Placement]) -> None:
+    faces += [Placement(600, 600, 500, 5), Placement(2000, 800, 400)]
+    shown = a_photo(file_of(noise(2400, 1500)))
+    content = painting(shown)
+    assert json.loads(click_face(content, gr.EventData(None, {"face": 1}))["painter"])["chosen"] == 1
+    for wrong in (None, {}, {"face": 2}, {"face": -1}, {"face": "1"}, {"face": True}):
+        assert "Choose one of the faces" in click_face(content, gr.EventData(None, wrong))["painter"]
+    scale = shown.scale
+    there = {"x": 1000 * scale, "y": 700 * scale, "side": 300 * scale, "turn": 12.0}
+    dragged = drag_square(content, gr.EventData(None, there))
+    assert dragged["place-size"] == 300
+    place = photo.kept(shown.key).place
+    assert (place.x, place.y, place.size, place.angle) == pytest.approx((1000, 700, 300, 12))
+    for wrong in (None, {}, there | {"x": "7"}, there | {"turn": None}, there | {"side": float("nan")}):
+        assert "trouble" in json.loads(drag_square(content, gr.EventData(None, wrong))["painter"])
 
 
 def test_a_session_keeps_nothing_but_its_states() -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from csi_demo.ui.engine import FIRST_CONTROLS
 
-from .test_page import PATIENCE, browser, filled, page, preset, set_number, settle, url  # noqa: F401  (fixtures)
+from .test_page import PATIENCE, browser, filled, page, preset, set_number, settle, unfold  # noqa: F401  (fixtures)
 
 
 def labels(page: Page) -> list[str]:  # noqa: F811
@@ -34,17 +34,19 @@ def test_a_mouth_brings_other_sliders_to_the_top_than_eyes(page: Page) -> None: 
     assert set(mouth) != set(eyes)
 
 
-def test_evidence_is_shown_on_hover(page: Page) -> None:  # noqa: F811
+def test_evidence_is_a_click_away_and_covers_nothing(page: Page) -> None:  # noqa: F811
     settle(page)
-    slider = page.locator("#slider-0")
-    expect(slider.locator(".info-text")).to_be_hidden()
-    slider.hover()
-    shown = slider.locator(".info-text")
-    expect(shown).to_be_visible()
-    assert shown.evaluate(  # and not cut off by what surrounds it
-        "text => { const box = text.getBoundingClientRect(); "
-        "return text === document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2); }"
-    )
+    texts, sliders = page.locator("#main .info-text:visible"), page.locator("#main input[type=range]")
+    expect(texts).to_have_count(0)
+    page.click("[data-evidence]")
+    expect(texts).to_have_count(sliders.count())
+    for index in range(sliders.count()):
+        text, slider = texts.nth(index).bounding_box(), sliders.nth(index).bounding_box()
+        assert text
+        assert slider
+        assert text["y"] + text["height"] <= slider["y"]
+    page.click("[data-evidence]")
+    expect(texts).to_have_count(0)
 
 
 def test_surprise_and_both_resets(page: Page) -> None:  # noqa: F811
@@ -73,7 +75,7 @@ def sheet(page: Page) -> Image.Image:  # noqa: F811
 
 def test_sheets_of_what_the_sliders_do(page: Page) -> None:  # noqa: F811
     settle(page)
-    page.click("#traversal button")
+    unfold(page, "#traversal")
     page.click("#rows")
     rows = sheet(page)
     assert rows.height > FIRST_CONTROLS * 128
@@ -84,6 +86,7 @@ def test_sheets_of_what_the_sliders_do(page: Page) -> None:  # noqa: F811
 
 
 def test_methods_without_controls_have_none_of_it(page: Page) -> None:  # noqa: F811
+    unfold(page, "#settings")
     page.click("#method label:has-text('VAE one-shot')")
     settle(page)
     for part in ("#surprise", "#traversal", "#more"):

@@ -42,11 +42,12 @@ class CSIMethod(Method):
     options = (
         Control(
             "spread",
-            "Latent spread",
+            "Variety",
             0.0,
             2.0,
             DEFAULT_SPREAD,
-            "0: the likeliest latents; 1: drawn from the posterior; more: more variety than the model believes in.",
+            "How different the fills are. 0: the likeliest latents; 1: drawn from the posterior; above that, more than "
+            "the model believes in.",
         ),
         Control(
             "truncation",
@@ -54,17 +55,17 @@ class CSIMethod(Method):
             0.1,
             8.0,
             DEFAULT_TRUNCATION,
-            "How far a pixel may stray from its mean, in scales: less is smoother, more brings detail and slips. "
+            "Less is smoother, more brings detail and slips: how far a pixel may stray from its mean, in scales. "
             "The paper's is 1.",
         ),
         Control(
             "guidance",
-            "Guidance",
+            "Sharpness",
             0.0,
             100.0,
             DEFAULT_GUIDANCE,
-            "How closely the pixels follow the picture that the decoder itself draws of the latents: 0 is the paper's, "
-            "where pixels drawn before count for more and eyes and mouths go soft.",
+            "How closely the pixels follow the picture that the decoder itself draws of the latents. 0 is the paper's: "
+            "pixels drawn before count for more, and eyes and mouths go soft.",
             step=5.0,
         ),
     )

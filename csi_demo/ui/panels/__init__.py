@@ -14,6 +14,7 @@ import gradio as gr
 if TYPE_CHECKING:
     from .fill import FillPanel
     from .hood import HoodPanel
+    from .shown import ShownPanel
     from .steer import SteerPanel
     from .subject import SubjectPanel
 
@@ -27,11 +28,12 @@ class Panels:
 
     demo: gr.Blocks
     subject: SubjectPanel
+    shown: ShownPanel
     fill: FillPanel
     steer: SteerPanel
     hood: HoodPanel
 
     def wire(self) -> None:
         """Wires the events of all."""
-        for panel in (self.subject, self.fill, self.steer, self.hood):
+        for panel in (self.subject, self.shown, self.fill, self.steer, self.hood):
             panel.wire(self)

@@ -39,7 +39,7 @@ class EditPanel:
             apply_default_css=False,
             elem_id="edits",
         )
-        self.file = gr.DownloadButton("Download", elem_id="edit-file")
+        self.file = gr.DownloadButton("Download", visible="hidden", elem_id="edit-file")
 
     def wire_tab(self, panels: Panels, tabs: gr.Tabs, tab: gr.Tab) -> None:
         """What its components do, and what opening its tab does, which is one of the tabs."""
@@ -54,7 +54,7 @@ class EditPanel:
         saved = {"editor": self.editor, "file": self.file}
         made = listen(self.editor.submit, save, self.session, saved, **QUICK, **COMPUTE)
         made.success(None, None, None, js=static.text("click_file.js").replace("#file", "#edit-file"))
-        carried = {"editor": self.editor, "tabs": tabs} | subject.outputs
+        carried: dict[str, Any] = {"editor": self.editor, "tabs": tabs} | subject.outputs
         listen(self.editor.select, carry, self.session, carried, **QUICK, **COMPUTE)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -20,7 +20,8 @@ PAIR = ("traverse-0", "traverse-1")  # the two controls of a sheet
 
 
 class SteerPanel:
-    """Slots for controls, the strongest first and the others folded away, then for options."""
+    """Slots for controls, the strongest first and the others folded away; those for options are drawn where
+    `draw_options` is called."""
 
     def __init__(self) -> None:
         self.start = gr.State(None)  # a `subject.Start`
@@ -33,27 +34,37 @@ class SteerPanel:
             )
             with gr.Row(elem_id="main"):
                 self.slots = {name: _slot(name) for name in SLOT_IDS[:FIRST_CONTROLS]}
-            with gr.Accordion("More controls", open=False, visible=False, elem_id="more") as self.more, gr.Row():
-                self.slots |= {name: _slot(name) for name in SLOT_IDS[FIRST_CONTROLS:MAX_CONTROLS]}
-            with gr.Row(elem_id="options"):
-                self.slots |= {name: _slot(name) for name in SLOT_IDS[MAX_CONTROLS:]}
             with gr.Row(elem_id="moves"):
                 self.surprise = gr.Button("Surprise me", size="sm", visible=False, elem_id="surprise")
                 self.reset = gr.Button("Reset all", size="sm", elem_id="reset")
-            with gr.Accordion("What the sliders do", open=False, visible=False, elem_id="traversal") as self.shows:
-                with gr.Row():
-                    self.pair = {
-                        name: gr.Dropdown([], label=label, info=info, min_width=120, elem_id=name)
-                        for name, label, info in zip(
-                            PAIR, ("Control", "against"), ("from top to bottom", "from left to right"), strict=True
-                        )
-                    }
-                with gr.Row():
-                    self.rows = gr.Button("One by one", size="sm", elem_id="rows")
-                    self.grid = gr.Button("The two together", size="sm", elem_id="grid")
-                self.sheet = gr.HTML(elem_id="sheet")
-        self.outputs: dict[str, Any] = {"start": self.start, "note": self.note, "surprise": self.surprise}
-        self.outputs |= {"more": self.more, "traversal": self.shows} | self.pair | self.slots
+            with gr.Accordion("More controls", open=False, visible=False, elem_id="more") as self.more, gr.Row():
+                self.slots |= {name: _slot(name) for name in SLOT_IDS[FIRST_CONTROLS:MAX_CONTROLS]}
+
+    def draw_shows(self) -> None:
+        """A fold with sheets of what the sliders do, as wide as the page."""
+        with gr.Accordion("What the sliders do", open=False, visible=False, elem_id="traversal") as self.shows:
+            with gr.Row():
+                self.pair = {
+                    name: gr.Dropdown([], label=label, info=info, min_width=120, elem_id=name)
+                    for name, label, info in zip(
+                        PAIR, ("Slider", "Against"), ("From top to bottom.", "From left to right."), strict=True
+                    )
+                }
+            with gr.Row():
+                self.rows = gr.Button("One by one", size="sm", elem_id="rows")
+                self.grid = gr.Button("The two together", size="sm", elem_id="grid")
+            self.sheet = gr.HTML(elem_id="sheet")
+
+    def draw_options(self) -> None:
+        """The options of a method, below its choice."""
+        with gr.Row(elem_id="options"):
+            self.slots |= {name: _slot(name) for name in SLOT_IDS[MAX_CONTROLS:]}
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """What follows photo, hole and method."""
+        said = {"start": self.start, "note": self.note, "surprise": self.surprise, "more": self.more}
+        return said | {"traversal": self.shows} | self.pair | self.slots
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
@@ -72,7 +83,8 @@ class SteerPanel:
     def wire_sliders(self, event: Callable[..., Any], panels: Panels) -> None:
         """Draws the sliders anew after an event."""
         inputs = [panels.fill.method, panels.subject.painter]
-        listen(event, draw_sliders, inputs, self.outputs, trigger_mode="always_last", **QUICK, **COMPUTE)
+        drawn = self.outputs | {"sheet": self.sheet, "inside": panels.hood.inside}
+        listen(event, draw_sliders, inputs, drawn, trigger_mode="always_last", **QUICK, **COMPUTE)
 
 
 def _slot(name: str) -> gr.Slider | gr.Checkbox:
@@ -98,15 +110,18 @@ def draw_sliders(name: str | None, painting: object) -> Update:
     values = {slot.name: on_grid(slot, inferred.get(slot.name, slot.default)) for slot in known}
     suggested = painted.photo.suggested(painted.subject.mask)
     shown = values | {slot.name: on_grid(slot, suggested[slot.name]) for slot in known if slot.name in suggested}
-    then = "Move one, and the fill follows" if method.live else "Move one, then fill again"
-    note = f"The sliders start where your picture stands, the strongest here first. {then}."
-    choices = [(slot.label, slot.name) for slot in slots[:MAX_CONTROLS] if slot]
+    follows = "Move one: the picture follows." if method.live else "Move one, then fill again."
+    said = ("Sliders", follows) if method.controls else (method.label, method.description)
+    choices = [(slot.label[:1].upper() + slot.label[1:], slot.name) for slot in slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
-    starts = {name: values[slot.name] for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
+    names = {name: slot.name for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
+    starts = {name: values[control] for name, control in names.items()}
     update: Update = {
         "start": Start(painted.key(method.name), values, slots),
-        "note": render.slider_note(note if method.controls else method.description, starts),
+        "note": render.slider_note(*said, starts, names, bool(method.controls)),
         "surprise": gr.update(visible=bool(method.controls)),
+        "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
+        "inside": "",
         "more": gr.update(visible=len(method.controls) > FIRST_CONTROLS),
         "traversal": gr.update(visible=len(choices) > 1),
     }
@@ -118,7 +133,8 @@ def draw_sliders(name: str | None, painting: object) -> Update:
 
 
 def _drawn(control: Control, value: float) -> Any:
-    shown: dict[str, Any] = {"label": control.label, "info": control.help, "visible": True}
+    label = control.label[:1].upper() + control.label[1:]
+    shown: dict[str, Any] = {"label": label, "info": control.help, "visible": True}
     if control.switch:
         return gr.update(value=bool(value), **shown)
     return gr.update(value=value, minimum=control.minimum, maximum=control.maximum, step=control.step, **shown)
@@ -150,18 +166,21 @@ def _moved(start: Start, values: Mapping[str, float]) -> Update:
     }
 
 
-def one_by_one(start: Start | None, painting: object, seed: object) -> Update:
+def one_by_one(start: Start | None, painting: object, seed: object) -> Generator[Update]:
     """The strongest controls of the hole, a row for each, as in CSI's figure 6."""
     names = [slot.name for slot in start.slots[:FIRST_CONTROLS] if slot] if start else []
-    return _sheet(start, painting, seed, names, together=False)
+    yield from _sheet(start, painting, seed, names, together=False)
 
 
-def two_together(start: Start | None, painting: object, seed: object, first: object, second: object) -> Update:
+def two_together(
+    start: Start | None, painting: object, seed: object, first: object, second: object
+) -> Generator[Update]:
     """Two controls against each other, as in CSI's figure 4."""
-    return _sheet(start, painting, seed, [str(first)[:40], str(second)[:40]], together=True)
+    yield from _sheet(start, painting, seed, [str(first)[:40], str(second)[:40]], together=True)
 
 
-def _sheet(start: Start | None, painting: object, seed: object, names: list[str], together: bool) -> Update:
+def _sheet(start: Start | None, painting: object, seed: object, names: list[str], together: bool) -> Generator[Update]:
+    yield {"sheet": render.plain_line("Drawing the pictures…")}
     try:
         painted, number = read_painting(painting), whole(seed, "The seed", 0, MAX_SEED)
         if start is None or not names:
@@ -169,6 +188,6 @@ def _sheet(start: Start | None, painting: object, seed: object, names: list[str]
         from ...studies.discovery.traversal import grid_sheet, traversal_sheet
 
         make, method = grid_sheet if together else traversal_sheet, engine.load(start.subject[0])
-        return {"sheet": render.sheet_view(make(painted.subject, method, names, number))}
+        yield {"sheet": render.sheet_view(make(painted.subject, method, names, number))}
     except ValueError as error:
-        return {"sheet": render.trouble(str(error))}
+        yield {"sheet": render.trouble(str(error))}

@@ -7,11 +7,9 @@ import numpy as np
 from gradio.components import Component
 
 from ...errors import PageError
-from ...pixels import png
 from .. import painter, photo, render, static
 from ..examples import Example, all_examples, from_link
 from ..photo import Photo
-from ..results import finished_result
 from ..subject import read_photo
 from ..wiring import Update, any_of, listen
 from . import QUICK, Panels
@@ -36,7 +34,8 @@ PLACE = (  # label, help and value of the square's four numbers
 
 
 class SubjectPanel:
-    """The photo with its painter, the choice of a face and of the square's place, and the examples."""
+    """The photo with its painter, and what goes with it where it is called for: the numbers of the square's place, and
+    the examples."""
 
     def __init__(self) -> None:
         with gr.Column(elem_id="subject"):
@@ -44,20 +43,26 @@ class SubjectPanel:
             self.face = gr.Radio(
                 [], label="Face", info="Which of the numbered faces is filled in.", visible=False, elem_id="face"
             )
-            with gr.Accordion("Place the square", open=False, elem_id="place"), gr.Row():
-                self.place = [
-                    gr.Number(value, label=label, info=info, min_width=60, elem_id=f"place-{label.lower()}")
-                    for label, info, value in PLACE
-                ]
-            self.examples = gr.HTML(
-                render.example_strip((example.thumbnail(), example.title) for example in all_examples()),
-                js_on_load=static.text("examples.js"),
-                apply_default_css=False,
-                elem_id="examples",
-            )
         self.linked = gr.State(None)  # the example that a link asks for
+
+    def draw_place(self) -> None:
+        """The square's place in numbers, for those who do not drag it."""
+        with gr.Accordion("Place the square by numbers", open=False, elem_id="place"), gr.Row():
+            self.place = [
+                gr.Number(value, label=label, info=info, min_width=60, elem_id=f"place-{label.lower()}")
+                for label, info, value in PLACE
+            ]
         self.outputs: dict[str, Component] = {"painter": self.painter, "face": self.face}
         self.outputs |= {str(number.elem_id): number for number in self.place}
+
+    def draw_examples(self) -> None:
+        """Our own photos, each with a hole."""
+        self.examples = gr.HTML(
+            render.example_strip((example.thumbnail(), example.title) for example in all_examples()),
+            js_on_load=static.text("examples.js"),
+            apply_default_css=False,
+            elem_id="examples",
+        )
 
     def opened(self, panels: Panels) -> dict[str, Component]:
         """What opening an example may change."""
@@ -69,10 +74,12 @@ class SubjectPanel:
         fill, example = panels.fill, self.opened(panels)
         opened = example | {"status": fill.status, "linked": self.linked}
         opening = listen(panels.demo.load, open_page, None, opened, **QUICK)
-        fill.wire_linked(opening, self.linked, self.painter)
+        fill.wire_linked(opening, self.linked, panels)
         listen(self.examples.select, choose_example, None, example, **QUICK)
         listen(self.painter.upload, take_upload, self.painter, self.outputs, **QUICK)
         listen(self.face.input, choose_face, [self.painter, self.face], self.outputs, **QUICK)
+        listen(self.painter.select, click_face, self.painter, self.outputs, **QUICK)
+        listen(self.painter.edit, drag_square, self.painter, self.outputs, **QUICK)
         listen(
             any_of(number.input for number in self.place),
             place_by_hand,
@@ -81,18 +88,25 @@ class SubjectPanel:
             trigger_mode="always_last",
             **QUICK,
         )
-        shown = fill.wire_masked(self.painter.input, self.painter, trigger_mode="always_last")
+        shown = panels.hood.wire_masked(self.painter.input, panels, trigger_mode="always_last")
         panels.steer.wire_sliders(shown.then, panels)
 
 
-def _shown(picture: Photo, *, view: bool = True, mask: np.ndarray | None = None) -> Update:
-    """What shows a photo and its frame."""
+def show_photo(
+    picture: Photo,
+    *,
+    view: bool = True,
+    mask: np.ndarray | None = None,
+    undoable: bool = False,
+    edit: int | None = None,
+) -> Update:
+    """What shows a photo, with view, or only its frame, without; the other values are those of `painter.scene`."""
     faces = len(picture.faces)
     note = ""
     if view and not faces:
         note = photo.NO_FACE
     elif view and faces > 1:
-        note = f"{faces} faces were found. The first is chosen; choose another one below."
+        note = f"{faces} faces were found. The first is chosen; click another one to choose it."
     places = picture.places
     scene = painter.scene(
         picture.key,
@@ -103,6 +117,8 @@ def _shown(picture: Photo, *, view: bool = True, mask: np.ndarray | None = None)
         view=render.view_url(picture.view) if view else None,
         mask=mask,
         note=note,
+        undoable=undoable,
+        edit=edit,
     )
     chosen, place = picture.chosen, picture.place
     numbers = (place.x, place.y, place.size, place.angle)
@@ -123,7 +139,29 @@ def _refused(error: ValueError) -> Update:
 def take_upload(painting: object) -> Update:
     """Shows a photo that has just been sent."""
     try:
-        return _shown(photo.from_bytes(photo.receive(painter.read(painting).get("upload"))))
+        content = painter.read(painting)
+        data, name = photo.receive(content.get("upload")), photo.plain_name(content.get("name"))
+        return show_photo(photo.from_bytes(data, name=name))
+    except PageError as error:
+        return _refused(error)
+
+
+def click_face(painting: object, event: gr.EventData) -> Update:
+    """Moves the frame to a face that was clicked in the photo."""
+    index = event._data.get("face") if isinstance(event._data, dict) else None
+    return choose_face(painting, str(index + 1) if type(index) is int else None)
+
+
+def drag_square(painting: object, event: gr.EventData) -> Update:
+    """Moves the frame to where it was dragged in the view."""
+    said = event._data if isinstance(event._data, dict) else {}
+    try:
+        picture = read_photo(painting)
+        numbers = [said.get(name) for name in ("x", "y", "side")]
+        if not all(type(number) in (int, float) for number in numbers):
+            raise PageError(painter.BROKEN)
+        x, y, side = (number / picture.scale for number in numbers)  # type: ignore[operator]
+        return show_photo(picture.placed(photo.by_hand(picture, x, y, side, said.get("turn"))), view=False)
     except PageError as error:
         return _refused(error)
 
@@ -135,7 +173,7 @@ def choose_face(painting: object, face: object) -> Update:
         numbered = {str(number): place for number, place in enumerate(picture.faces, 1)}
         if not isinstance(face, str) or face not in numbered:
             raise PageError("Choose one of the faces that are numbered in the photo.")
-        return _shown(picture.placed(numbered[face]), view=False)
+        return show_photo(picture.placed(numbered[face]), view=False)
     except PageError as error:
         return _refused(error)
 
@@ -144,7 +182,7 @@ def place_by_hand(painting: object, x: object, y: object, size: object, turn: ob
     """Moves the frame to where the numbers say; they stay as they are."""
     try:
         picture = read_photo(painting)
-        shown = _shown(picture.placed(photo.by_hand(picture, x, y, size, turn)), view=False)
+        shown = show_photo(picture.placed(photo.by_hand(picture, x, y, size, turn)), view=False)
     except PageError as error:
         return _refused(error)
     return {name: shown[name] for name in ("painter", "face")}
@@ -154,7 +192,7 @@ def open_example(example: Example) -> Update:
     """Opens an example: its photo, hole, seed, samples and method."""
     try:
         picture, mask = example.open()
-        shown = _shown(picture, mask=mask)
+        shown = show_photo(picture, mask=mask)
     except PageError as error:
         return _refused(error)
     chosen = {"method": example.method} if example.method else {}
@@ -177,18 +215,3 @@ def choose_example(event: gr.EventData) -> Update:
     if not isinstance(index, int) or not 0 <= index < len(all_examples()):
         return {}
     return open_example(all_examples()[index])
-
-
-def use_result(key: object, refine: object) -> Update:
-    """Makes the chosen sample of a result the photo."""
-    try:
-        result = finished_result(key)
-        picture = photo.from_bytes(png(result.full(refine is not False), quickly=True), like=result.photo)
-    except ValueError as error:
-        return {"status": render.trouble(str(error))}
-    return {"status": render.plain_line("The result is the photo now. Paint the next hole.")} | _shown(picture)
-
-
-def show_photo(picture: Photo) -> Update:
-    """What shows a photo that another panel has made or opened; there is no hole in it yet."""
-    return _shown(picture)

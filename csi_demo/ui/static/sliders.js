@@ -1,5 +1,8 @@
-// A slider's own reset button puts it where this picture has it, not where the page first drew it.
-element.closest("#steer").addEventListener("click", (event) => {
+// The sliders' own reset buttons put them where this picture has them, not where the page first drew them; and all of
+// them have names and values in words. One button shows what was measured of each.
+const steer = element.closest("#steer");
+const board = element.closest("#board");
+steer.addEventListener("click", (event) => {
   const slider = event.target.closest("button.reset-button")?.closest("[id^=slider-], [id^=option-]");
   const starts = JSON.parse(element.querySelector("[data-starts]")?.dataset.starts ?? "{}");
   if (!slider || !(slider.id in starts)) return;
@@ -8,3 +11,39 @@ element.closest("#steer").addEventListener("click", (event) => {
   number.value = starts[slider.id];
   number.dispatchEvent(new Event("input", { bubbles: true }));
 }, true);
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-evidence]");
+  if (!button) return;
+  button.setAttribute("aria-pressed", steer.classList.toggle("csi-evidence"));
+});
+
+function name() {
+  const button = element.querySelector("[data-evidence]"), pressed = String(steer.classList.contains("csi-evidence"));
+  if (button && button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
+  for (const slider of board.querySelectorAll(":is(#steer, #settings) [id^=slider-], #settings [id^=option-], #samples")) {
+    const label = slider.querySelector("[data-testid=block-info]")?.textContent.trim();
+    if (!label) continue;
+    for (const [selector, text] of [["button.reset-button", `Reset ${label}`], ["input[type=range]", label],
+      ["input[type=number]", `${label}, as a number`]]) {
+      const part = slider.querySelector(selector);
+      if (part && part.getAttribute("aria-label") !== text) part.setAttribute("aria-label", text);
+      if (selector.startsWith("button") && part?.title !== text) part?.setAttribute("title", text);
+    }
+  }
+}
+let naming = false;
+new MutationObserver(() => {
+  if (naming) return;
+  naming = true;
+  setTimeout(() => { naming = false; name(); }, 50);
+}).observe(board, { childList: true, subtree: true, characterData: true });
+// A frame with one slider has the first one that its link moved, or else the first of all.
+if (document.documentElement.classList.contains("csi-only")) {
+  const wanted = (new URLSearchParams(location.search).get("set") ?? "").split(":")[0];
+  const rule = document.head.appendChild(document.createElement("style"));
+  new MutationObserver(() => {
+    const names = JSON.parse(element.querySelector("[data-names]")?.dataset.names ?? "{}");
+    const id = Object.keys(names).find((slot) => names[slot] === wanted) ?? "slider-0";
+    rule.textContent = `.csi-only.csi-only.csi-only #main #${id}.block { display: block !important; }`;
+  }).observe(element, { childList: true, subtree: true });
+}

@@ -1,0 +1,53 @@
+"""Files that a visitor takes away: named after the photo and what was done, in the format of the photo."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from PIL import Image, ImageOps, JpegImagePlugin
+
+from ..pixels import png
+from .render import Result
+
+LIKE_PHOTO = "Like the photo"
+KINDS = (LIKE_PHOTO, "PNG", "JPEG", "WebP")
+ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
+QUALITY = 95
+MOST_NAMED = 3  # settings in a name
+
+
+def name(result: Result, seed: int, ending: str) -> str:
+    """What a file of a result is called, e.g. "portrait-csi-seed-0-smile-2.jpg"."""
+    done = "compared" if result.compared else result.samples[0].method.lower().replace(" ", "-")
+    moved = "".join(f"-{control}-{value:g}" for control, value in list(result.settings.items())[:MOST_NAMED])
+    return f"{result.photo.name}-{done}-seed-{seed}{moved}{ending}"
+
+
+def full_size(result: Result, refine: bool, kind: str) -> tuple[bytes, str]:
+    """The chosen sample in the photo at its own size, and the file's name.
+
+    kind: one of KINDS. A JPEG has the subsampling of the photo's own; transparency and grey stay what they were.
+    """
+    picture = result.full(refine)
+    with Image.open(BytesIO(result.photo.data)) as original:
+        found = str(original.format)
+        sort = found if kind == LIKE_PHOTO else kind.upper()
+        sort = sort if sort in ENDINGS else "PNG" if original.has_transparency_data else "JPEG"
+        sampling = JpegImagePlugin.get_sampling(original) if found == "JPEG" else 0
+        if original.mode in ("L", "LA", "1"):
+            picture = picture.convert("L")
+        if original.has_transparency_data and sort != "JPEG":
+            alpha = ImageOps.exif_transpose(original).convert("RGBA").getchannel("A")
+            picture = picture.convert("LA" if picture.mode == "L" else "RGBA")
+            picture.putalpha(alpha)
+    return _encoded(picture, sort, max(sampling, 0)), name(result, result.seeds[result.chosen], ENDINGS[sort])
+
+
+def _encoded(picture: Image.Image, sort: str, sampling: int) -> bytes:
+    if sort == "PNG":
+        return png(picture, quickly=True)
+    stored = BytesIO()
+    options: dict[str, Any] = {"subsampling": sampling} if sort == "JPEG" else {}
+    picture.save(stored, sort, quality=QUALITY, **options)
+    return stored.getvalue()

@@ -1,0 +1,44 @@
+"""Links, embed code and settings of a result."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from .render import Result, number
+
+
+def link_of(result: Result) -> str:
+    """The query of an address that shows the chosen sample first; a seed gives the same sample whatever is drawn
+    beside it."""
+    return re.sub(r"(?<![^&])seed=\d+", f"seed={result.seeds[result.chosen]}", result.link)
+
+
+def share_view(result: Result | None) -> str:
+    """Link and embed code, written out by share.js, which knows the page's address; for a visitor's own photo, why
+    there is none, and what can be shared."""
+    if result is None or not result.finished or result.compared:
+        return ""
+    settings = "".join(f", {name} {number(value)}" for name, value in result.settings.items())
+    said = f"{result.samples[0].method}, seed {result.seeds[result.chosen]}, {len(result.samples)} samples{settings}"
+    fields = [
+        ("link", "Link"),
+        ("frame", "Embed: the page"),
+        ("slider", "Embed: one slider"),
+        ("component", "Component"),
+    ]
+    note = ""
+    if not result.link:
+        fields = []
+        why = "this hole has too many small parts for one" if result.photo.example else "your photo stays with you"
+        note = f"<p>A link cannot show this fill: {why}. The strip and the GIF can be shared, and the settings.</p>"
+    inputs = "".join(
+        f'<label>{label}<span><input readonly data-share="{kind}"><button type="button">Copy</button></span></label>'
+        for kind, label in fields
+    )
+    inputs += (
+        f'<label>Settings<span><input readonly data-share="settings" value="{escape(said)}">'
+        '<button type="button">Copy</button></span></label>'
+    )
+    content = f"<summary>Share</summary>{note}{inputs}"
+    return f'<details class="csi-share" data-query="{escape(link_of(result))}">{content}</details>'

@@ -1,0 +1,176 @@
+// The painter's events: buttons, pointers, wheel, keys, files that are dropped or pasted. The last of its scripts.
+for (const button of element.querySelectorAll("[data-act]"))
+  button.addEventListener("click", () => actions[button.dataset.act]());
+for (const button of element.querySelectorAll("[data-tool]"))
+  button.addEventListener("click", () => useTool(button.dataset.tool));
+for (const input of element.querySelectorAll("[data-pick]"))
+  input.addEventListener("change", () => {
+    const [file] = input.files;
+    if (input.dataset.pick !== "mask") take(file);
+    else if (file) readMask(file);
+    input.value = "";
+  });
+size.addEventListener("input", redraw);
+
+const eye = find("[data-act=original]");
+eye.addEventListener("pointerdown", () => holdOriginal(true));
+for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"])
+  eye.addEventListener(name, () => original && holdOriginal(false));
+eye.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && holdOriginal(true));
+eye.addEventListener("keyup", () => holdOriginal(false));
+eye.addEventListener("contextmenu", (event) => event.preventDefault());
+
+// Which numbered face other than the chosen one lies there.
+function faceAt(x, y) {
+  if (scene.frames.length < 2 || inside(frame(), x, y)) return -1;
+  return scene.frames.findIndex((corners) => inside(corners, x, y));
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (!scene) return;
+  fingers.set(event.pointerId, event);
+  if (stroke) return finish(true); // a second finger: no painting
+  if (fingers.size > 1 || (event.button && event.button !== 1)) return;
+  const { x, y } = place(event), face = faceAt(x, y), grip = tool === "square" ? gripAt(x, y) : null;
+  if (event.button === 1) event.preventDefault();
+  if (event.button !== 1 && tool !== "pan") {
+    if (face >= 0) return trigger("select", { face });
+    if (grip) beginSquare(event.pointerId, grip, x, y);
+    else if (tool !== "square" && (event.pointerType !== "touch" || inside(frame(), x, y)))
+      begin(event.pointerId, x, y, event.altKey);
+  }
+  canvas.setPointerCapture(event.pointerId);
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (!scene) return;
+  showCursor = event.pointerType !== "touch";
+  const before = fingers.get(event.pointerId);
+  if (stroke?.pointer === event.pointerId) {
+    for (const step of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
+      cursor = place(step);
+      if (stroke.grip) extendSquare(cursor.x, cursor.y);
+      else extend(cursor.x, cursor.y);
+    }
+  } else if (before && fingers.size === 2) pinch(event, before);
+  else if (before && (tool === "pan" || tool === "square" || event.buttons === 4)) {
+    const from = place(before), to = place(event);
+    moved = true;
+    panBy(from.x - to.x, from.y - to.y);
+  }
+  if (before) fingers.set(event.pointerId, event);
+  cursor = place(event);
+  redraw();
+});
+
+// Two fingers: what lay between them stays between them.
+function pinch(event, before) {
+  const other = [...fingers].find(([pointer]) => pointer !== event.pointerId)[1];
+  const apart = (finger) => Math.hypot(finger.clientX - other.clientX, finger.clientY - other.clientY);
+  const middle = (finger) =>
+    place({ clientX: (finger.clientX + other.clientX) / 2, clientY: (finger.clientY + other.clientY) / 2 });
+  const from = middle(before), to = middle(event);
+  moved = true;
+  panBy(from.x - to.x, from.y - to.y);
+  if (apart(before) > 10) zoomBy(apart(event) / apart(before), from.x, from.y);
+}
+
+canvas.addEventListener("pointerup", (event) => stroke?.pointer === event.pointerId && finish(false));
+canvas.addEventListener("pointercancel", (event) => stroke?.pointer === event.pointerId && finish(true));
+for (const name of ["pointerup", "pointercancel"])
+  canvas.addEventListener(name, (event) => fingers.delete(event.pointerId));
+canvas.addEventListener("pointerleave", () => {
+  showCursor = false;
+  redraw();
+});
+// A finger in the square paints, one beside it scrolls the page.
+canvas.addEventListener(
+  "touchstart",
+  (event) => {
+    if (!scene) return;
+    const { x, y } = place(event.changedTouches[0]);
+    if (event.touches.length > 1 || tool === "pan" || inside(frame(), x, y)) event.preventDefault();
+  },
+  { passive: false },
+);
+stage.addEventListener(
+  "wheel",
+  (event) => {
+    if (!scene || event.shiftKey) return;
+    const { x, y } = place(event);
+    if (!zoomBy(Math.exp(-0.0015 * event.deltaY * (event.deltaMode ? 20 : 1)), x, y)) return; // the page scrolls on
+    moved = true;
+    event.preventDefault();
+  },
+  { passive: false },
+);
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const KEYS = {
+  b: () => useTool("paint"), e: () => useTool(tool === "erase" ? "paint" : "erase"), r: () => useTool("box"),
+  l: () => useTool("lasso"), h: () => useTool("pan"), s: () => useTool("square"), i: actions.invert,
+  "?": actions.help, "+": actions.nearer, "=": actions.nearer, "-": actions.farther, 0: actions.zoom,
+  "[": () => (size.value = Number(size.value) - 2), "]": () => (size.value = Number(size.value) + 2),
+  enter: actions.fill, o: () => holdOriginal(true),
+};
+
+function onKey(event) {
+  if (!scene) return;
+  const key = event.key.toLowerCase(), chord = event.ctrlKey || event.metaKey;
+  if (chord && (key === "z" || key === "y")) (key === "y" || event.shiftKey ? actions.redo : actions.undo)();
+  else if (chord || event.altKey) return;
+  else if (event.currentTarget === canvas && key === "escape") finish(true);
+  else if (event.currentTarget === canvas && (event.key in ARROWS || key === " ")) byKeys(event);
+  else if (KEYS[key] && (!event.repeat || "[]+-=".includes(key))) KEYS[key]();
+  else if (!KEYS[key]) return;
+  event.preventDefault();
+  event.stopPropagation();
+  redraw();
+}
+
+function byKeys(event) {
+  const { x, y } = asNumbers(frame());
+  cursor ||= { x, y };
+  showCursor = true;
+  if (event.key === " ") {
+    if (!stroke && tool !== "pan" && tool !== "square") begin("key", cursor.x, cursor.y);
+    return;
+  }
+  const step = (frameSide() / 64) * (event.shiftKey ? 8 : 2), [across, down] = ARROWS[event.key];
+  cursor.x = Math.min(mask.width, Math.max(0, cursor.x + step * across));
+  cursor.y = Math.min(mask.height, Math.max(0, cursor.y + step * down));
+  if (stroke?.pointer === "key") extend(cursor.x, cursor.y);
+}
+
+canvas.addEventListener("keydown", onKey);
+canvas.addEventListener("keyup", (event) => event.key === " " && stroke?.pointer === "key" && finish(false));
+canvas.addEventListener("blur", () => {
+  if (stroke?.pointer === "key") finish(false);
+  showCursor = false;
+  redraw();
+});
+// Elsewhere on the page the same keys work while nothing has the focus that needs them itself.
+const outside = (event) => {
+  if (!element.isConnected) return document.removeEventListener("keydown", outside);
+  if (event.target === document.body && stage.clientWidth) onKey(event); // not while another tab is open
+};
+document.addEventListener("keydown", outside);
+document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));
+
+for (const name of ["dragenter", "dragover", "dragleave", "drop"])
+  element.addEventListener(name, (event) => {
+    if (![...event.dataTransfer.types].includes("Files")) return;
+    event.preventDefault();
+    stage.classList.toggle("csi-over", name === "dragenter" || name === "dragover");
+    if (name === "drop") take(event.dataTransfer.files[0]);
+  });
+document.addEventListener("paste", (event) => {
+  if (!element.isConnected) return;
+  const file = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
+  if (!file) return;
+  event.preventDefault();
+  take(file);
+});
+new ResizeObserver(fit).observe(stage);
+watch("value", () => props.value && show(JSON.parse(props.value)));
+useTool("paint");
+say("Loading…");
