@@ -34,8 +34,8 @@ class Stroke:
         """How many steps of the brush it takes, as far as its steps are a number."""
         return len(self.points) * (abs(self.steps) if isinstance(self.steps, int | float) else 1)
 
-    def draw(self, editor: Editor, number: int) -> None:
-        """Draws it in an editor as the stroke of this number. Raises EditError."""
+    def draw(self, editor: Editor, number: int | None) -> None:
+        """Draws it in an editor as the stroke of this number, or every point as one of its own. Raises EditError."""
         for x, y in self.points:
             if self.colour is None:
                 editor.lighten(x, y, self.size, self.steps, stroke=number)

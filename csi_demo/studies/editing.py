@@ -33,7 +33,7 @@ BEYOND = 0.05  # of the mask, below which a pixel is beyond it
 CLEAR = 1.0  # of a logit, that a clear rise is
 PAIRS, BETWEEN = 8, 8  # interpolations on a sheet, and the pictures of each
 LARGE = (4000, 3000)  # of the photo whose transfer is timed
-REPEATS = 5
+REPEATS = 15
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def evaluate_transfer(size: tuple[int, int] = LARGE) -> dict[str, Any]:
     """How long an edit's transfer to a photo of this (width, height) takes, with a face half as high, and whether the
     photo is its own bit for bit where the mask is 0.
 
-    Returns milliseconds, the median of n times; megapixels; untouched; changed_share of the photo's pixels.
+    Returns milliseconds, the fastest of n times, since other work on the machine only adds; megapixels; untouched; changed_share of the photo's pixels.
     """
     rng = np.random.default_rng(0)
     grain = rng.integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
@@ -139,7 +139,7 @@ def evaluate_transfer(size: tuple[int, int] = LARGE) -> dict[str, Any]:
     return {
         "n": REPEATS,
         "megapixels": round(size[0] * size[1] / 1e6, 1),
-        "milliseconds": round(1000 * float(np.median(seconds)), 1),
+        "milliseconds": round(1000 * min(seconds), 1),
         "untouched": bool((result == pixels)[outside].all()),
         "changed_share": round(float((result != pixels).any(-1).mean()), 4),
     }

@@ -54,7 +54,7 @@ class EditPanel:
         saved = {"editor": self.editor, "file": self.file}
         made = listen(self.editor.submit, save, self.session, saved, **QUICK, **COMPUTE)
         made.success(None, None, None, js=static.text("click_file.js").replace("#file", "#edit-file"))
-        carried = {"editor": self.editor, "tabs": tabs} | subject.outputs
+        carried: dict[str, Any] = {"editor": self.editor, "tabs": tabs} | subject.outputs
         listen(self.editor.select, carry, self.session, carried, **QUICK, **COMPUTE)
 
 
