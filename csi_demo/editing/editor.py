@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..complete import place_frame
+from ..complete import as_placement, place_frame
 from ..errors import EditError
 from ..models.ian import IAN
 from ..photo.placement import Placement
+from ..photo.reading import PhotoLike, to_photo
 from ..pixels import to_float, to_levels, to_pictures, to_tensor
 from . import transfer
 from .brush import BOUND, MAX_STEPS, Brush, Patch, as_array, checked, read_colour
@@ -31,20 +32,22 @@ DEFAULT_BRUSH = Brush()
 
 
 def open_editor(
-    photo: Image.Image,
+    photo: PhotoLike,
     *,
     face: int | None = None,
-    placement: Placement | None = None,
+    placement: Placement | Sequence[float] | str | None = None,
     brush: Brush = DEFAULT_BRUSH,
     strength: float = STRENGTH,
 ) -> Editor:
     """An editor of a photo of any size, the square to be edited at the placement or where `place_frame` puts it.
 
-    brush: how it paints; strength: how much of a change shows in the photo, see `transfer`; in the paper ``Brush(local=
-    False)`` and 1. Raises PhotoError for a face that is not found, WeightsError, and EditError for another strength.
+    photo: see `to_photo`; brush: how it paints; strength: how much of a change shows in the photo, see `transfer`; in
+    the paper ``Brush(local=False)`` and 1. Raises PhotoError for a face that is not found, WeightsError, and EditError
+    for another strength.
     """
-    photo = photo.convert("RGB")
-    return Editor(photo, placement or place_frame(photo, face), brush=brush, strength=strength)
+    photo = to_photo(photo)
+    place = place_frame(photo, face) if placement is None else as_placement(placement)
+    return Editor(photo, place, brush=brush, strength=strength)
 
 
 @dataclass(frozen=True)

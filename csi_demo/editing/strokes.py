@@ -9,7 +9,9 @@ from typing import Any
 from PIL import Image
 
 from ..errors import EditError
+from ..photo.colour import srgb_profile
 from ..photo.placement import Placement
+from ..photo.reading import PhotoLike
 from .brush import Brush, read_colour
 from .editor import DEFAULT_BRUSH, STRENGTH, Editor, open_editor
 
@@ -78,13 +80,13 @@ def draw(editor: Editor, strokes: Iterable[Stroke]) -> None:
 
 
 def edit_photo(
-    photo: Image.Image,
+    photo: PhotoLike,
     strokes: Iterable[Stroke],
     *,
     latents: Mapping[str, float] | None = None,
     sample: int | None = None,
     face: int | None = None,
-    placement: Placement | None = None,
+    placement: Placement | Sequence[float] | str | None = None,
     brush: Brush = DEFAULT_BRUSH,
     strength: float = STRENGTH,
 ) -> Image.Image:
@@ -98,7 +100,9 @@ def edit_photo(
     for name, value in (latents or {}).items():
         editor.set(name, value)
     draw(editor, strokes)
-    return editor.photo
+    edited = editor.photo
+    edited.info["icc_profile"] = srgb_profile()  # so that files say it that it is saved to
+    return edited
 
 
 def _bounded(entries: Sequence[Any]) -> Sequence[Any]:

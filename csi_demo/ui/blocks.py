@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from .panels.fill import FillPanel
 from .panels.hood import HoodPanel
 from .panels.steer import SteerPanel
 from .panels.subject import SubjectPanel
-from .server.guard import Guard
+from .server import process
+from .server.guard import MAX_FILE, Guard
 from .server.mailboxes import Mailboxes
 from .server.page import Page
 from .theme import CSS, EMBEDDED, THEME
@@ -64,16 +64,17 @@ def build() -> gr.Blocks:
 
 
 def launch_options() -> dict[str, Any]:
-    """How the page is served; PORT, GRADIO_SERVER_PORT and GRADIO_SERVER_NAME are respected."""
+    """How the page is served."""
     return {
-        "server_name": os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
-        "server_port": int(os.environ.get("PORT") or os.environ.get("GRADIO_SERVER_PORT") or 7860),
+        "server_name": process.host(),
+        "server_port": process.port(),
+        "root_path": process.root_path(),
         "theme": THEME,
         "css": CSS,
         "head": EMBEDDED,
         "footer_links": ["api", "gradio", "settings"],
         "allowed_paths": [],
-        "max_file_size": "25mb",
+        "max_file_size": MAX_FILE,
         "state_session_capacity": 256,
         "show_error": False,
         "enable_monitoring": False,

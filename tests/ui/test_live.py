@@ -53,7 +53,7 @@ def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, S
 def test_a_long_refill_shows_its_rows(method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any) -> None:
     monkeypatch.setattr(PlainMethod, "pause", 0.02)
     updates = list(refilled(*drawn))
-    assert 4 <= len(updates) <= 10
+    assert 4 <= len(updates) < 50  # not every row
     assert "Filling the hole" in updates[0]["status"]
 
 
@@ -134,16 +134,15 @@ def test_dragging_shows_new_pictures_and_ends_at_the_last_position(live: str, pa
     page.wait_for_timeout(500)
     page.evaluate(WATCH_PICTURES)
     began = time.monotonic()
-    while time.monotonic() - began < 4.0:
+    while len(page.evaluate("window.shown")) < 3:  # as soon as this machine manages, while the mouse is down
+        assert time.monotonic() - began < PATIENCE / 1000, "the picture does not follow the slider"
         page.mouse.move(left + width * (0.5 + 0.45 * math.sin(3.0 * (time.monotonic() - began))), height)
         page.wait_for_timeout(15)
     page.mouse.up()
-    while_dragging = len(page.evaluate("window.shown"))
     settle(page)
     last = page.evaluate("window.shown.at(-1)[1]")
     assert last == page.locator("#pictures .csi-after").get_attribute("src")
     assert last == filled(page)  # a fill for where the sliders stand now
-    assert while_dragging >= 3, "the picture follows the slider"
 
 
 def coloured(index: int) -> Image.Image:
