@@ -117,7 +117,8 @@ def evaluate_transfer(size: tuple[int, int] = LARGE) -> dict[str, Any]:
     """How long an edit's transfer to a photo of this (width, height) takes, with a face half as high, and whether the
     photo is its own bit for bit where the mask is 0.
 
-    Returns milliseconds, the fastest of n times, since other work on the machine only adds; megapixels; untouched; changed_share of the photo's pixels.
+    Returns milliseconds, the fastest of n times, since other work on the machine only adds; megapixels; untouched;
+    changed_share of the photo's pixels.
     """
     rng = np.random.default_rng(0)
     grain = rng.integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
