@@ -37,7 +37,7 @@ class Stroke:
         return len(self.points) * (abs(self.steps) if isinstance(self.steps, int | float) else 1)
 
     def draw(self, editor: Editor, number: int | None) -> None:
-        """Draws it in an editor as the stroke of this number, None for one of its own. Raises EditError."""
+        """Draws it in an editor as the stroke of this number, or every point as one of its own. Raises EditError."""
         for x, y in self.points:
             if self.colour is None:
                 editor.lighten(x, y, self.size, self.steps, stroke=number)

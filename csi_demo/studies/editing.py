@@ -33,7 +33,8 @@ BEYOND = 0.05  # of the mask, below which a pixel is beyond it
 CLEAR = 1.0  # of a logit, that a clear rise is
 PAIRS, BETWEEN = 8, 8  # interpolations on a sheet, and the pictures of each
 LARGE = (4000, 3000)  # of the photo whose transfer is timed
-REPEATS = 5
+REPEATS = 15
+KEPT_ROWS, REACH = 20, 6  # of that frame: rows without an edit, and those that the mask's smoothing reaches into
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def evaluate_transfer(size: tuple[int, int] = LARGE) -> dict[str, Any]:
     """How long an edit's transfer to a photo of this (width, height) takes, with a face half as high, and whether the
     photo is its own bit for bit where the mask is 0.
 
-    Returns milliseconds, the median of n times; megapixels; untouched; changed_share of the photo's pixels.
+    Returns milliseconds, the fastest of n times, since other work on the machine only adds; megapixels; untouched;
+    changed_share of the photo's pixels.
     """
     rng = np.random.default_rng(0)
     grain = rng.integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
@@ -127,7 +129,7 @@ def evaluate_transfer(size: tuple[int, int] = LARGE) -> dict[str, Any]:
         z = torch.randn((1, network.config.latent_dim), generator=torch.Generator().manual_seed(0))
         drawn = network.generator(torch.cat((z, z + 0.3)))
     edited, first = as_array(drawn[1:]), as_array(drawn[:1])
-    edited[:20] = first[:20]  # where nothing was edited
+    edited[:KEPT_ROWS] = first[:KEPT_ROWS]
     seconds = []
     for _ in range(REPEATS):
         began = time.perf_counter()
@@ -135,11 +137,11 @@ def evaluate_transfer(size: tuple[int, int] = LARGE) -> dict[str, Any]:
         seconds.append(time.perf_counter() - began)
     rows, columns = np.indices(pixels.shape[:2])
     at = placement.to_frame(np.stack((columns + 0.5, rows + 0.5), -1).reshape(-1, 2)).reshape(*pixels.shape[:2], 2)
-    outside = (at[..., 1] < 20 - 4) | (at < 0).any(-1) | (at > FRAME).any(-1)
+    outside = (at[..., 1] < KEPT_ROWS - REACH) | (at < -0.5).any(-1) | (at > FRAME + 0.5).any(-1)
     return {
         "n": REPEATS,
         "megapixels": round(size[0] * size[1] / 1e6, 1),
-        "milliseconds": round(1000 * float(np.median(seconds)), 1),
+        "milliseconds": round(1000 * min(seconds), 1),
         "untouched": bool((result == pixels)[outside].all()),
         "changed_share": round(float((result != pixels).any(-1).mean()), 4),
     }

@@ -19,7 +19,11 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from csi_demo import complete_photo
+from csi_demo.cli import main
+from csi_demo.editing.strokes import edit_photo, from_json
 from csi_demo.methods import available_methods
+from csi_demo.photo.reading import open_photo
+from csi_demo.pixels import png
 
 from ..server import ROOT
 from .test_page import url  # noqa: F401  (fixture)
@@ -171,11 +175,45 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_python_of_the_readme_runs(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    (code,) = [block for block in blocks("python") if "gradio_client" in block]
+    fill, edit = (block for block in blocks("python") if "gradio_client" in block)
     shutil.copy(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("http://127.0.0.1:7860/", url), {})
+    exec(fill.replace("http://127.0.0.1:7860/", url), {})
     assert Image.open(tmp_path / "filled.png").size == (512, 512)
+    told: dict[str, Any] = {}
+    exec(edit.replace("http://127.0.0.1:7860/", url), told)
+    assert decoded(told["edited"]).shape == (512, 512, 3)
+
+
+def test_strokes_give_the_same_bytes_everywhere(client: Client, tmp_path: Path) -> None:
+    (entry,) = (json.loads(block) for block in blocks("json"))
+    entry = entry | {"points": entry["points"][:1], "steps": 3}
+    (x, y), size, colour = entry["points"][0], entry["size"], entry["colour"]
+    sent = client.predict(handle_file(str(FRAME)), [entry], {"smile": 1.0}, api_name="/edit")["picture"]
+    file = tmp_path / "edited.png"
+    said = ["edit", str(FRAME), "--paint", f"{x},{y},{size},{colour},3", "--set", "smile=1", "--out", str(file)]
+    assert main(said) == 0
+    assert file.read_bytes() == base64.b64decode(sent.partition(",")[2])
+    python = edit_photo(open_photo(FRAME), from_json([entry]), latents={"smile": 1.0})
+    assert png(python) == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("strokes", "more", "message"),
+    [
+        ([{"x": 900, "y": 9, "size": 8, "colour": "#000000"}], {}, "outside the square"),
+        ([{"x": 9, "y": 9, "size": 0, "colour": "#000000"}], {}, "out of range"),
+        ([{"x": 9, "y": 9, "size": 8, "colour": "red"}], {}, "no colour"),
+        ([{"x": 9, "y": 9, "size": 8, "colour": "#000000", "steps": 201}], {}, "too much for one call"),
+        ([{"points": [[9, 9]] * 3000, "size": 8, "colour": "#000000"}], {}, "more than 1000 points"),
+        ([], {"latents": {"charm": 1.0}}, "unknown latent"),
+        ([], {"strength": 0}, "strength"),
+        ([], {"plain": 3}, "true or false"),
+    ],
+)
+def test_strokes_that_cannot_be_are_one_line(client: Client, strokes: Any, more: Any, message: str) -> None:
+    with pytest.raises(AppError, match=message):
+        client.predict(handle_file(str(FRAME)), strokes, **more, api_name="/edit")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
