@@ -17,6 +17,9 @@ MODELS = {  # name -> module:class under training
     "dcgan": "dcgan:DCGANRecipe",
     "vae": "vae:VAERecipe",
     "vae-oneshot": "vae:OneShotRecipe",
+    "vae-attributes": "attribute_vae:AttributeVAERecipe",
+    "pixelcnn": "gated_pixelcnn:GatedPixelCNNRecipe",
+    "pixelcnn-autoencoder": "pixelcnn_autoencoder:AutoencoderRecipe",
     "attributes": "attributes:AttributeRecipe",
     "aligner": "aligner:AlignerRecipe",
 }

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +130,38 @@ def draw_frames(frames: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     picked = frames[torch.from_numpy(rng.integers(0, len(frames), count))]
     flip = torch.from_numpy(rng.random(count) < 0.5).to(frames.device)
     return torch.where(flip[:, None, None, None], picked.flip(3), picked)
+
+
+def draw_rows(frames: Tensor, count: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """So many of the pictures (N, 3, H, W), with replacement, half of them mirrored, and their rows (count,).
+
+    Everything is drawn on the generator's device, which is the pictures' own."""
+    rows = torch.randint(len(frames), (count,), generator=draw, device=frames.device)
+    flip = torch.rand(count, generator=draw, device=frames.device) < 0.5
+    picked = frames[rows]
+    return torch.where(flip[:, None, None, None], picked.flip(3), picked), rows
+
+
+def read_attributes(folder: str | Path, split: str, names: Sequence[str]) -> Tensor:
+    """Labels (N, A), -1 or 1, of all pictures of a split, in the order of `read_split`; NaN where a picture has none.
+
+    names: the attributes wanted, in order. Raises DataError for an attribute that a labelled pack does not know."""
+    parts = []
+    for file in _files(folder, split):
+        schema = pq.read_schema(file)
+        labels = np.full((pq.read_metadata(file).num_rows, len(names)), np.nan, dtype=np.float32)
+        if "attributes" in schema.names:
+            column = pq.read_table(file, columns=["attributes"]).column("attributes")
+            known = np.flatnonzero(~np.asarray(column.is_null()))
+            if len(known):
+                theirs = (schema.metadata or {}).get(b"attribute_names", b"").decode().split()
+                missing = sorted(set(names) - set(theirs))
+                if missing:
+                    raise DataError(f"{file} has no labels for {', '.join(missing)}")
+                values = np.array(column.take(known).to_pylist(), dtype=np.float32)
+                labels[known] = np.where(values > 0, 1.0, -1.0)[:, [theirs.index(name) for name in names]]
+        parts.append(labels)
+    return torch.from_numpy(np.concatenate(parts))
 
 
 def generator(rng: np.random.Generator, device: torch.device) -> torch.Generator:
