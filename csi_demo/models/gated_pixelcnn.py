@@ -46,6 +46,7 @@ class GatedPixelCNNConfig:
     embedding: int = 128  # values in h
     context_channels: tuple[int, ...] = (32, 64, 96, 128, 128)  # at 64, 32, 16, 8 and 4 pixels' width
     map_channels: int = 64  # of s
+    context: bool = True  # whether s sees the context; if not, it knows h and the place, and the stacks go forward only
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -200,7 +201,7 @@ class GatedPixelCNN(nn.Module):
     def conditions(self, x: Tensor, mask: Tensor, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """s (B, M, H, W) and h (B, embedding) of a masked picture and of y (B, A), as far as it is known (B, A)."""
         h = self.embed((y - self.condition_mean) / self.condition_scale, known)
-        return self.context(x, mask, h), h
+        return self.context(x, mask if self.config.context else torch.zeros_like(mask), h), h
 
     def biases(self, maps: Tensor, h: Tensor) -> Tensor:
         """V * s + V h for all layers: (B, layers * 4 p, H, W) of maps (B, M, H, W) and h (B, embedding)."""
