@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 
-from csi_demo.device import DeviceError, check_setting
-from csi_demo.ui import files, memory
+from csi_demo.device import check_setting
+from csi_demo.errors import DeviceError
 from csi_demo.ui.blocks import build, launch_options
 from csi_demo.ui.engine import warm_up
-from csi_demo.ui.keep import regularly
 from csi_demo.ui.photo import KEPT
+from csi_demo.ui.server import files, memory
+from csi_demo.ui.server.keep import regularly
 
 options = launch_options()
 files.use_own_folder(options["server_port"])
@@ -26,7 +27,7 @@ if __name__ == "__main__":
         sys.exit(2)
     memory.use_little()
     if os.environ.get("SPACES_ZERO_GPU"):
-        from csi_demo.ui import zerogpu
+        from csi_demo.ui.server import zerogpu
 
         zerogpu.load_all()
     warm_up()

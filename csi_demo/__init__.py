@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .complete import complete_photo as complete_photo
-    from .detection import find_faces as find_faces
     from .methods import available_methods as available_methods
     from .methods import list_controls as list_controls
     from .methods import load_method as load_method
+    from .photo.finding import find_faces as find_faces
 
 _HOMES = {
     "available_methods": "methods",
     "complete_photo": "complete",
-    "find_faces": "detection",
+    "find_faces": "photo.finding",
     "list_controls": "methods",
     "load_method": "methods",
 }

@@ -8,12 +8,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from . import masks, weights
 from .commands import ablations, bench, complete, complete_many, figures, latents, publish, soak, train
-from .commands.common import UsageError
-from .device import DeviceError
-from .faces import PhotoError
-from .methods import CompletionError, ControlError, UnknownMethodError
+from .errors import UsageError, UserError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,31 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("csi_demo: stopped", file=sys.stderr)
         return 130
-    except _user_errors() as error:
+    except UserError as error:
         print(f"csi_demo: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         print(f"csi_demo: this command needs {error.name}: install requirements-dev.txt", file=sys.stderr)
         return 2
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    errors: list[type[Exception]] = [
-        UsageError,
-        masks.MaskError,
-        PhotoError,
-        ControlError,
-        CompletionError,
-        UnknownMethodError,
-        DeviceError,
-        weights.WeightsError,
-    ]
-    if soaking := sys.modules.get("csi_demo.soaking"):
-        errors.append(soaking.SoakError)
-    if publishing := sys.modules.get("csi_demo.publishing"):
-        errors.append(publishing.PublishError)
-    if data := sys.modules.get("csi_demo.training.data"):
-        errors.append(data.DataError)
-    if loop := sys.modules.get("csi_demo.training.loop"):
-        errors.append(loop.TrainingError)
-    return tuple(errors)

@@ -13,9 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from . import masks
-from .faces import FRAME, PhotoError, Placement
+from .errors import PhotoError
 from .methods import load_method
 from .methods.base import Number
+from .photo.placement import Placement
+from .pixels import FRAME, to_pictures, to_tensor
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,6 @@ class FrameStep:
     progress: float
     info: dict[str, Any] = field(default_factory=dict)
     views: dict[str, list[Image.Image]] = field(default_factory=dict)
-
-
-def to_tensor(frame: Image.Image) -> Tensor:
-    """A 64x64 RGB picture as (1, 3, 64, 64) in [-1, 1]."""
-    if frame.size != (FRAME, FRAME):
-        raise ValueError(f"a frame is {FRAME}x{FRAME} pixels, this one {frame.width}x{frame.height}")
-    pixels = torch.from_numpy(np.array(frame.convert("RGB")))
-    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1.0
-
-
-def to_pictures(images: Tensor) -> list[Image.Image]:
-    """(n, 3, H, W) in [-1, 1] as RGB pictures; levels of `to_tensor` come back exactly."""
-    pixels = ((images + 1.0) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(picture) for picture in pixels]
 
 
 def _mask_tensor(mask: np.ndarray) -> Tensor:
@@ -87,7 +75,7 @@ def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
     """
     if face is None and photo.size == (FRAME, FRAME):
         return Placement.centred(photo.size)
-    from .detection import find_faces
+    from .photo.finding import find_faces
 
     found = find_faces(photo)
     if face is not None and not 1 <= face <= len(found):

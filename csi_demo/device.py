@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from .errors import DeviceError
+
 if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda")
-
-
-class DeviceError(ValueError):
-    """A device that is unknown or not there; the message names the setting and what it may be."""
 
 
 def check_device(name: str, setting: str) -> None:

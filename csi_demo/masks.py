@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-FRAME = 64
+from .errors import MaskError
+from .pixels import FRAME
 
 # Holes (x0, y0, x1, y1) in the 64x64 CelebA frame, whose eyes lie near (22, 33) and (41.5, 33).
 BOXES: dict[str, tuple[int, int, int, int]] = {
@@ -24,10 +25,6 @@ BOXES: dict[str, tuple[int, int, int, int]] = {
     "center": (16, 16, 48, 48),
     "full": (0, 0, 64, 64),
 }
-
-
-class MaskError(ValueError):
-    """A mask that cannot be used; the message says what was wrong and what would be right."""
 
 
 def box(x0: int, y0: int, x1: int, y1: int, size: int = FRAME) -> np.ndarray:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torch.nn import functional
+
+from .pixels import to_pictures
+from .weights import write_atomically
 
 SIDE = 128  # of a picture, in pixels
 GAP, TEXT = 6, 14  # between pictures, and the height of letters
@@ -34,3 +41,12 @@ def sheet(
             paper.paste(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC), (left, top))
             draw.text((left + SIDE // 2, top + SIDE + GAP // 2), text, INK, font, anchor="ma")
     return paper
+
+
+def write_contact_sheet(rows: Tensor, file: Path) -> None:
+    """Writes pictures (rows, columns, 3, H, W) as one PNG, twice enlarged: masked, true, then the samples."""
+    grid = functional.pad(rows, (1, 1, 1, 1), value=1.0)
+    picture = to_pictures(grid.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)[None])[0]
+    stored = io.BytesIO()
+    picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST).save(stored, format="PNG")
+    write_atomically(file, stored.getvalue())

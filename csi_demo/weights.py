@@ -21,12 +21,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .errors import WeightsError
+
 MANIFEST, METRICS = "manifest.json", "metrics.json"
 Module = TypeVar("Module", bound=nn.Module)
-
-
-class WeightsError(RuntimeError):
-    """Weights that are missing, damaged or do not fit; the message names the file and what to do."""
 
 
 def weights_folder() -> Path:

@@ -15,9 +15,11 @@ from PIL import Image
 
 from csi_demo import masks
 from csi_demo.cli import main
-from csi_demo.device import DeviceError, chosen_device
-from csi_demo.methods import CompletionError, available_methods, load_method
-from csi_demo.ui import engine, zerogpu
+from csi_demo.device import chosen_device
+from csi_demo.errors import CompletionError, DeviceError
+from csi_demo.methods import available_methods, load_method
+from csi_demo.ui import engine
+from csi_demo.ui.server import zerogpu
 
 from .server import ROOT
 from .visitor import FRAME_FILE

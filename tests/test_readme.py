@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from csi_demo import ablations, benchmark, soaking
-from csi_demo.evaluation import CONTROL_COLUMNS, table
-from csi_demo.variants import SHOWN
+from csi_demo.studies.ablations import report
+from csi_demo.studies.ablations.variants import SHOWN
+from csi_demo.studies.tables import CONTROL_COLUMNS, table
+from csi_demo.tools import benchmark, soaking
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -69,8 +70,8 @@ def test_the_speeds_are_those_of_bench_json():
 
 def test_the_claims_are_those_of_ablations_json():
     figures = json.loads((ROOT / "docs" / "ablations.json").read_text())
-    tables = [line for line in ablations.markdown(figures).splitlines() if line.startswith("|")]
-    assert len(tables) > 2 * len(ablations.CLAIMS)
+    tables = [line for line in report.markdown(figures).splitlines() if line.startswith("|")]
+    assert len(tables) > 2 * len(report.CLAIMS)
     assert set(tables) <= set(README.splitlines())
     assert f"\n{figures['command']}\n" in README
     for variant in SHOWN:  # those on the page are those in the table

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .common import UsageError, positive, write_json
+from ..errors import UsageError
+from .common import positive, write_json
 
 DATA, WEIGHTS = Path("../shared/data/celeba64"), Path("runs/ablations")
 
@@ -37,8 +38,8 @@ def _ablations(options: argparse.Namespace) -> int:
         raise UsageError("--minutes and --pictures are for --train")
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
-    from .. import ablations
-    from ..incremental import prepare
+    from ..sampling.compiled import prepare
+    from ..studies.ablations import report
     from ..training.variants import PICTURES, train_missing
     from ..weights import write_atomically
 
@@ -59,16 +60,16 @@ def _ablations(options: argparse.Namespace) -> int:
             return 0
     prepare().join()  # all fills are drawn the same way
     test = options.data / "test.parquet"
-    figures = ablations.report(test, folder, limit=options.limit, seed=options.seed)
+    figures = report.report(test, folder, limit=options.limit, seed=options.seed)
     figures["command"] = options.line
-    text = ablations.markdown(figures)
+    text = report.markdown(figures)
     print(text)
     write_json(figures, options.json or options.out / "ablations.json")
     write_atomically(options.out / "ablations.md", text)
-    for file in ablations.write_figures(test, folder, options.out, seed=options.seed):
+    for file in report.write_figures(test, folder, options.out, seed=options.seed):
         print(file)
     if options.record:
-        ablations.keep(runs, figures, options.line)
+        report.keep(runs, figures, options.line)
     return 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .common import UsageError, write_json
+from ..errors import UsageError
+from .common import write_json
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -20,7 +21,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def _bench(options: argparse.Namespace) -> None:
     if not 1 <= options.repeats <= 1000:
         raise UsageError(f"--repeats {options.repeats} is out of range: 1 to 1000")
-    from .. import benchmark
+    from ..tools import benchmark
 
     figures = benchmark.bench(repeats=options.repeats) | {"command": options.line}
     print(benchmark.report(figures))

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import masks, weights
+from ..errors import UsageError
 
 FAMILIES = f"{', '.join(masks.BOXES)}, random:SEED, or x0,y0,x1,y1 in frame pixels"
-
-
-class UsageError(ValueError):
-    """Arguments that do not make sense together; the message says what would be right."""
 
 
 def pairs(words: Sequence[str]) -> dict[str, str]:

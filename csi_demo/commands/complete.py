@@ -14,10 +14,13 @@ import numpy as np
 from PIL import Image
 
 from .. import masks, weights
-from ..faces import FRAME, PhotoError, Placement, open_photo
-from ..methods import ControlError, available_methods
+from ..errors import ControlError, PhotoError, UsageError
+from ..methods import available_methods
 from ..methods.base import Method
-from .common import FAMILIES, UsageError, pairs
+from ..photo.placement import Placement
+from ..photo.reading import open_photo
+from ..pixels import FRAME
+from .common import FAMILIES, pairs
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 RUN = "run.json"

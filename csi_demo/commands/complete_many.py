@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..faces import PhotoError
-from .common import UsageError
+from ..errors import PhotoError, UsageError
 from .complete import PICTURES, RUN, Recipe, add_settings, read_file, read_recipe, result_files, write_files
 
 ROOT = Path(__file__).resolve().parents[2]

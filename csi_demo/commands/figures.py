@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import weights
+from ..errors import UsageError
 from ..methods import available_methods, load_method
-from .common import FAMILIES, UsageError, positive, write_json
+from .common import FAMILIES, positive, write_json
 from .complete import split_settings
 
 
@@ -68,7 +69,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     if not options.mask:
         raise UsageError("--mask is needed, or --controls in its place")
-    from ..evaluation import evaluate, table
+    from ..studies.fills import evaluate
+    from ..studies.tables import table
 
     if not 0 <= options.workers <= 256:
         raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
@@ -103,7 +105,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _controls(options: argparse.Namespace) -> None:
-    from ..evaluation import CONTROL_COLUMNS, evaluate_controls, table
+    from ..studies.controls import evaluate_controls
+    from ..studies.tables import CONTROL_COLUMNS, table
 
     words = ("mask", "contact_sheet", "workers", "c2st", "settings")
     if any(getattr(options, word) for word in words) or options.method != ["csi"]:
@@ -116,7 +119,7 @@ def _controls(options: argparse.Namespace) -> None:
 
 
 def _samples(options: argparse.Namespace) -> None:
-    from ..evaluation import evaluate_samples
+    from ..studies.samples import evaluate_samples
 
     positive(options.limit)
     every: dict[str, Any] = {}
@@ -133,7 +136,7 @@ def _samples(options: argparse.Namespace) -> None:
 
 
 def _descent(options: argparse.Namespace) -> None:
-    from ..evaluation import evaluate_descent
+    from ..studies.descent import evaluate_descent
 
     positive(options.limit)
     figures = evaluate_descent(options.data, options.mask, limit=options.limit, seed=options.seed)
@@ -143,7 +146,7 @@ def _descent(options: argparse.Namespace) -> None:
 
 
 def _attributes(options: argparse.Namespace) -> None:
-    from ..evaluation import evaluate_attributes
+    from ..studies.recognition import evaluate_attributes
 
     positive(options.limit)
     figures = evaluate_attributes(options.data, limit=options.limit)
@@ -153,7 +156,7 @@ def _attributes(options: argparse.Namespace) -> None:
 
 
 def _alignment(options: argparse.Namespace) -> None:
-    from ..alignment import evaluate_alignment
+    from ..studies.finding import evaluate_alignment
 
     positive(options.limit)
     figures = evaluate_alignment(options.data, limit=options.limit, seed=options.seed)

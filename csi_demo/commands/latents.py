@@ -7,7 +7,8 @@ import io
 from pathlib import Path
 
 from .. import weights
-from .common import UsageError, write_json
+from ..errors import UsageError
+from .common import write_json
 from .complete import add_hole, find_hole, read_file, read_recipe
 
 ROWS = 8  # controls on a sheet, where none are named
@@ -37,10 +38,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def _discover(options: argparse.Namespace) -> None:
     import torch
 
-    from ..discovery import discover
-    from ..incremental import prepare
+    from ..data import read_pack
     from ..methods.csi import CSIMethod
-    from ..training.data import read_pack, to_float
+    from ..pixels import to_float
+    from ..sampling.compiled import prepare
+    from ..studies.discovery.discover import discover
 
     if options.limit < 2:
         raise UsageError(f"--limit {options.limit} is out of range: 2 or more, for standard errors")
@@ -60,7 +62,7 @@ def _discover(options: argparse.Namespace) -> None:
 
 
 def _traverse(options: argparse.Namespace) -> None:
-    from ..traversal import grid_sheet, strongest, traversal_sheet
+    from ..studies.discovery.traversal import grid_sheet, strongest, traversal_sheet
 
     photo = read_file(options.photo)
     picture, placement, _, mask = find_hole(photo, options.photo.name, read_recipe(options))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .common import UsageError, write_json
+from ..errors import UsageError
+from .common import write_json
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -25,7 +26,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def _soak(options: argparse.Namespace) -> int:
     if not 0.01 <= options.minutes <= 10_000 or not 1 <= options.visitors <= 1000:
         raise UsageError("--minutes is from 0.01 to 10000, --visitors from 1 to 1000")
-    from .. import soaking
+    from ..tools import soaking
 
     url = options.url if options.url.endswith("/") else f"{options.url}/"
     figures = soaking.soak(url, options.minutes, options.visitors, options.pid, options.files)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..device import DEVICES
-from .common import UsageError, pairs
+from ..errors import UsageError
+from .common import pairs
 
 MODELS = {  # name -> module:class under training
     "csi": "csi:CSIRecipe",

@@ -6,7 +6,8 @@ from functools import cache
 from importlib import import_module
 
 from ..device import chosen_device
-from .base import CompletionError, Control, ControlError, Method, Step
+from ..errors import CompletionError, ControlError, UnknownMethodError
+from .base import Control, Method, Step
 
 # name -> (module:class, the class's label), so that listing the methods imports none of them.
 REGISTRY = {
@@ -15,10 +16,6 @@ REGISTRY = {
     "vae": ("vae:VAEMethod", "VAE"),
     "vae-oneshot": ("vae:OneShotMethod", "VAE one-shot"),
 }
-
-
-class UnknownMethodError(ValueError):
-    """A method that is not in the registry; the message lists those that are."""
 
 
 def available_methods() -> tuple[str, ...]:

@@ -8,19 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..errors import CompletionError, ControlError
+
 if TYPE_CHECKING:  # so that what there is can be listed before PyTorch is loaded
     import torch
     from torch import Tensor
 
 Number = float | int
-
-
-class ControlError(ValueError):
-    """A control or option that a method does not have, or a value outside its range; the message names both."""
-
-
-class CompletionError(RuntimeError):
-    """A completion that broke down on the way; the message says how. The last step before it still holds."""
 
 
 @dataclass(frozen=True)

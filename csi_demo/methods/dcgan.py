@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..blending import poisson
+from ..errors import CompletionError
 from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_loss, contextual_weights
-from .base import CompletionError, Control, Method, Step, keep_observed, toggle
+from ..photo.blending import poisson
+from .base import Control, Method, Step, keep_observed, toggle
 
 L_BFGS, ADAM, MOMENTUM = range(3)
 ADAM_RATE, ADAM_FINAL = 0.1, 0.05  # step size, and the share of it that is left at the end

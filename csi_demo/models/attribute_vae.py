@@ -59,9 +59,10 @@ class _Posterior(nn.Module):
 
     def __init__(self, seen: int, embedding: int, latent_dim: int):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(seen + embedding, 256), nn.ELU(), nn.Linear(256, 2 * latent_dim))
-        nn.init.zeros_(self.layers[2].weight)
-        nn.init.zeros_(self.layers[2].bias)
+        last = nn.Linear(256, 2 * latent_dim)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(nn.Linear(seen + embedding, 256), nn.ELU(), last)
 
     def forward(self, seen: Tensor, embedded: Tensor) -> tuple[Tensor, Tensor]:
         """seen: (B, C, 4, 4)."""
@@ -86,9 +87,9 @@ class AttributeVAE(VAE):
             widths = (config.channels[-1], *reversed(config.channels[:-1]), config.channels[0])
             self.first_shift = nn.Linear(width, 16 * widths[0])  # where in the face, too
             self.modulations = nn.ModuleList(nn.Linear(width, 2 * channels) for channels in widths)
-            for layer in (self.first_shift, *self.modulations):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+            for module in (self.first_shift, self.modulations):
+                for parameter in module.parameters():
+                    nn.init.zeros_(parameter)
 
     def encode_with(self, x: Tensor, masked: bool, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, z) of q(z | x, y), by the encoder of masked or of complete pictures."""

@@ -56,10 +56,11 @@ class SoftmaxHead(nn.Module):
         self.trunk = nn.Linear(features, 3 * width)
         self.before = nn.ModuleList(nn.Linear(channel * intensity_width(), width) for channel in (1, 2))
         # A bump's weight, mean and scale, and how its mean follows the channels before; then the free logits.
-        self.out = nn.ModuleList(nn.Linear(width, (3 + channel) * anchors + LEVELS) for channel in range(3))
+        outs = [nn.Linear(width, (3 + channel) * anchors + LEVELS) for channel in range(3)]
+        self.out = nn.ModuleList(outs)
         self.from_context = nn.Linear(maps, 3 * (3 + LEVELS))  # one bump
         with torch.no_grad():
-            for channel, layer in enumerate(self.out):
+            for channel, layer in enumerate(outs):
                 self._start(layer, anchors, channel)
             self.from_context.weight.mul_(0.3)
             for channel in range(3):
@@ -96,7 +97,8 @@ class SoftmaxHead(nn.Module):
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""
-        whole, alone = [], []
+        whole: list[Tensor] = []
+        alone: list[Tensor] = []
         target = levels_of(x)
         for channel, (hidden, context) in enumerate(zip(self.hidden(features), self.context_logits(maps), strict=True)):
             logits = self.channel_logits(channel, hidden, x[..., :channel]) + context

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import weights
-from ..faces import FRAME, Placement, pixel_matrix
+from ..data import read_split
+from ..errors import DataError
 from ..models.aligner import Aligner, AlignerConfig
-from .data import DataError, read_split, to_float
+from ..photo.celeba import FACE, PICTURE, background
+from ..photo.placement import Placement, pixel_matrix
+from ..pixels import FRAME, to_float
 from .loop import Recipe, Settings
 
-PICTURE = (178, 218)  # width and height of CelebA's aligned pictures
-FACE = Placement(89.0, 109.0, 128.0)  # the frame in them
 HELD_OUT = 256  # rows at the end of the training pack, for validation
 # Both eyes, the corners of the mouth, the chin: points of the frame that a correction should bring into place.
 POINTS = ((22.25, 33.25), (41.5, 33.25), (25.0, 49.0), (39.0, 49.0), (32.0, 59.0))
@@ -170,21 +171,6 @@ def _far_off(rng: np.random.Generator) -> Placement:
     else:
         angle = rng.uniform(90, 270)
     return Placement(x, y, size, angle)
-
-
-def background(other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What fills a crop beyond its picture: 128x128x3 of noise, a gradient, or a part of another picture."""
-    side, kind = 2 * FRAME, rng.integers(3)
-    if kind == 0:
-        cells = int(rng.choice((1, 4, 8, 32, 128)))
-        small = rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
-        return cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
-    if kind == 1:
-        corners = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
-        return cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR)
-    width, height = rng.integers(20, 60, 2)
-    x, y = rng.integers(0, PICTURE[0] - width), rng.integers(0, PICTURE[1] - height)
-    return cv2.resize(np.ascontiguousarray(other[y : y + height, x : x + width]), (side, side))
 
 
 def _crop(picture: np.ndarray, off: Placement, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:

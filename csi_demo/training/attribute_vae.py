@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..features import face_network
+from ..metrics.features import face_network
 from ..models.attribute_vae import AttributeVAE, AttributeVAEConfig
-from .data import draw_rows, generator, to_float
+from ..pixels import to_float
+from .batches import draw_rows, generator
 from .labels import Known, some_unknown
 from .losses import normal_kl
 from .vae import VAERecipe, VAESettings, VAEStep
@@ -45,6 +46,7 @@ class AttributeVAERecipe(VAERecipe):
 
     name = "vae-attributes"
     settings_type, config_type = AttributeVAESettings, AttributeVAEConfig
+    config: AttributeVAEConfig
 
     def __init__(self, settings: AttributeVAESettings, overrides: Mapping[str, Any]):
         known = face_network().config.names
@@ -104,6 +106,7 @@ class AttributeVAERecipe(VAERecipe):
 class AttributeVAEStep(VAEStep):
     """Both encoders, half of the batch each, and every face a second time with one attribute set otherwise."""
 
+    model: AttributeVAE
     columns: Tensor
 
     def __init__(self, model: AttributeVAE, settings: AttributeVAESettings):

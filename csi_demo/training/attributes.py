@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import weights
+from ..data import read_labelled
+from ..metrics.accuracy import balanced_accuracy
 from ..models.attributes import AttributeConfig, AttributeNet
-from .data import read_labelled, to_float
+from ..pixels import to_float
 from .loop import Recipe, Settings
 
 SHIFT = 4  # pixels that a picture is moved at most
@@ -112,13 +114,3 @@ def disturb(x: Tensor, rng: np.random.Generator, erased: float) -> Tensor:
         top, left = rng.integers(0, height - side[0]), rng.integers(0, width - side[1])
         moved[index, :, top : top + side[0], left : left + side[1]] = 0.0
     return moved.clamp(-1.0, 1.0)
-
-
-def balanced_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean of the shares of present and of absent attributes that are recognised: (N, A), (N, A) to (A,).
-
-    An attribute that all or none of the faces have counts by the one share that there is.
-    """
-    right = ((logits > 0) == (labels > 0.5)).float()
-    shares = torch.stack([(right * of).sum(0) / of.sum(0) for of in (labels, 1.0 - labels)])
-    return shares.nanmean(0)

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from .. import masks, weights
+from ..data import read_split, shrink
 from ..models.csi import CSI, CSIConfig
+from ..pixels import masks_to_tensor, to_float
 from . import losses
-from .data import draw_frames, masks_to_tensor, read_split, shrink, to_float
+from .batches import draw_frames
 from .loop import Recipe, Settings
 
 LN2 = math.log(2.0)

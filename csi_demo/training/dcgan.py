@@ -14,9 +14,11 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from .. import masks, weights
-from ..features import distance_to_faces
+from ..data import read_split
+from ..metrics.frechet import distance_to_faces
 from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_weights
-from .data import draw_frames, masks_to_tensor, read_split, to_float
+from ..pixels import masks_to_tensor, to_float
+from .batches import draw_frames
 from .loop import Recipe, Settings
 
 WEIGHT_FILES = {"generator": ("generator.",), "discriminator": ("discriminator.",), "encoder": ("encoder.",)}

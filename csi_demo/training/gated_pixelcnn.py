@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import masks, weights
-from ..features import face_network
+from ..data import read_split, shrink
+from ..metrics.features import face_network
 from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
+from ..pixels import to_float
+from .batches import MaskPool, draw_rows, generator
 from .csi import near_later_context
-from .data import MaskPool, draw_rows, generator, read_split, shrink, to_float
 from .labels import Known, embeddings, some_unknown
 from .loop import Recipe, Settings
 from .starting import start_from
@@ -57,7 +59,8 @@ class GatedPixelCNNRecipe(Recipe):
         condition = overrides.get("condition", "attributes")
         width = network.channels[-1] if condition == "embedding" else len(network.names)
         names = network.names if condition == "attributes" else ()
-        self.config = GatedPixelCNNConfig(**({"names": names, "condition_dim": width} | dict(overrides)))
+        fields: dict[str, Any] = {"names": names, "condition_dim": width}
+        self.config = GatedPixelCNNConfig(**fields | dict(overrides))
         size = self.config.image_size
         self.pool = MaskPool(lambda rng: masks.training_mask(rng, size))
         self.known: dict[int, Tensor] = {}
@@ -131,7 +134,8 @@ class GatedPixelCNNRecipe(Recipe):
         """Bits per dim on fixed crops of fixed holes, all of a face known and nothing."""
         frames = frames.to(device)
         values = self.conditions(model, frames, held_out=True)
-        step, totals = GatedPixelCNNStep(model, self.settings.replace(picked=self.settings.crop**2)).eval(), {}
+        whole = self.settings.replace(picked=self.settings.crop**2)
+        step, totals = GatedPixelCNNStep(model, whole).eval(), dict[str, float]()
         rng = np.random.default_rng(0)
         for part, y in zip(frames.split(32), values.split(32), strict=True):
             known = torch.ones_like(y) if self.config.condition != "none" else torch.zeros_like(y)

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..features import face_network
-from .data import read_attributes, to_float
+from ..data import read_attributes
+from ..metrics.features import face_network
+from ..pixels import to_float
 
 PART = 512  # pictures that the face network sees at once
 RAREST = 1e-3  # share of faces that an attribute has, at the least, where odds are taken

@@ -28,13 +28,10 @@ from tqdm import tqdm
 
 from .. import weights
 from ..device import check_device
+from ..errors import TrainingError
 
 CHECKPOINT = "state.pt"
 LOOK = 25  # steps between two looks at the figures where a look makes an accelerator wait
-
-
-class TrainingError(RuntimeError):
-    """Training that cannot go on; the message says at which step and why."""
 
 
 @dataclass(frozen=True)

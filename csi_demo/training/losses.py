@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..features import face_network
+from ..metrics.features import face_network
 
 PRIOR_SAMPLES = 256
 

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from .. import weights
+from ..data import read_split, shrink
 from ..models.gated_pixelcnn import GatedPixelCNN
 from ..models.pixelcnn_autoencoder import AutoencoderConfig, PixelCNNAutoencoder
-from .data import draw_rows, generator, read_split, shrink, to_float
+from ..pixels import to_float
+from .batches import draw_rows, generator
 from .gated_pixelcnn import LN2
 from .loop import Recipe, Settings
 

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from .. import masks, weights
-from ..features import distance_to_faces
+from ..data import read_split
+from ..metrics.frechet import distance_to_faces
 from ..models.vae import VAE, OneShotVAE, VAEConfig
-from .data import MaskPool, draw_rows, generator, read_split, to_float
+from ..pixels import to_float
+from .batches import MaskPool, draw_rows, generator
 from .loop import Recipe, Settings
 from .losses import DeepFeatures, normal_kl
 from .starting import start_from
@@ -43,6 +45,7 @@ class VAERecipe(Recipe):
     name = "vae"
     unit = "nats per dim"
     settings_type, config_type = VAESettings, VAEConfig
+    config: VAEConfig
 
     def __init__(self, settings: VAESettings, overrides: Mapping[str, Any]):
         self.settings: VAESettings = settings

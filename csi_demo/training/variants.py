@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import weights
 from ..models.csi import CSI
-from ..variants import SIZE, VARIANTS, Variant, config_of
+from ..studies.ablations.variants import SIZE, VARIANTS, Variant, config_of
 from . import loop
 from .csi import CSIRecipe, CSISettings
 

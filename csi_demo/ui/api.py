@@ -16,7 +16,7 @@ from gradio import FileData
 from PIL import Image
 
 from .. import masks
-from ..faces import open_photo
+from ..photo.reading import open_photo
 from . import engine, photo, render
 from .engine import MAX_SAMPLES, MAX_SEED
 from .subject import whole
@@ -101,7 +101,7 @@ class _Spoken:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from ..methods import CompletionError
+        from ..errors import CompletionError
 
         if isinstance(error, ValueError | CompletionError):
             raise gr.Error(str(error), print_exception=False) from None

@@ -17,9 +17,9 @@ from starlette.routing import Route
 from . import api, engine, filling, handlers, hood, painter, render, results, traversing
 from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SAMPLES, MAX_SEED
 from .examples import all_examples
-from .guard import Guard
-from .mailboxes import Mailboxes
 from .results import CRISP, IN_FRAME, IN_PHOTO, SMOOTH
+from .server.guard import Guard
+from .server.mailboxes import Mailboxes
 from .theme import CSS, EMBEDDED, THEME
 
 MAX_VALUE = 2 * painter.MAX_LENGTH  # characters of a component's value

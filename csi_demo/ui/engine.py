@@ -8,6 +8,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ..errors import PageError
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
@@ -32,10 +34,6 @@ _log = logging.getLogger(__name__)
 _loading = threading.Lock()
 
 
-class PageError(ValueError):
-    """Something a visitor can read and act upon."""
-
-
 def method_choices() -> list[tuple[str, str]]:
     """(label, name) of every method, as a radio takes them; loads none."""
     from ..methods import method_labels
@@ -45,7 +43,8 @@ def method_choices() -> list[tuple[str, str]]:
 
 def load(name: str | None) -> Method:
     """The method of this name, the first one for None; loaded once. Raises PageError when it cannot be loaded."""
-    from ..methods import UnknownMethodError, available_methods, load_method
+    from ..errors import UnknownMethodError
+    from ..methods import available_methods, load_method
 
     if name is not None and (not isinstance(name, str) or len(name) > 40):
         raise PageError("Choose one of the methods.")
@@ -73,7 +72,7 @@ def complete(
     if not method.accelerated:
         yield from complete_frame(frame, mask, method.name, seeds, controls, options)
         return
-    from .zerogpu import complete_on_gpu
+    from .server.zerogpu import complete_on_gpu
 
     for step in complete_on_gpu(frame, mask, method.name, seeds, controls, options):
         if isinstance(step, Exception):
@@ -101,8 +100,8 @@ def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Con
 
 def has_variants() -> bool:
     """Whether the weights have the variants of `variant_fills`."""
-    from ..variants import shown_available
-    from ..weights import WeightsError
+    from ..errors import WeightsError
+    from ..studies.ablations.variants import shown_available
 
     try:
         return shown_available()
@@ -118,7 +117,7 @@ def variant_fills(
 
     Masks are boolean, True = observed. Raises PageError.
     """
-    from ..variants import fill_shown, halve, small_frame
+    from ..studies.ablations.variants import fill_shown, halve, small_frame
 
     try:
         with _loading:

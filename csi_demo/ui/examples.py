@@ -18,8 +18,10 @@ import numpy as np
 from PIL import Image
 
 from .. import masks
-from ..faces import PhotoError, Placement, open_photo
-from .engine import MAX_SAMPLES, MAX_SEED, PageError
+from ..errors import PageError, PhotoError
+from ..photo.placement import Placement
+from ..photo.reading import open_photo
+from .engine import MAX_SAMPLES, MAX_SEED
 from .photo import Photo, by_hand, from_bytes, keep
 from .subject import whole
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..methods import CompletionError
+from ..errors import CompletionError, PageError
 from . import engine, render
 from .comparison import Reel
-from .engine import MAX_SAMPLES, MAX_SEED, PageError
+from .engine import MAX_SAMPLES, MAX_SEED
 from .examples import Example, hole_name
 from .photo import KEPT
 from .render import Result, Sample

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 
-from ..faces import FRAME
+from ..errors import PageError
+from ..pixels import FRAME
 from . import engine, painter, photo, render
-from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_OPTIONS, MAX_SEED, PageError
+from .engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_OPTIONS, MAX_SEED
 from .examples import Example, all_examples, from_link
 from .photo import Photo
 from .results import CRISP, finished_result

@@ -28,11 +28,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from .engine import PageError
+from ..errors import PageError
 
 VIEW_SIDE = 1600
 MAX_LENGTH = 2_000_000
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "static"
 CSS = (FOLDER / "painter.css").read_text(encoding="utf-8")
 BROKEN = "The page sent something that cannot be read. Reload the page and choose the photo again."
 

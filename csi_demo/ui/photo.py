@@ -16,11 +16,13 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from .. import masks
-from ..faces import FRAME, PhotoError, Placement, open_photo
+from ..errors import PageError, PhotoError
+from ..photo.placement import Placement
+from ..photo.reading import open_photo
+from ..pixels import FRAME
 from .comparison import memory_of
-from .engine import PageError
-from .keep import Keep
 from .painter import VIEW_SIDE
+from .server.keep import Keep
 
 MAX_BYTES = 25 * 2**20
 SMALLEST_SIDE = 16
@@ -182,7 +184,7 @@ def _faces(picture: Image.Image) -> list[Placement]:
     """The faces' places; a picture of the frame's own size is a frame."""
     if picture.size == (FRAME, FRAME):
         return [Placement.centred(picture.size)]
-    from ..detection import find_faces
+    from ..photo.finding import find_faces
 
     try:
         return find_faces(picture)[:MAX_FACES]

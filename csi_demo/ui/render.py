@@ -21,8 +21,8 @@ RESULT_SIDE = 1024  # of a finished photo as it is shown
 MASKED_SIDE = 128  # of the input among the tiles
 STRIPES = 32  # across a masked picture
 HOLE_COLOURS = ((228, 228, 231), (199, 199, 207))
-RESULTS_JS = (Path(__file__).parent / "results.js").read_text(encoding="utf-8")
-SLIDERS_JS = (Path(__file__).parent / "sliders.js").read_text(encoding="utf-8")
+RESULTS_JS = (Path(__file__).parent / "static" / "results.js").read_text(encoding="utf-8")
+SLIDERS_JS = (Path(__file__).parent / "static" / "sliders.js").read_text(encoding="utf-8")
 EXAMPLES_JS = """element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-example]");
   if (button) trigger("select", { index: Number(button.dataset.example) });

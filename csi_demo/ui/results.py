@@ -9,8 +9,8 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
+from ..errors import PageError
 from . import comparison, render
-from .engine import PageError
 from .photo import KEPT
 from .render import Result
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import PageError
 from . import painter, photo
-from .engine import PageError
 from .photo import Photo
 
 if TYPE_CHECKING:

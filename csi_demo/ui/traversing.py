@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..errors import PageError
 from . import render
-from .engine import FIRST_CONTROLS, MAX_SEED, PageError
+from .engine import FIRST_CONTROLS, MAX_SEED
 from .subject import Start, read_subject, whole
 
 
@@ -23,7 +24,7 @@ def _sheet(start: Start | None, painting: object, seed: object, names: list[str]
         subject, number = read_subject(painting), whole(seed, "The seed", 0, MAX_SEED)
         if start is None or not names:
             raise PageError("This method has no controls to show.")
-        from ..traversal import grid_sheet, traversal_sheet
+        from ..studies.discovery.traversal import grid_sheet, traversal_sheet
 
         make = grid_sheet if together else traversal_sheet
         return render.sheet_view(make(subject.photo.frame, subject.frame_mask, names, number, start.subject[0]))

@@ -1,0 +1,1 @@
+"""Figures of pictures, whoever made them."""

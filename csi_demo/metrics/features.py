@@ -1,0 +1,26 @@
+"""What the trained face network sees in pictures."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import weights
+from ..models.attributes import AttributeConfig, AttributeNet
+
+
+@cache
+def face_network() -> AttributeNet:
+    """The trained face network, loaded once. Raises WeightsError."""
+    with torch.inference_mode(False):  # whoever asks first: others may want gradients through it
+        return weights.load_into("attributes", AttributeNet(AttributeConfig(**weights.load_config("attributes"))))
+
+
+@torch.inference_mode()
+def face_features(images: Tensor) -> np.ndarray:
+    """Features of pictures (N, 3, 64, 64) in [-1, 1]: (N, C), float64."""
+    network = face_network().to(images.device)
+    return torch.cat([network.features(part).float().cpu() for part in images.split(100)]).double().numpy()

@@ -1,0 +1,33 @@
+"""Figures of fills against what was there, inside the hole only."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+from .seam import edge_step
+
+
+def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:
+    """Figures of fills (n, 3, H, W), n > 1, against the true image (1, 3, H, W), in the hole; step: see `edge_step`."""
+    hole = mask[0, 0] < 0.5
+    error = (fills - image)[:, :, hole]
+    apart = [(fills[a] - fills[b])[:, hole].abs().mean() for a in range(len(fills)) for b in range(a)]
+    squared = error.square().mean((1, 2))
+    return {
+        "psnr": float((10.0 * torch.log10(4.0 / squared.clamp(min=1e-10))).mean()),
+        "ssim": float(np.mean([_ssim(image[0], fill, hole) for fill in fills])),
+        "l1": float(error.abs().mean()),
+        "step": edge_step(mask, fills),
+        "true_step": edge_step(mask, image),
+        "diversity": float(torch.stack(apart).mean()),
+    }
+
+
+def _ssim(image: Tensor, fill: Tensor, hole: Tensor) -> float:
+    _, values = structural_similarity(
+        image.permute(1, 2, 0).numpy(), fill.permute(1, 2, 0).numpy(), channel_axis=2, data_range=2.0, full=True
+    )
+    return float(values[hole.numpy()].mean())

@@ -1,0 +1,155 @@
+"""Finding the faces in a photo: a Haar cascade at several angles proposes, the aligner refines and decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from .. import weights
+from ..models.aligner import Aligner, AlignerConfig
+from ..pixels import FRAME
+from .placement import LARGEST, SMALLEST, Placement, pixel_matrix
+
+CASCADE = "haarcascade_frontalface_alt2.xml"
+ANGLES = (0, -20, 20, -40, 40)  # degrees that a head may be tilted by, give or take ten
+UPRIGHT_SIDE, TILTED_SIDE = 960, 640  # longest side of the photo when upright and when tilted faces are looked for
+BOX = 24  # side of the smallest box of the cascade, in pixels of the reduced photo
+FRAME_PER_BOX, DROP = 1.255, 0.147  # the frame's side in widths of a box, and how far the box's centre lies below its
+PASSES = 3
+SURE, SURE_ALONE = 4.0, 6.0  # logit above which a crop holds a face, with and without the cascade's word for it
+LIMITS = torch.tensor([0.4, 0.4, 0.6, 0.8])  # of one correction: shifts in sides, log scale, radians
+CROPS = 64  # at a time
+SCAN_WINDOWS = 600  # at most, when the cascade finds nothing
+
+_cascade_lock = Lock()
+
+
+def find_faces(photo: Image.Image) -> list[Placement]:
+    """The frames of the faces in an RGB photo of any size, the largest and surest first; empty where there are none.
+
+    Faces tilted by up to some 45 degrees are found, down to about a thirtieth of the photo's longest side. Raises
+    WeightsError when the aligner's weights are missing or damaged.
+    """
+    small, step = _resized(photo, UPRIGHT_SIDE)
+    proposals = [Placement.centred(small.size), *_cascade(small)]
+    found = _apart(_refined(small, proposals), SURE)
+    if not found:
+        found = _apart(_refined(small, _scan(small)), SURE_ALONE)
+    found.sort(key=lambda pair: -pair[0].size / (1.0 + math.exp(-pair[1])))
+    placements = [
+        Placement(face.x * step, face.y * step, face.size * step, face.angle)
+        for face, _ in found
+        if face.size * step >= SMALLEST
+    ]
+    return [face for face, _ in _pass(photo, placements)] if step > 1 else placements  # where the photo is sharpest
+
+
+def _resized(photo: Image.Image, side: int) -> tuple[Image.Image, float]:
+    """The photo with its longest side reduced to `side`, or raised to a quarter of it; and its pixels' size."""
+    longest = max(photo.size)
+    wanted = min(side, max(longest, side // 4))
+    if wanted == longest:
+        return photo, 1.0
+    size = tuple(max(1, round(edge * wanted / longest)) for edge in photo.size)
+    reduced = photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)  # type: ignore[arg-type]
+    return reduced, longest / wanted
+
+
+@cache
+def _detector() -> cv2.CascadeClassifier:
+    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / CASCADE))
+
+
+def _cascade(photo: Image.Image) -> list[Placement]:
+    """What the cascade takes for faces, at each angle."""
+    upright = photo.convert("L")
+    tilted, unit = _resized(upright, TILTED_SIDE)
+    placements = []
+    for angle in ANGLES:
+        if angle:
+            grey, matrix = _turned(np.asarray(tilted), angle)
+            matrix = unit * matrix
+        else:
+            grey, matrix = np.asarray(upright), np.eye(2, 3)
+        with _cascade_lock:
+            boxes = _detector().detectMultiScale(grey, 1.15, 2, minSize=(BOX, BOX))
+        scale = math.hypot(*matrix[:, 0])
+        for left, top, width, _ in boxes:
+            x, y = matrix @ (left + width / 2, top + (0.5 - DROP) * width, 1.0)
+            placements.append(Placement(x, y, scale * FRAME_PER_BOX * width, angle))
+    return placements
+
+
+def _turned(grey: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """A picture turned so that faces tilted clockwise by `angle` stand upright, and the (2, 3) matrix back."""
+    height, width = grey.shape
+    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    size = np.array([width * cosine + height * abs(sine), width * abs(sine) + height * cosine])
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    matrix = np.column_stack((turn, (width / 2, height / 2) - turn @ size / 2))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(grey, pixel_matrix(matrix), tuple(size.astype(int).tolist()), flags=flags), matrix
+
+
+def _scan(photo: Image.Image) -> list[Placement]:
+    """The likeliest places of a face among upright squares of many sizes all over the photo."""
+    windows: list[Placement] = []
+    side = 0.95 * min(photo.size)
+    while len(windows) < SCAN_WINDOWS and side >= 40:
+        stride = 0.35 * side
+        across, down = (
+            np.linspace(0.35 * side, edge - 0.35 * side, 1 + math.ceil(edge / stride)) for edge in photo.size
+        )
+        windows += [Placement(float(x), float(y), side) for y in down for x in across]
+        side /= 1.5
+    scored = _pass(photo, windows[:SCAN_WINDOWS])
+    return [face for face, _ in sorted(scored, key=lambda pair: -pair[1])[:16]]
+
+
+def _refined(photo: Image.Image, proposals: Sequence[Placement]) -> list[tuple[Placement, float]]:
+    """Proposals corrected a few times, with the logit of the last crop."""
+    found = [(face, 0.0) for face in proposals]
+    for _ in range(PASSES):
+        found = _pass(photo, [face for face, _ in found])
+    return found
+
+
+def _apart(found: Sequence[tuple[Placement, float]], sure: float) -> list[tuple[Placement, float]]:
+    """The placements with a logit above `sure`; of a group that share a face, the surest."""
+    kept: list[tuple[Placement, float]] = []
+    for face, logit in sorted(found, key=lambda pair: -pair[1]):
+        if logit > sure and all(math.hypot(face.x - k.x, face.y - k.y) > 0.4 * max(face.size, k.size) for k, _ in kept):
+            kept.append((face, logit))
+    return kept
+
+
+@cache
+def _aligner() -> Aligner:
+    return weights.load_into("aligner", Aligner(AlignerConfig(**weights.load_config("aligner"))))
+
+
+@torch.inference_mode()
+def _pass(photo: Image.Image, placements: Sequence[Placement]) -> list[tuple[Placement, float]]:
+    """Each placement corrected once, and the logit of a face in the crop before.
+
+    Left out: placements whose centre is not in the photo, and those that would get too small or too large.
+    """
+    inside = [face for face in placements if face.meets(photo.size)]
+    result = []
+    for start in range(0, len(inside), CROPS):
+        part = inside[start : start + CROPS]
+        crops = torch.from_numpy(np.stack([np.asarray(face.frame(photo)) for face in part]))
+        corrections, logits = _aligner()(crops.permute(0, 3, 1, 2).float() / 127.5 - 1.0)
+        corrections = corrections.clamp(-LIMITS, LIMITS)
+        for face, (dx, dy, scale, angle), logit in zip(part, corrections.tolist(), logits.tolist(), strict=True):
+            if SMALLEST <= face.size * math.exp(scale) <= LARGEST:
+                result.append((face.moved(FRAME * dx, FRAME * dy, math.exp(scale), math.degrees(angle)), logit))
+    return result

@@ -1,0 +1,236 @@
+"""Photo and frame: which turned square of a photo is the 64x64 frame, and how a filled frame goes back into it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..errors import PhotoError
+from ..pixels import FRAME
+from . import blending
+
+SMALLEST, LARGEST = 8, 20_000  # side of a frame, in photo pixels
+TINY = 1e-4  # frame pixels by which a point may miss the pixel that it lies on the edge of
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the frame lies in a photo: the similarity that takes frame pixels to photo pixels.
+
+    x, y: the frame's centre, size: its side, all in photo pixels, where (0, 0) is the photo's upper left corner and
+    (0.5, 0.5) the centre of its first pixel; angle: degrees, clockwise. The frame may reach beyond the photo.
+    Raises PhotoError for numbers that are none, or for a size out of range.
+    """
+
+    x: float
+    y: float
+    size: float
+    angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(number) for number in (self.x, self.y, self.size, self.angle)):
+            raise PhotoError(f"a place in the photo needs numbers, got {self.x}, {self.y}, {self.size}, {self.angle}")
+        if not SMALLEST <= self.size <= LARGEST:
+            raise PhotoError(f"a frame of {self.size:g} photo pixels is out of range: {SMALLEST} to {LARGEST}")
+
+    @staticmethod
+    def centred(size: tuple[int, int]) -> Placement:
+        """The largest upright square in the middle of a photo of this (width, height)."""
+        width, height = size
+        side = min(width, height)
+        return Placement((width - side) // 2 + side / 2, (height - side) // 2 + side / 2, side)
+
+    @staticmethod
+    def from_numbers(text: str) -> Placement:
+        """A placement by hand, from ``X,Y,SIZE`` or ``X,Y,SIZE,ANGLE``. Raises PhotoError for anything else."""
+        try:
+            numbers = [float(word) for word in text.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (3, 4):
+            raise PhotoError(f"{text!r} is no place in a photo: need X,Y,SIZE or X,Y,SIZE,ANGLE, as in 120,80.5,96,-10")
+        return Placement(*numbers)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(2, 3): takes a point of the frame (x, y, 1) to the photo."""
+        step, turn = self.size / FRAME, math.radians(self.angle)
+        a, b, half = step * math.cos(turn), step * math.sin(turn), FRAME / 2
+        return np.array([[a, -b, self.x - a * half + b * half], [b, a, self.y - b * half - a * half]])
+
+    @property
+    def inverse(self) -> np.ndarray:
+        """(2, 3): takes a point of the photo (x, y, 1) to the frame."""
+        matrix = self.matrix
+        back = np.linalg.inv(matrix[:, :2])
+        return np.column_stack((back, -back @ matrix[:, 2]))
+
+    def to_photo(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 2) of the frame, x and y from 0 to 64, in the photo."""
+        return points @ self.matrix[:, :2].T + self.matrix[:, 2]
+
+    def to_frame(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 2) of the photo, x and y in photo pixels, in the frame."""
+        inverse = self.inverse
+        return points @ inverse[:, :2].T + inverse[:, 2]
+
+    @property
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        """The frame's corners in the photo: upper left, upper right, lower right, lower left of the face."""
+        corners = self.to_photo(np.array([[0, 0], [FRAME, 0], [FRAME, FRAME], [0, FRAME]], dtype=float))
+        return tuple((round(float(x), 3), round(float(y), 3)) for x, y in corners)
+
+    @property
+    def exact(self) -> bool:
+        """Whether frame pixels are photo pixels, so that nothing is resampled on the way."""
+        left, top = self.x - FRAME / 2, self.y - FRAME / 2
+        return self.size == FRAME and self.angle == 0 and left == int(left) and top == int(top)
+
+    def moved(self, dx: float, dy: float, scale: float, angle: float) -> Placement:
+        """This placement corrected: centre shifted by so many frame pixels, side times scale, turned by degrees."""
+        x, y = self.to_photo(np.array([FRAME / 2 + dx, FRAME / 2 + dy]))
+        return Placement(float(x), float(y), self.size * scale, self.angle + angle)
+
+    def frame(self, photo: Image.Image) -> Image.Image:
+        """The 64x64 RGB frame, every pixel the mean of the photo below it; beyond the photo its edge goes on.
+
+        Raises PhotoError for a frame whose centre lies outside the photo.
+        """
+        step = self.size / FRAME
+        reduction = max(1, int(step / 2))
+        left, top, right, bottom = self._bounds(photo.size, 2 * reduction)
+        crop = photo.crop((left, top, right, bottom)).reduce(reduction)
+        samples = max(1, math.ceil(step / reduction))
+        matrix = self.matrix
+        matrix[:, 2] -= left, top
+        pixels = warp(np.asarray(crop), matrix / reduction, (FRAME * samples, FRAME * samples), samples)
+        if samples > 1:
+            pixels = cv2.resize(pixels, (FRAME, FRAME), interpolation=cv2.INTER_AREA)
+        return Image.fromarray(pixels)
+
+    def meets(self, size: tuple[int, int]) -> bool:
+        """Whether the frame's centre lies in a photo of this (width, height)."""
+        return 0 <= self.x < size[0] and 0 <= self.y < size[1]
+
+    def _bounds(self, size: tuple[int, int], margin: int) -> tuple[int, int, int, int]:
+        """The part of a photo of this size that the frame needs: left, top, right, bottom."""
+        xs, ys = zip(*self.corners, strict=True)
+        left, right = (int(np.clip(edge, 0, size[0])) for edge in (min(xs) - margin, max(xs) + margin + 1))
+        top, bottom = (int(np.clip(edge, 0, size[1])) for edge in (min(ys) - margin, max(ys) + margin + 1))
+        if not self.meets(size):
+            raise PhotoError(f"the frame at {self} has its centre outside the photo, which is {size[0]}x{size[1]}")
+        return left, top, right, bottom
+
+    def __str__(self) -> str:
+        return ",".join(f"{number:.6g}" for number in (self.x, self.y, self.size, self.angle))
+
+    def frame_mask(self, mask: np.ndarray) -> np.ndarray:
+        """A photo's mask (height, width), True = keep, in the frame: a frame pixel is hole where any of it is hole.
+
+        Raises PhotoError when the hole reaches outside the frame, or there is none.
+        """
+        box = hole_box(mask)
+        if box is None:
+            raise PhotoError("the mask has no hole: paint the part to fill in black, leave the rest white")
+        left, top, right, bottom = box
+        hole = ~mask[top:bottom, left:right]
+        rows = np.flatnonzero(hole.any(1))
+        first, last = hole[rows].argmax(1), hole.shape[1] - 1 - hole[rows, ::-1].argmax(1)  # the rest lies between
+        ends = np.column_stack((np.concatenate((first, last)) + left, np.tile(rows, 2) + top)) + 0.5
+        points = np.floor(self.to_frame(ends) + TINY)
+        if points.min() < 0 or points.max() >= FRAME:
+            raise PhotoError(
+                f"the hole reaches outside the square of the photo that is filled in, which is at {self} "
+                "(x, y of its centre, its side, its angle)"
+            )
+        columns, rows = self._frame_pixels(box)
+        small = np.zeros((FRAME, FRAME), dtype=bool)
+        small[rows[hole].clip(0, FRAME - 1), columns[hole].clip(0, FRAME - 1)] = True
+        if self.size < 1.5 * FRAME:  # a frame pixel may hold no photo pixel's centre
+            small |= self._at_frame_pixels(~mask)
+        return ~small
+
+    def _frame_pixels(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Column and row of the frame (h, w) that the pixels of a part of the photo have their centres in."""
+        left, top, right, bottom = box
+        x, y = np.arange(left, right) + 0.5, np.arange(top, bottom)[:, None] + 0.5
+        found = []
+        for along, down, start in self.inverse:
+            across, below = (along * x).astype(np.float32), (down * y + start + TINY).astype(np.float32)
+            found.append(np.floor(across + below).astype(np.int16))
+        return found[0], found[1]
+
+    def _at_frame_pixels(self, hole: np.ndarray) -> np.ndarray:
+        """A photo's hole, looked up at the centre of every frame pixel: boolean (64, 64)."""
+        centres = np.stack(np.meshgrid(np.arange(FRAME), np.arange(FRAME)), 2) + 0.5  # x, y
+        x, y = np.moveaxis(np.floor(self.to_photo(centres)).astype(int), 2, 0)
+        inside = (x >= 0) & (x < hole.shape[1]) & (y >= 0) & (y < hole.shape[0])
+        return inside & hole[y.clip(0, hole.shape[0] - 1), x.clip(0, hole.shape[1] - 1)]
+
+    def photo_mask(self, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """A frame's mask (64, 64) in a photo of this (width, height): boolean (height, width), True = keep."""
+        left, top, right, bottom = self._bounds(size, 1)
+        photo = np.ones((size[1], size[0]), dtype=bool)
+        columns, rows = self._frame_pixels((left, top, right, bottom))
+        inside = (columns >= 0) & (columns < FRAME) & (rows >= 0) & (rows < FRAME)
+        photo[top:bottom, left:right] = mask[rows.clip(0, FRAME - 1), columns.clip(0, FRAME - 1)] | ~inside
+        return photo
+
+    def paste(self, photo: Image.Image, mask: np.ndarray, frame: Image.Image, blend: bool = True) -> Image.Image:
+        """The photo with the frame's pixels in the hole of `mask` (height, width), every other pixel its own.
+
+        blend: fit colour and grain to what is around the hole (see `blending.blend`), unless the placement is exact.
+        The photo is RGB. Raises as `frame_mask`.
+        """
+        small, step = ~self.frame_mask(mask), self.size / FRAME
+        left, top, right, bottom = hole_box(mask)  # type: ignore[misc]  # there is a hole
+        blend = blend and not self.exact
+        room = blending.margin(step) if blend else 0
+        left, top = max(0, left - room), max(0, top - room)
+        right, bottom = min(photo.width, right + room), min(photo.height, bottom + room)
+        region, hole = np.asarray(photo.crop((left, top, right, bottom))), ~mask[top:bottom, left:right]
+        fill: np.ndarray = np.asarray(frame).astype(np.float32)
+        if blend:
+            fill = blending.extend(fill, small)
+        if step < 1.0:
+            fill = cv2.GaussianBlur(fill, (0, 0), 0.5 / step)
+        matrix = self.inverse
+        matrix[:, 2] += matrix[:, :2] @ (left, top)
+        fill = warp(fill, matrix, hole.shape)
+        if blend:
+            pixels = blending.blend(region, hole, fill, step)
+        else:
+            pixels = np.where(hole[..., None], blending.to_bytes(fill), region)
+        result = photo.copy()
+        result.paste(Image.fromarray(pixels), (left, top))
+        return result
+
+
+def hole_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The box around the hole of a mask, True = keep: left, top, right, bottom; None where there is no hole."""
+    rows, columns = np.flatnonzero(~mask.all(1)), np.flatnonzero(~mask.all(0))
+    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(rows) else None
+
+
+def pixel_matrix(matrix: np.ndarray, samples: int = 1) -> np.ndarray:
+    """A (2, 3) matrix between points as one between pixel indices, whose pixels' centres lie at halves.
+
+    samples: how many target pixels go to one unit of the matrix.
+    """
+    centre = matrix[:, :2] @ (0.5 / samples, 0.5 / samples) + matrix[:, 2] - 0.5
+    return np.column_stack((matrix[:, :2] / samples, centre))
+
+
+def warp(pixels: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...], samples: int = 1) -> np.ndarray:
+    """A picture (h, w, 3) of this (height, width) whose points lie at matrix @ (x, y, 1) in `pixels`; edges go on."""
+    return cv2.warpAffine(
+        pixels,
+        pixel_matrix(matrix, samples),
+        (shape[1], shape[0]),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )

@@ -1,0 +1,1 @@
+"""The paper's claims on small variants of CSI."""

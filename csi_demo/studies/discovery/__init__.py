@@ -1,0 +1,1 @@
+"""What CSI's latents and directions do: measured, named, shown."""

@@ -1,0 +1,1 @@
+"""Around the models: speed, load, the Hub."""

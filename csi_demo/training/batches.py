@@ -1,0 +1,46 @@
+"""What batches are made of: pictures, masks and numbers drawn at random where the training runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def draw_frames(frames: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """So many of the pictures (N, 3, H, W), drawn with replacement, half of them mirrored."""
+    picked = frames[torch.from_numpy(rng.integers(0, len(frames), count))]
+    flip = torch.from_numpy(rng.random(count) < 0.5).to(frames.device)
+    return torch.where(flip[:, None, None, None], picked.flip(3), picked)
+
+
+def draw_rows(frames: Tensor, count: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """So many of the pictures (N, 3, H, W), with replacement, half of them mirrored, and their rows (count,).
+
+    Everything is drawn on the generator's device, which is the pictures' own."""
+    rows = torch.randint(len(frames), (count,), generator=draw, device=frames.device)
+    flip = torch.rand(count, generator=draw, device=frames.device) < 0.5
+    picked = frames[rows]
+    return torch.where(flip[:, None, None, None], picked.flip(3), picked), rows
+
+
+def generator(rng: np.random.Generator, device: torch.device) -> torch.Generator:
+    """A generator of the device's own, seeded from `rng`: what is drawn there is the same for the same `rng`."""
+    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+
+
+class MaskPool:
+    """Training masks made once and drawn from where the training runs; made one by one they would hold it up."""
+
+    def __init__(self, maker: Callable[[np.random.Generator], np.ndarray], count: int = 8192, seed: int = 0):
+        rng = np.random.default_rng(seed)
+        self.masks = torch.from_numpy(np.stack([maker(rng) for _ in range(count)]))[:, None]
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """So many masks (count, 1, H, W), float, 1 = observed, on the generator's device."""
+        if self.masks.device != generator.device:
+            self.masks = self.masks.to(generator.device)
+        rows = torch.randint(len(self.masks), (count,), generator=generator, device=generator.device)
+        return self.masks[rows].float()

@@ -1,0 +1,187 @@
+"""`complete-many` with Ray on loopback and the shipped weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from csi_demo.cli import main
+
+from ..server import ROOT
+
+pytest.importorskip("ray", reason="needs Ray, which requirements-dev.txt installs")
+
+EXAMPLES = ROOT / "examples"
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_worker_niceness": "0",  # Ray's 15 starves on a busy machine
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "ab" * 32,  # else Ray makes one and keeps it in the home folder
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(ROOT),
+}
+FILL = ("--mask", "mouth", "--method", "vae", "--samples", "2", "--set", "iterations=2")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two photos, a broken one, and a file that is none."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("astronaut.jpg", "face-1.png"):
+        shutil.copy(EXAMPLES / name, photos)
+    (photos / "broken.png").write_text("no picture")
+    (photos / "notes.txt").write_text("no photo")
+    return photos
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of one CPU."""
+    script = (
+        "import ray; print(ray.init('local', num_cpus=1, include_dashboard=False).address_info['address']); input()"
+    )
+    starting = [sys.executable, "-u", "-c", script]
+    with subprocess.Popen(
+        starting, env=os.environ | LOOPBACK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate("\n")
+
+
+def command(folder: Path, *words: str, fill: tuple[str, ...] = FILL) -> list[str]:
+    """The command that fills a folder; the results lie beside the photos."""
+    return [sys.executable, "-m", "csi_demo", "complete-many", str(folder), *fill, "--out", "out", *words]
+
+
+def complete_many(folder: Path, *words: str, fill: tuple[str, ...] = FILL) -> subprocess.CompletedProcess[str]:
+    """Starts the command from another folder than the repository's."""
+    words = tuple(command(folder, *words, fill=fill))
+    return subprocess.run(words, env=os.environ | LOOPBACK, cwd=folder.parent, capture_output=True, text=True)
+
+
+def results(folder: Path) -> dict[str, tuple[bytes, ...]]:
+    """Photo -> its samples."""
+    out = folder.parent / "out"
+    return {one.name: tuple(file.read_bytes() for file in sorted(one.glob("sample-*.png"))) for one in out.iterdir()}
+
+
+def test_a_folder_is_filled_as_single_photos_are_and_taken_up_again(folder: Path):
+    out = folder.parent / "out"
+    first = complete_many(folder, "--workers", "2")
+    assert first.returncode == 1
+    assert first.stderr == (
+        "csi_demo: broken.png: the photo is not a picture that can be read: use a PNG, JPEG or WebP file\n"
+    )
+    assert first.stdout == "2 filled in, 0 done before, 1 failed\n"
+    assert {name: len(samples) for name, samples in results(folder).items()} == {"astronaut.jpg": 2, "face-1.png": 2}
+    for name, samples in results(folder).items():
+        alone = folder.parent / "alone" / name
+        assert main(["complete", str(folder / name), *FILL, "--out", str(alone)]) == 0
+        assert tuple(file.read_bytes() for file in sorted(alone.glob("sample-*.png"))) == samples
+        many, single = (json.loads((where / name / "run.json").read_text()) for where in (out, alone.parent))
+        for run in (many, single):
+            assert run.pop("command").startswith("python -m csi_demo complete")
+            run["info"].pop("seconds")
+        assert many == single
+
+    (folder / "broken.png").unlink()
+    shutil.rmtree(out / "face-1.png")
+    (out / ".unfinished-of-a-run-that-was-killed").mkdir()
+    before = (out / "astronaut.jpg").stat()
+    second = complete_many(folder)
+    assert (second.returncode, second.stdout, second.stderr) == (0, "1 filled in, 1 done before, 0 failed\n", "")
+    assert (out / "astronaut.jpg").stat() == before
+    assert set(results(folder)) == {"astronaut.jpg", "face-1.png"}
+
+
+def test_what_was_made_otherwise_is_made_again_on_a_cluster(folder: Path, cluster: str):
+    (folder / "broken.png").unlink()
+    for name in ("astronaut.jpg", "face-1.png"):
+        words = ("--seed", "5") if name == "face-1.png" else ()
+        assert main(["complete", str(folder / name), *FILL, *words, "--out", str(folder.parent / "out" / name)]) == 0
+    (folder.parent / "out" / "astronaut.jpg" / "sample-9.png").write_text("of a run with more samples")
+    before = results(folder)
+    ended = complete_many(folder, "--seed", "5", "--address", cluster)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1 filled in, 1 done before, 0 failed\n", "")
+    after = results(folder)
+    assert after["face-1.png"] == before["face-1.png"]
+    assert len(after["astronaut.jpg"]) == 2
+    assert after["astronaut.jpg"][0] != before["astronaut.jpg"][0]
+
+
+def written(out: Path) -> dict[Path, tuple[int, int]]:
+    """File -> what changes when it is written again."""
+    return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in out.glob("*.png/*")}
+
+
+def test_two_hundred_frames_are_each_done_once_though_the_run_is_killed_half_way(tmp_path: Path):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    for number in range(200):
+        noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number:03}.png")
+    fill = ("--mask", "mouth", "--aligned", "--method", "vae-oneshot", "--set", "iterations=1")
+    with subprocess.Popen(
+        command(folder, fill=fill), env=os.environ | LOOPBACK, cwd=tmp_path, start_new_session=True
+    ) as killed:
+        while len(list(out.glob("*/run.json"))) < 80:
+            assert killed.poll() is None
+            time.sleep(0.01)
+        os.killpg(killed.pid, signal.SIGKILL)
+    before = written(out)
+    done = len(before) // 2
+    assert 80 <= done < 200
+    assert len(before) == 2 * done  # nothing of a result without the rest of it
+
+    again = complete_many(folder, fill=fill)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == f"{200 - done} filled in, {done} done before, 0 failed\n"
+    assert sorted(one.name for one in out.iterdir()) == [f"{number:03}.png" for number in range(200)]
+    assert before.items() <= written(out).items()
+    for one in out.iterdir():
+        assert sorted(file.name for file in one.iterdir()) == ["run.json", "sample-0.png"]
+        assert json.loads((one / "run.json").read_text())["seeds"] == [0]
+        Image.open(one / "sample-0.png").load()
+    assert complete_many(folder, fill=fill).stdout == "0 filled in, 200 done before, 0 failed\n"
+
+
+def test_a_fingerprint_tells_photos_masks_and_settings_apart(tmp_path: Path):
+    hole = Image.new("L", (64, 64), 255)
+    hole.paste(0, (20, 40, 40, 50))
+    hole.save(tmp_path / "mask.png")
+    photo = tmp_path / "photo.png"
+    shutil.copy(EXAMPLES / "face-1.png", photo)
+
+    def fingerprint(*words: str) -> str:
+        settings = ("--mask", str(tmp_path / "mask.png"), "--method", "vae", "--set", "iterations=1")
+        assert main(["complete", str(photo), *settings, *words, "--out", str(tmp_path / "out")]) == 0
+        return json.loads((tmp_path / "out" / "run.json").read_text())["fingerprint"]
+
+    first = fingerprint()
+    assert fingerprint() == first
+    found = {first, *(fingerprint(*words) for words in (["--seed", "1"], ["--aligned"], ["--set", "temperature=0.5"]))}
+    hole.paste(0, (20, 40, 41, 50))
+    hole.save(tmp_path / "mask.png")
+    found.add(fingerprint())
+    shutil.copy(EXAMPLES / "face-2.png", photo)
+    assert len(found | {fingerprint()}) == 6
+
+
+def test_an_address_at_which_nothing_listens_is_said_in_one_line(folder: Path):
+    ended = complete_many(folder, "--address", "127.0.0.1:1")
+    assert ended.returncode == 2
+    assert ended.stderr == "csi_demo: no Ray at 127.0.0.1:1: [Errno 111] Connection refused\n"
+    assert not list((folder.parent / "out").iterdir())

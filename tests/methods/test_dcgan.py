@@ -1,0 +1,201 @@
+"""DCGAN: its losses, its training, and completion with the shipped weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from csi_demo import masks
+from csi_demo.errors import CompletionError, ControlError
+from csi_demo.methods import load_method
+from csi_demo.methods.dcgan import DCGANMethod, _Descent
+from csi_demo.models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_weights
+from csi_demo.pixels import masks_to_tensor
+from csi_demo.training.dcgan import AdversarialStep, DCGANRecipe, DCGANSettings
+from csi_demo.training.loop import train
+
+TINY = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "encoder_channels": (4, 4, 4, 4)}
+MASK = masks_to_tensor([masks.family("mouth")])
+QUICK = {"steps": 6, "restarts": 2}
+
+
+def picture() -> torch.Tensor:
+    """Something like a face: drawn by the generator itself."""
+    return load_method("dcgan").sample(1, seed=3).mul(127.5).round().div(127.5)
+
+
+def last_step(seeds=(0,), image=None, mask=MASK, **options):
+    image = picture() if image is None else image
+    *_, last = load_method("dcgan").complete(image, mask, seeds, options=QUICK | options)
+    return last
+
+
+def test_contextual_weights_are_the_share_of_hole_around_an_observed_pixel():
+    mask = masks_to_tensor([masks.box(10, 20, 30, 40)])
+    found = contextual_weights(mask, window=7)[0, 0]
+    assert found[mask[0, 0] < 0.5].abs().max() == 0
+    assert found[25, 9] == pytest.approx(21 / 49)  # three of seven columns are hole
+    assert found[25, 6] == 0
+    assert found[19, 9] == pytest.approx(9 / 49)
+
+
+def test_completion_loss_is_the_sum_of_its_parts():
+    torch.manual_seed(0)
+    model = DCGAN(DCGANConfig(**TINY)).eval()
+    fake, image = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    total, contextual, perceptual = completion_loss(model, fake, image, MASK, 0.1)
+    assert contextual[1] == pytest.approx(float((MASK * (fake - image).abs())[1].sum()), rel=1e-5)
+    expected = torch.log(1.0 - torch.sigmoid(model.discriminator(fake)))
+    assert torch.allclose(perceptual, expected, atol=1e-5)
+    assert torch.allclose(total, contextual + 0.1 * perceptual)
+
+
+def test_each_player_learns_from_its_own_loss():
+    torch.manual_seed(0)
+    step = AdversarialStep(DCGAN(DCGANConfig(**TINY)), 4.0)
+    frames, z = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8), torch.rand(4, 6) * 2 - 1
+    step(frames, z, torch.tensor(False))["loss"].backward()
+    found = [parameter.grad.clone() for parameter in step.discriminator.parameters()]
+    step.zero_grad()
+    x, fake = frames.float() / 127.5 - 1.0, step.generator(z).detach()
+    (F.softplus(-step.discriminator(x)).mean() + F.softplus(step.discriminator(fake)).mean()).backward()
+    for mine, expected in zip(found, (parameter.grad for parameter in step.discriminator.parameters()), strict=True):
+        assert torch.allclose(mine, expected, atol=1e-6)
+
+
+def test_the_penalty_is_half_the_squared_slope_at_real_pictures():
+    torch.manual_seed(0)
+    step = AdversarialStep(DCGAN(DCGANConfig(**TINY)).double(), 4.0)
+    step.generator.eval()  # the same fakes twice
+    frames, z = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), torch.rand(2, 6).double() * 2 - 1
+    frames_of = step.discriminator.forward
+    step.discriminator.forward = lambda x: frames_of(x.double())
+    plain, penalised = (step(frames, z, torch.tensor(value))["loss"].item() for value in (False, True))
+    x, nudge = frames.double() / 127.5 - 1.0, 1e-6
+    slopes = []
+    for index in range(2):
+        one = x[index : index + 1].requires_grad_()
+        (slope,) = torch.autograd.grad(step.discriminator(one).sum(), one)
+        along = slope / slope.norm()
+        rise = (step.discriminator(one + nudge * along) - step.discriminator(one - nudge * along)) / (2 * nudge)
+        slopes.append(float(rise.detach()) ** 2)
+    assert penalised - plain == pytest.approx(0.5 * 4.0 * sum(slopes) / 2, rel=1e-3)
+
+
+def test_training_goes_through_both_stages_and_exports_what_it_trained(made_up: Path, tmp_path: Path):
+    tiny = {"pictures": (16, 16), "batch": 8, "warmup": 8, "bf16": False, "val_pictures": 6}
+    settings = DCGANSettings(**tiny)
+    recipe = DCGANRecipe(settings, TINY)
+    train(recipe, made_up, tmp_path / "out", device="cpu")
+    state = torch.load(tmp_path / "out" / "state.pt", weights_only=True)
+    assert (state["stage"], state["pictures"]) == (2, 16)
+    trained = recipe.build()
+    trained.load_state_dict(state["average"])
+    stored = DCGAN(DCGANConfig(**TINY))
+    folder = tmp_path / "out" / "dcgan"
+    tensors = {name: value.float() for file in folder.glob("*.safetensors") for name, value in load_file(file).items()}
+    stored.load_state_dict(tensors)
+    x = torch.rand(3, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(stored.eval().discriminator(x), trained.eval().discriminator(x), atol=1e-2)
+
+
+@pytest.mark.parametrize("family", ["mouth", "left", "random:3", "full"])
+def test_observed_pixels_stay_and_the_hole_is_filled(family: str):
+    image, mask = picture(), masks_to_tensor([masks.family(family)])
+    last = last_step(image=image, mask=mask)
+    observed = (mask > 0.5).expand_as(image)
+    assert torch.equal(last.images[observed], image[observed])
+    assert (last.images[~observed] != image[~observed]).float().mean() > 0.5
+    assert torch.isfinite(last.images).all()
+
+
+def test_a_sample_depends_on_its_seed_alone():
+    both = last_step(seeds=(4, 5))
+    assert torch.equal(both.images[1:], last_step(seeds=(5,)).images)
+    assert not torch.equal(both.images[0], both.images[1])
+
+
+@pytest.mark.parametrize("optimiser", [0, 1, 2])
+def test_the_search_lowers_the_loss_and_reports_it(optimiser: int):
+    method = load_method("dcgan")
+    options = {"steps": 60, "learned_start": 0, "optimiser": optimiser, "restarts": 2}
+    steps = list(method.complete(picture(), MASK, (0,), options=options))
+    info = steps[-1].info
+    losses = [loss for _, loss in info["loss_trace"][0]]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.6 * losses[0]
+    assert info["figures"][0]["loss"] == pytest.approx(losses[-1], abs=1e-3)
+    assert info["iterations"] == info["loss_trace"][0][-1][0]
+    assert 60 <= info["iterations"] < 90  # a line search ends what it began
+    assert [step.progress for step in steps] == sorted(step.progress for step in steps)
+    assert {"G(z)", "Not blended"} <= set(steps[-1].views)
+    z = torch.tensor(info["latents"])
+    assert z.abs().max() <= 1
+    fake = method.generate(z)
+    assert torch.allclose(fake, steps[-1].views["G(z)"], atol=1e-5)
+    loss, _, _ = completion_loss(method.model, fake, picture(), contextual_weights(MASK), 0.1)
+    assert float(loss) == pytest.approx(losses[-1], abs=0.01)
+
+
+def test_the_learned_start_is_ahead():
+    learned, random = (last_step(steps=1, learned_start=value).info["loss_trace"][0][0][1] for value in (1, 0))
+    assert learned < 0.8 * random
+
+
+def test_the_search_stops_when_its_loss_is_flat():
+    method, z = load_method("dcgan"), torch.zeros(1, 100)
+    options = method.check_options(None)
+    for trace, done in (
+        ([(0, 100.0), (10, 50.0), (20, 49.9), (31, 49.8)], True),
+        ([(0, 100.0), (10, 50.0), (20, 49.0), (31, 48.0)], False),
+        ([(0, 100.0), (10, 99.9)], False),  # too early to tell
+        ([(0, 100.0), (89, 50.0), (90, 10.0)], True),  # all steps are used up
+    ):
+        descent = _Descent(z, z, torch.ones(1), steps=trace[-1][0], trace=trace)
+        assert method._done(descent, options) == done
+        assert method._done(descent, options | {"early_stop": 0}) == (trace[-1][0] >= options["steps"])
+
+
+def test_blending_meets_the_photo_at_the_edge():
+    blended = last_step()
+    plain = last_step(blend=0)
+    assert torch.equal(plain.images, blended.views["Not blended"])
+    image, row = picture(), masks.BOXES["mouth"][1]
+    left, right = masks.BOXES["mouth"][0], masks.BOXES["mouth"][2]
+    step = [
+        (one.images[0, :, row, left:right] - image[0, :, row - 1, left:right]).abs().mean() for one in (blended, plain)
+    ]
+    assert step[0] < step[1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 0},
+        {"perceptual": -0.1},
+        {"restarts": 10**6},
+        {"steps": 2.5},
+        {"optimiser": 3},
+        {"steps": float("nan")},
+    ],
+)
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(ControlError, match=next(iter(options))):
+        load_method("dcgan").complete(picture(), MASK, (0,), options=options)
+
+
+def test_a_search_that_diverges_says_so():
+    method = DCGANMethod()  # its own, since its weights are about to be broken
+    image = picture()
+    steps = method.complete(image, MASK, (0,), options=QUICK)
+    first = next(steps)
+    with torch.no_grad():
+        method.model.generator.layers[0].weight.fill_(float("nan"))
+    with pytest.raises(CompletionError, match="diverged"):
+        list(steps)
+    assert torch.isfinite(first.images).all()

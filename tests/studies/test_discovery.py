@@ -1,0 +1,329 @@
+"""What latents do, what they are called, directions, and the controls made of both."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from csi_demo import masks, weights
+from csi_demo.cli import main
+from csi_demo.complete import relevance
+from csi_demo.data import read_pack
+from csi_demo.errors import ControlError
+from csi_demo.methods import list_controls, load_method
+from csi_demo.methods.csi import CSIMethod
+from csi_demo.methods.csi.controls import GRID, from_measured, load_measured, pack_map, unpack_map
+from csi_demo.metrics.features import face_network
+from csi_demo.pixels import masks_to_tensor, to_float, to_tensor
+from csi_demo.studies.discovery import directions
+from csi_demo.studies.discovery.directions import HOLES, PLACES, WHOLE, Response, plan, regress
+from csi_demo.studies.discovery.latents import EVERYWHERE, main_region, monotonic
+from csi_demo.studies.discovery.measures import TURN, WORDS, Measures
+from csi_demo.studies.discovery.naming import UNUSED, Found, evidence, machine_name, name_effect, unique, usual_change
+
+from ..server import ROOT
+
+FRAME = ROOT / "examples" / "astronaut.png"
+NAMES = ("Smiling", "High_Cheekbones", "Mouth_Slightly_Open", "Male", "Attractive", "brightness", "turn")
+SPREAD = np.array([2.0, 2.0, 2.0, 2.0, 2.0, 0.2, 1.0])
+CORRELATION = np.eye(7)
+CORRELATION[0, 1] = CORRELATION[1, 0] = 0.95
+CORRELATION[0, 2] = CORRELATION[2, 0] = 0.3
+
+
+def named(change: list[float], error: float = 0.05, strength: float = 0.2, region: str = "mouth") -> str:
+    return of_change(np.array(change), np.full(7, error), strength, region).name
+
+
+def of_change(
+    change: np.ndarray,
+    error: np.ndarray,
+    strength: float = 0.2,
+    region: str = "mouth",
+    usual: tuple[float, ...] | np.ndarray = (1.0,) * 7,
+) -> Found:
+    return name_effect(NAMES, change, error, SPREAD, CORRELATION, strength, region, np.array(usual))
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ([4.0, 0.1, 0.5, 0.2, 0.0, 0.0, 0.0], "smile"),
+        ([4.0, 3.6, 0.5, 0.2, 0.0, 0.0, 0.0], "smile"),  # high cheekbones go along with smiles anyway
+        ([4.0, 3.6, 3.5, 0.2, 0.0, 0.0, 0.0], "smile + open mouth"),
+        ([4.0, -3.6, 0.0, 0.0, 0.0, 0.0, 0.0], "smile + low cheekbones"),
+        ([-4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], "less smile"),
+        ([0.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0], "feminine"),
+        ([0.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0], "mouth detail"),  # a judgement names nothing
+        ([1.0, 0.0, 0.0, 0.0, 0.0, 0.3, 0.0], "brighter"),
+        ([0.0, 0.0, 0.0, 0.0, 0.0, -0.3, 1.6], "turn + darker"),
+        ([0.4, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], "mouth detail"),
+    ],
+)
+def test_a_name_is_the_strongest_effect_that_stands_out(change: list[float], name: str):
+    assert named(change) == name
+
+
+def test_what_is_uncertain_or_weak_names_nothing():
+    change = [4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert named(change, error=1.5) == "mouth detail"
+    assert named(change, error=1.5, region=EVERYWHERE) == "detail"
+    assert named(change, strength=0.04) == UNUSED
+
+
+def test_what_others_do_as_well_comes_second():
+    change = np.array([4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.7])
+    others = np.array([[5.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1], [-3.0, 0.0, 0.0, 0.0, 0.0, 0.0, -0.2], change])
+    assert of_change(change, np.full(7, 0.05)).name == "smile + turn"
+    assert of_change(change, np.full(7, 0.05), usual=usual_change(others, SPREAD)).name == "turn + smile"
+    faint = np.array([4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.1])  # however unusual
+    assert of_change(faint, np.full(7, 0.05), usual=usual_change(others, SPREAD)).name == "smile"
+
+
+def test_repeated_names_are_numbered():
+    names = ["smile", "turn", "smile", "smile"]
+    assert unique(names) == ["smile", "turn", "smile 2", "smile 3"]
+    assert machine_name("bags under eyes") == "bags_under_eyes"
+    assert machine_name("make-up") == "make_up"
+
+
+def test_evidence_gives_the_figures():
+    change, error = np.array([3.14, 0, 0, 0, 0, -0.25, 0]), np.full(7, 0.21)
+    found = of_change(change, np.full(7, 0.05))
+    text = evidence(NAMES, found, change, error, "from -2.5 to 2.5", 0.2)
+    assert "smile: +3.1 ± 0.2 logits" in text
+    assert "brightness: -0.250 ± 0.210 of 2" in text
+    assert text.endswith("from -2.5 to 2.5; moves a pixel by 0.20 of 2.")
+
+
+def test_a_regression_on_moves_finds_what_latents_do():
+    rng = np.random.default_rng(0)
+    slopes = rng.standard_normal((5, 3))
+    moves = rng.standard_normal((20, 60, 5))
+    level = rng.standard_normal((20, 1, 3)) * 10
+    found = regress(moves, moves @ slopes + level + 0.1 * rng.standard_normal((20, 60, 3)))
+    assert found.slopes == pytest.approx(slopes, abs=0.05)
+    assert found.base.shape == (20, 3)
+
+
+def test_planned_directions_keep_out_of_each_others_way():
+    base = np.zeros((50, 4))
+    slopes = np.zeros((8, 4))
+    slopes[0, 0] = 1.0
+    slopes[:2, 1] = (1.0, 0.5)  # goes along with the first
+    slopes[2, 2] = 0.02  # hardly moves
+    slopes[3, 3] = 1.0  # is not allowed
+    small = Response(slopes * 0.2, base)
+    places = dict.fromkeys((0, 1, 2), ("small", "large"))
+    found = {one.attribute: one for one in plan({"small": small, "large": Response(slopes, base)}, places)}
+    assert set(found) == {0, 1}
+    for one in found.values():
+        moved = np.abs(Response(slopes, base).moved(one.vector))
+        assert np.linalg.norm(one.vector) == pytest.approx(1)
+        assert one.hole == "large"
+        assert moved[1 - one.attribute] <= directions.UNWANTED * moved[one.attribute]
+        assert one.wanted == pytest.approx(moved[one.attribute])
+    both = {"small": Response(slopes, base), "large": Response(slopes * 1.1, base)}
+    assert [one.hole for one in plan(both, {0: ("small", "large")})] == ["small"], "small and nearly as good"
+    assert [one.hole for one in plan(both, {0: ("large",), 1: ()})] == ["large"], "the small one does not show it"
+    assert plan({"small": Response(slopes * 0.01, base)}, dict.fromkeys((0, 1, 2), ("small",))) == []
+
+
+def test_every_place_of_an_attribute_is_a_hole():
+    names = {*face_network().config.names}
+    assert {*PLACES} <= names <= {*WORDS} | {name for name, holes in PLACES.items() if not holes}
+    assert all(hole in HOLES for holes in (*PLACES.values(), WHOLE) for hole in holes)
+    for holes in (*PLACES.values(), WHOLE):
+        assert sorted(holes, key=list(HOLES).index) == list(holes), "the smallest first"
+
+
+def test_effect_maps_are_kept_in_bytes_and_say_where():
+    cells = np.full((GRID, GRID), 0.1)
+    cells[12:14, 5:11] = 0.8
+    assert unpack_map(pack_map(cells)) == pytest.approx(cells, abs=0.002)
+    even = np.ones((GRID, GRID))
+    assert main_region(cells, even) == "mouth"
+    assert main_region(cells, cells) == main_region(even, even) == EVERYWHERE
+    measured = {
+        "latents": [{"index": 0, "name": "smile", "evidence": "seen"} | pack_map(cells)],
+        "directions": [],
+    }
+    declared = from_measured(measured, 2)
+    assert [control.name for control in declared.controls] == ["z0", "z1"], "those that were not measured come last"
+    assert declared.controls[0].label == "smile (z0)"
+    assert declared.controls[0].help == "seen"
+    mouth, eyes = (declared.relevance(~masks.family(name))["z0"] for name in ("20,48,44,56", "eyes"))
+    assert mouth == pytest.approx(0.8, abs=0.01)
+    assert eyes == pytest.approx(0.1, abs=0.01)
+
+
+def test_steps_that_go_the_way_of_the_whole_are_counted():
+    ramp = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 3.0, 1.0, 2.0, 4.0]])
+    images = ramp[:, :, None, None, None].expand(-1, -1, 3, 8, 8)
+    assert monotonic(images).tolist() == [1.0, 0.75]
+
+
+@pytest.fixture(scope="module")
+def measures(packs: Path) -> Measures:
+    return Measures.learn(to_float(read_pack(packs / "val.parquet", 200)))
+
+
+def test_measures_of_faces(measures: Measures, packs: Path):
+    faces = to_float(read_pack(packs / "val.parquet", 20))
+    hole = torch.zeros(64, 64, dtype=torch.bool)
+    hole[20:40, 20:40] = True
+    values, mirrored = (measures.of(images, hole) for images in (faces, faces.flip(3)))
+    place = measures.names.index
+    assert values.shape == (20, len(measures.names))
+    assert values[:, place(TURN)].tolist() == pytest.approx((-mirrored[:, place(TURN)]).tolist(), abs=1e-3)
+    assert values[:, place(TURN)].std() > 0.3
+    brighter = measures.of(torch.where(hole, faces + 0.2, faces), hole) - values
+    assert brighter[:, place("brightness")].tolist() == pytest.approx([0.2] * 20, abs=1e-4)
+    assert brighter[:, place("warmth")].abs().max() < 1e-4
+    elsewhere = measures.of(torch.where(hole, faces, faces + 0.2), hole) - values
+    assert elsewhere[:, place("brightness")].abs().max() < 1e-6
+    redder = faces.clone()
+    redder[:, 0] += 0.1
+    assert (measures.of(redder, hole) - values)[:, place("warmth")].tolist() == pytest.approx([0.1] * 20, abs=1e-4)
+
+
+def test_the_shipped_latents_are_those_of_the_shipped_weights():
+    measured = load_measured()
+    assert measured is not None, "run discover: latents.json was measured on other weights"
+    config = weights.load_config("csi")
+    entries = measured["latents"]
+    assert sorted(entry["index"] for entry in entries) == list(range(config["latent_dim"]))
+    strengths = [entry["strength"] for entry in entries]
+    assert strengths == sorted(strengths, reverse=True)
+    assert len({entry["name"] for entry in entries}) == len(entries)
+    assert measured["active"] == sum(strength > measured["threshold"] for strength in strengths)
+    for entry in (*entries, *measured["directions"]):
+        assert len(entry["change"]) == len(entry["error"]) == len(measured["measures"])
+        assert unpack_map(entry).shape == (GRID, GRID)
+        assert entry["evidence"].endswith("of 2.")
+    for entry in measured["directions"]:
+        assert len(entry["vector"]) == config["latent_dim"]
+        place = measured["measures"].index(entry["attribute"])
+        assert entry["sign"] * entry["change"][place] > 3 * entry["error"][place]
+        assert not masks.family(entry["hole"]).all()
+    assert measured["command"].startswith("python -m csi_demo discover ")
+    assert (weights.weights_folder() / "csi" / "latents.json").stat().st_size < 100_000
+
+
+def test_controls_are_latents_then_directions():
+    controls = list_controls("csi")
+    method = load_method("csi")
+    assert isinstance(method, CSIMethod)
+    latents = [control for control in controls if control.kind == "latent"]
+    moves = [control for control in controls if control.kind == "direction"]
+    assert controls == (*latents, *moves)
+    assert {control.name for control in latents} == {f"z{index}" for index in range(method.config.latent_dim)}
+    assert len(moves) >= 4
+    names = [control.name for control in (*controls, *method.options)]
+    assert len(set(names)) == len(names)
+    assert all(control.default == 0.0 and control.minimum == -control.maximum for control in moves)
+    assert all(control.help for control in controls)
+
+
+def test_a_direction_moves_latents_on_top_of_everything_else():
+    method = load_method("csi")
+    assert isinstance(method, CSIMethod)
+    entry = (load_measured() or {})["directions"][0]
+    image, mask = to_tensor(Image.open(FRAME)), masks_to_tensor([masks.family(entry["hole"])])
+    start = method.start_values(image, mask)
+    assert start[entry["name"]] == 0.0
+    assert {f"z{index}" for index in range(method.config.latent_dim)} < set(start)
+    plain = method.latents(image, mask, (1, 2), {"z0": 1.5}, 1.0)
+    moved = method.latents(image, mask, (1, 2), {entry["name"]: 2.0, "z0": 1.5}, 1.0)
+    assert plain[:, 0].tolist() == [1.5, 1.5]
+    assert (moved - plain).numpy() == pytest.approx(2.0 * np.array([entry["vector"]] * 2), abs=1e-5)
+    fills = []
+    for value in (-entry["range"], 0.0, entry["range"]):
+        *_, last = method.complete(image, mask, (3,), {entry["name"]: value})
+        fills.append(last.images)
+    assert torch.equal(method.ends(image, mask, 3, entry["name"]), torch.cat((fills[0], fills[2])))
+    *_, untouched = method.complete(image, mask, (3,))
+    assert torch.equal(fills[1], untouched.images)
+    assert (fills[2] - fills[0]).abs().mean() > 0.02
+    with pytest.raises(ControlError, match="out of range"):
+        method.complete(image, mask, (3,), {entry["name"]: entry["range"] + 1})
+
+
+def test_the_hole_decides_which_controls_come_first():
+    ranked = {}
+    for hole in ("mouth", "eyes"):
+        found = relevance(masks.family(hole))
+        assert set(found) == {control.name for control in list_controls("csi")}
+        assert all(value >= 0 for value in found.values())
+        ranked[hole] = sorted(found, key=lambda name: -found[name])
+    assert ranked["mouth"][:6] != ranked["eyes"][:6]
+    for entry in (load_measured() or {})["directions"]:
+        own, elsewhere = masks.family(entry["hole"]), ~masks.family(entry["hole"])
+        assert relevance(own)[entry["name"]] == pytest.approx(1.0 + entry["strength"], rel=0.05)
+        assert relevance(elsewhere)[entry["name"]] < 0.2 * entry["strength"]
+    assert relevance(masks.family("mouth"), "vae") == {}
+
+
+def test_latents_measured_on_other_weights_are_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog):
+    folder = tmp_path / "weights"
+    shutil.copytree(weights.weights_folder() / "csi", folder / "csi")
+    monkeypatch.setenv("CSI_WEIGHTS_DIR", str(folder))
+    weights.update_manifest(folder)
+    assert load_measured() is not None
+    weights.save_latents("csi", (load_measured() or {}) | {"weights": "others"})
+    assert load_measured() is None
+    assert "measured on other weights" in caplog.text
+    controls = CSIMethod().controls
+    assert all(control.kind == "latent" and control.label == control.name for control in controls)
+
+
+def test_traverse(tmp_path: Path):
+    photo, out = str(FRAME), tmp_path / "sheet.png"
+    names = [control.name for control in list_controls("csi")]
+    chosen = [names[0], names[-1]]
+    words = ["traverse", photo, "--aligned", "--mask", "mouth", "--out", str(out)]
+    assert main([*words, "--controls", *chosen]) == 0
+    two = np.asarray(Image.open(out))
+    assert main([*words, "--grid", *chosen]) == 0
+    grid = np.asarray(Image.open(out))
+    assert grid.shape[0] > 2 * two.shape[0]
+    assert main(words) == 0
+    assert Image.open(out).height > 3 * two.shape[0]
+
+
+def test_discover_on_real_faces(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CSI_CACHE", str(tmp_path / "cache"))
+    few, out = tmp_path / "few.parquet", tmp_path / "latents.json"
+    pq.write_table(pq.read_table(packs / "val.parquet").slice(0, 24), few)
+    assert main(["discover", "--data", str(few), "--limit", "2", "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["faces"] == 2
+    assert found["weights"] == weights.fingerprint("csi")
+    assert sorted(entry["index"] for entry in found["latents"]) == list(range(len(found["latents"])))
+    assert all(0 <= entry["monotonic"] <= 1 and entry["strength"] > 0 for entry in found["latents"])
+    assert from_measured(found, len(found["latents"])).relevance(~masks.family("mouth")).keys() == {
+        *(f"z{entry['index']}" for entry in found["latents"]),
+        *(entry["name"] for entry in found["directions"]),
+    }
+
+
+def test_evaluate_controls_on_real_faces(packs: Path, tmp_path: Path, capsys):
+    out = tmp_path / "controls.json"
+    words = ["evaluate", "--controls", "--data", str(packs / "val.parquet")]
+    assert main([*words, "--limit", "2", "--json", str(out)]) == 0
+    figures, printed = json.loads(out.read_text()), capsys.readouterr().out
+    assert figures["n"] == 2
+    names = [control.name for control in list_controls("csi") if control.kind == "direction"]
+    assert [row["control"] for row in figures["controls"]] == names
+    for row in figures["controls"]:
+        assert row["merit"] == pytest.approx(row["wanted"] - row["unwanted"], abs=2e-3)
+        assert 0 <= row["right_way"] <= 1
+        assert 0 <= row["unwanted"] <= 1
+        assert f"| {row['control']} | {row['hole']} |" in printed

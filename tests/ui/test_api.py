@@ -1,0 +1,191 @@
+"""What programs call, on the real server: gradio_client, curl and MCP, and what they may send by mistake or malice."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from csi_demo import complete_photo
+from csi_demo.methods import available_methods
+
+from ..server import ROOT
+from .test_page import url  # noqa: F401  (fixture)
+
+FRAME = ROOT / "examples" / "astronaut.png"
+README = (ROOT / "README.md").read_text()
+TOOLS = {"complete", "compare", "list_methods", "list_controls"}
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:  # noqa: F811
+    return Client(url, verbose=False)
+
+
+def encoded(file: Path = FRAME) -> str:
+    return base64.b64encode(file.read_bytes()).decode()
+
+
+def decoded(source: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
+
+
+def test_endpoints_are_the_public_ones(client: Client) -> None:
+    told = client.view_api(return_format="dict", print_info=False)
+    assert set(told["named_endpoints"]) == {f"/{name}" for name in TOOLS}
+    assert not told["unnamed_endpoints"]
+
+
+def test_mcp_offers_the_public_tools_only(url: str) -> None:  # noqa: F811
+    tools = httpx.get(f"{url}gradio_api/mcp/schema").raise_for_status().json()
+    assert {tool["name"] for tool in tools} == TOOLS
+    (complete,) = [tool for tool in tools if tool["name"] == "complete"]
+    assert set(complete["inputSchema"]["properties"]) == set(
+        ("picture", "mask", "method", "seed", "samples", "settings", "face")
+    )
+    assert all(one.get("description") for one in complete["inputSchema"]["properties"].values())
+
+
+def test_methods_and_controls_are_told(client: Client) -> None:
+    assert [one["name"] for one in client.predict(api_name="/list_methods")] == list(available_methods())
+    controls = client.predict("csi", api_name="/list_controls")
+    assert {"z0", "spread"} <= {one["name"] for one in controls}
+    assert {one["kind"] for one in controls} >= {"option"}
+
+
+def test_a_file_and_base64_give_what_python_gives(client: Client) -> None:
+    settings = {"temperature": 0.5}
+    expected = complete_photo(Image.open(FRAME), "mouth", "vae", seeds=(5, 6), options=settings)
+    for picture in (handle_file(str(FRAME)), encoded(), f"data:image/png;base64,{encoded()}"):
+        found = client.predict(picture, "mouth", "vae", 5, 2, settings, api_name="/complete")
+        assert found["seeds"] == [5, 6]
+        for source, wanted in zip(found["pictures"], expected, strict=True):
+            assert np.array_equal(decoded(source), np.asarray(wanted))
+
+
+def test_a_painted_mask_counts(client: Client) -> None:
+    mask = np.full((64, 64), 255, np.uint8)
+    mask[10:20, 30:50] = 0
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG")
+    painted = base64.b64encode(buffer.getvalue()).decode()
+    (source,) = client.predict(encoded(), painted, "vae", api_name="/complete")["pictures"]
+    changed = (decoded(source) != np.asarray(Image.open(FRAME).convert("RGB"))).any(-1)
+    assert changed[mask == 0].mean() > 0.9
+    assert not changed[mask == 255].any()
+
+
+def test_compare_has_every_method(client: Client) -> None:
+    found = client.predict(encoded(), "nose", 3, api_name="/compare")
+    assert list(found) == list(available_methods())
+    assert all(one["seeds"] == [3] and len(one["pictures"]) == 1 for one in found.values())
+
+
+BOMB = Image.new("1", (9000, 9000))  # 81 megapixels in 10 kB
+
+
+def bomb() -> str:
+    buffer = io.BytesIO()
+    BOMB.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def tiff() -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(buffer, "TIFF")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"picture": "no base64!"}, "neither an uploaded file nor base64"),
+        ({"picture": "aGVsbG8="}, "not a picture that can be read"),
+        ({"picture": None}, "is a text of at most"),
+        ({"picture": bomb()}, "40 megapixels at most"),
+        ({"picture": tiff()}, "not a picture that can be read"),
+        ({"picture": {"path": "/etc/passwd"}}, "did not arrive"),
+        ({"picture": {"path": "../../../../etc/passwd"}}, "did not arrive"),
+        ({"picture": {"path": ["/etc/passwd"]}}, "did not arrive"),
+        ({"mask": "ear"}, "unknown mask 'ear'"),
+        ({"mask": "?" * 10_000}, "neither an uploaded file nor base64"),
+        ({"mask": 7}, "The mask is a text"),
+        ({"method": "magic"}, "unknown method 'magic'"),
+        ({"method": "x" * 10_000}, "The method is a text of at most 40"),
+        ({"seed": -1}, "The seed is a whole number"),
+        ({"seed": "7" * 10_000}, "The seed is a whole number"),
+        ({"seed": 1e300}, "The seed is a whole number"),
+        ({"samples": 9}, "from 1 to 8"),
+        ({"samples": True}, "from 1 to 8"),
+        ({"face": 2}, "there is no face 2"),
+        ({"face": 0}, "The face is a whole number"),
+        ({"settings": {"z99": 1.0}}, "z99"),
+        ({"settings": {"z0": 99.0}}, "z0=99 is out of range"),
+        ({"settings": {"z0": "high"}}, "The setting z0 is not a number"),
+        ({"settings": {str(k): 0 for k in range(1000)}}, "at most 100 numbers"),
+        ({"settings": [1, 2]}, "at most 100 numbers"),
+    ],
+)
+def test_bad_input_is_answered_in_one_line(url: str, wrong: dict[str, Any], message: str) -> None:  # noqa: F811
+    sent = {
+        "picture": encoded(),
+        "mask": "mouth",
+        "method": "csi",
+        "seed": 0,
+        "samples": 1,
+        "settings": None,
+        "face": 1,
+    }
+    calls = f"{url}gradio_api/call/complete"
+    number = httpx.post(calls, json={"data": list((sent | wrong).values())}, timeout=60).json()["event_id"]
+    answer = httpx.get(f"{calls}/{number}", timeout=60).text
+    assert "event: error" in answer, answer[:500]
+    told = json.loads(answer.split("data: ", 1)[1].splitlines()[0])
+    assert message in str(told.get("error", told))
+    assert "Traceback" not in answer
+
+
+def test_a_short_call_that_is_no_endpoint_logs_nothing(url: str) -> None:  # noqa: F811
+    body = {"data": ["a secret"], "fn_index": 12, "session_hash": "short"}
+    assert httpx.post(f"{url}gradio_api/queue/join", json=body, timeout=60).status_code == 200
+    answer = httpx.get(f"{url}gradio_api/queue/data", params={"session_hash": "short"}, timeout=60).text
+    assert "Values are missing" in answer  # the log is looked through when the server ends
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_of_the_readme_runs(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    (code,) = [block for block in blocks("python") if "gradio_client" in block]
+    shutil.copy(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("http://127.0.0.1:7860/", url), {})
+    assert Image.open(tmp_path / "filled.png").size == (512, 512)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_curl_of_the_readme_runs(url: str, tmp_path: Path) -> None:  # noqa: F811
+    (script,) = [block for block in blocks("sh") if "curl" in block]
+    shutil.copy(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
+    script = script.replace("http://127.0.0.1:7860/", url)
+    run = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "data:image/png;base64," in run.stdout, run.stdout[:500]
+
+
+def test_a_file_that_is_no_picture_is_refused(client: Client) -> None:
+    with pytest.raises(AppError, match="not a picture"):
+        client.predict(handle_file(str(ROOT / "LICENSE")), api_name="/complete")

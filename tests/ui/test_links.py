@@ -1,0 +1,182 @@
+"""Links that open an example as it was left, and pages of others that embed it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from csi_demo.errors import PageError
+from csi_demo.ui import handlers
+from csi_demo.ui.examples import LONGEST_LINK, Example, all_examples, from_link, hole_name
+
+from .test_page import PATIENCE, browser, filled, opened, page, paint, preset, set_number, settle, url  # noqa: F401
+
+EXAMPLE = Example("astronaut.png", "", "nose", 7, 3, "csi", {"z3": -1.5, "spread": 2.0}, "32.0,30.5,60.0,5.0")
+
+
+def test_a_link_says_what_an_example_says() -> None:
+    for example in (EXAMPLE, *all_examples()):
+        again = from_link(dict(parse_qsl(example.link())))
+        assert again is not None
+        assert {**vars(again), "title": ""} == {**vars(example), "title": ""}
+    assert from_link({}) is None
+    assert from_link({"embed": "1"}) is None
+
+
+def test_a_painted_hole_is_packed_and_unpacked() -> None:
+    shown, _ = all_examples()[0].open()
+    mask = np.ones(shown.view.size[::-1], bool)
+    mask[200:231, 210:250] = False
+    example = Example("astronaut.jpg", "", hole_name(shown, mask))
+    assert example.hole not in ("mouth", "eyes")
+    assert len(example.link()) < 1000
+    assert np.array_equal(example.open()[1], mask)
+    assert hole_name(shown, shown.preset("left")) == "left"
+    noise = np.random.default_rng(0).random(mask.shape) < 0.5
+    assert Example("astronaut.jpg", "", hole_name(shown, noise)).link() == ""
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"photo": "../LICENSE"},
+        {"photo": "/etc/passwd"},
+        {"photo": "astronaut.png", "seed": "seven"},
+        {"photo": "astronaut.png", "set": "z0"},
+        {"photo": "astronaut.png", "set": "z0:high"},
+        {"photo": "astronaut.png", "hole": "x" * LONGEST_LINK},
+    ],
+)
+def test_damaged_links_are_said_to_be(query: dict[str, str]) -> None:
+    with pytest.raises(PageError, match="damaged"):
+        from_link(query)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"hole": "painted:!!!"}, {"hole": "painted:eJwDAAAAAAE="}, {"hole": "ear"}, {"place": "1,2"}, {"place": "1,2,0"}],
+)
+def test_what_a_link_holds_is_checked_when_it_opens(changes: dict[str, str]) -> None:
+    example = from_link({"photo": "astronaut.png", **changes})
+    assert example is not None
+    with pytest.raises(PageError):
+        example.open()
+    painter, *rest = handlers.open_example(example)
+    assert "trouble" in painter
+    assert len(rest) == 8
+
+
+def shared(page: Page, kind: str) -> str:  # noqa: F811
+    if not page.locator(".csi-share[open]").count():
+        page.click(".csi-share summary")
+    return page.locator(f"[data-share={kind}]").input_value()
+
+
+def test_a_link_reproduces_the_picture_in_another_browser(browser: Browser, url: str, page: Page) -> None:  # noqa: F811
+    page.click("#examples [data-example='2']")
+    settle(page)
+    page.click("#painter [data-act=clear]")
+    paint(page, [(0.3, 0.6), (0.6, 0.75)])
+    settle(page)
+    set_number(page, "samples", 2)
+    set_number(page, "seed", 11)
+    start = float(page.locator("#slider-1 input[type=number]").input_value())
+    set_number(page, "slider-1", -2 if start > 0 else 2)
+    picture = filled(page)
+    link = shared(page, "link")
+    assert link.startswith(f"{url}?photo=astronaut.png")
+    with opened(browser, link) as other:
+        expect(other.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+        settle(other)
+        assert other.locator("#pictures .csi-after").get_attribute("src") == picture
+        for field in ("seed", "samples", "slider-1"):
+            number = f"#{field} input[type=number], #{field} input"
+            assert other.locator(number).first.input_value() == page.locator(number).first.input_value()
+        assert filled(other) == picture
+
+
+def test_a_damaged_link_opens_the_page(browser: Browser, url: str) -> None:  # noqa: F811
+    with opened(browser, f"{url}?photo=nobody.png") as page:  # noqa: F811
+        expect(page.locator("#status")).to_contain_text("This link is damaged", timeout=PATIENCE)
+
+
+def test_a_visitors_own_photo_has_no_link(page: Page, tmp_path: Path) -> None:  # noqa: F811
+    from .test_page import PORTRAIT, upload
+
+    upload(page, PORTRAIT)
+    preset(page, "Mouth")
+    settle(page)
+    filled(page)
+    assert page.locator(".csi-share").count() == 0
+
+
+@contextmanager
+def served(folder: Path, body: str) -> Iterator[str]:
+    """A page of somebody else, on another port."""
+    (folder / "index.html").write_text(
+        f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">{body}'
+    )
+    handler: Any = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def blog(tmp_path: Path, url: str) -> Iterator[str]:  # noqa: F811
+    """A page with two examples in it."""
+    frames = "".join(
+        f'<p>Text</p><iframe id="embed-{index}" src="{url}?{Example("face-1.png", "", hole, 3, 1).link()}&embed=1" '
+        'width="700" height="1500" style="border: 0; width: 100%; max-width: 700px"></iframe>'
+        for index, hole in enumerate(("eyes", "mouth"))
+    )
+    with served(tmp_path, f'<body style="margin: 0 auto; max-width: 700px">{frames}') as address:
+        yield address
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(700, "light"), (390, "dark")])
+def test_two_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, scheme: Any) -> None:  # noqa: F811
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # noqa: F811
+    page.goto(blog)
+    for index in range(2):
+        frame = page.frame_locator(f"#embed-{index}")
+        expect(frame.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+        expect(frame.locator("#pictures .csi-after")).to_be_visible()
+        for hidden in ("#title", "#colophon", "footer", "#examples"):
+            expect(frame.locator(hidden)).to_be_hidden()
+        assert frame.locator("html").evaluate("page => page.scrollWidth <= window.innerWidth")
+        dark = frame.locator("body").evaluate("body => body.classList.contains('dark')")
+        assert dark == (scheme == "dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.close()
+
+
+def test_a_component_brings_the_page_into_another_without_a_third(
+    browser: Browser,  # noqa: F811
+    url: str,  # noqa: F811
+    page: Page,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    settle(page)
+    filled(page)
+    with served(tmp_path, f"<p>Text</p>{shared(page, 'component')}") as address:
+        other, asked = browser.new_page(), list[str]()
+        other.on("request", lambda request: asked.append(request.url))
+        other.goto(address)
+        expect(other.locator("gradio-app #slider-0 input[type=number]")).to_be_visible(timeout=PATIENCE)
+        other.click("gradio-app #fill")
+        expect(other.locator("gradio-app #status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+        other.close()
+    assert f"{url}component.js" in asked
+    assert all(one.startswith((url, address, "data:", "blob:")) for one in asked)

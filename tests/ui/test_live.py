@@ -1,0 +1,186 @@
+"""Fills that follow the sliders: handlers without weights, then Chromium and eight visitors on the real server."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from gradio.helpers import skip
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from csi_demo.tools.soaking import Visitor
+from csi_demo.ui import filling, handlers, photo, results
+from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
+from csi_demo.ui.subject import Start
+
+from ..visitor import PlainMethod, a_photo, painting
+from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle, url  # noqa: F401  (fixtures)
+
+PICTURES_A_SECOND = 3  # beside other work; an idle machine of two cores shows 5 and more
+LONGEST_WAIT = 2.0  # seconds, for 95 of 100 moves, of eight visitors at once
+SKIPPED = skip()
+
+
+def values(smile: float) -> list[float]:
+    return [smile, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0, *[0.0] * (MAX_OPTIONS - 1)]
+
+
+def refilled(what: str, start: Start | None, smile: float = 2.0, key: object = None) -> Iterator[list[Any]]:
+    return filling.refill(key, "plain", what, "Crisp", results.IN_PHOTO, start, 0, 1, *values(smile))
+
+
+@pytest.fixture
+def drawn(faces: Any, method: PlainMethod) -> tuple[str, Start]:
+    """What a browser sends, and where its sliders start."""
+    what = painting(a_photo())
+    start, *_ = handlers.draw_sliders("plain", what)
+    return what, start
+
+
+def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, Start]) -> None:
+    (only,) = refilled(*drawn)
+    assert method.calls == [({"smile": 2.0}, {})]
+    key, pictures, status, result, *_ = only
+    assert "Filled 1 sample" in status
+    assert results.finished_result(result).progress == 1.0
+    assert "csi-after" in pictures
+    (again,) = refilled(*drawn, smile=-2.0, key=key)
+    assert again[0] == key
+
+
+def test_a_long_refill_shows_its_rows(method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any) -> None:
+    monkeypatch.setattr(PlainMethod, "pause", 0.02)
+    updates = list(refilled(*drawn))
+    assert 4 <= len(updates) <= 10
+    assert "Filling the hole" in updates[0][2]
+
+
+def test_a_newer_move_ends_a_long_refill_at_its_next_row(
+    method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(PlainMethod, "pause", 0.02)
+    updates = refilled(*drawn)
+    key = next(updates)[0]
+    filling.outdate(key, "plain")
+    (last,) = updates
+    assert method.closed
+    assert last[1:4] == [SKIPPED] * 3
+
+
+def test_a_short_refill_is_left_to_end(method: PlainMethod, drawn: tuple[str, Start]) -> None:
+    key, *_ = filling.begin(None)
+    filling.outdate(key, "plain")
+    assert not photo.KEPT.get(key).outdated
+    filling.outdate(key, "no such method")
+    filling.outdate("of someone else", "plain")
+
+
+def test_a_refill_ends_the_fill_before_it(method: PlainMethod, drawn: tuple[str, Start]) -> None:
+    key, *_ = filling.begin(None)
+    updates = filling.stoppable(filling.fill)(key, "plain", drawn[0], "Crisp", results.IN_PHOTO, None, 0, 1)
+    next(updates)
+    list(refilled(*drawn, key=key))
+    (last,) = updates
+    assert last[:3] == [SKIPPED] * 3
+
+
+def test_a_slider_of_another_photo_or_of_a_slow_method_does_nothing(
+    method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any
+) -> None:
+    what, start = drawn
+    nothing = [[SKIPPED] * (7 + filling.FOLLOWING)]
+    assert list(refilled(painting(a_photo()), start)) == nothing
+    assert list(refilled(what, None)) == nothing
+    assert list(refilled("broken", start)) == nothing
+    monkeypatch.setattr(PlainMethod, "live", False)
+    assert list(refilled(what, start)) == nothing
+    assert method.calls == []
+
+
+@pytest.fixture
+def live(browser: Browser, url: str) -> str:  # noqa: F811
+    """The page's address, once fills follow the sliders there: the server compiles first."""
+    with opened(browser, url) as page:  # noqa: F811
+        for _ in range(60):
+            if "the fill follows" in page.locator("#note").inner_text():
+                return url
+            page.wait_for_timeout(1000)
+            page.reload()
+            expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
+    raise AssertionError("fills do not follow the sliders")
+
+
+WATCH_PICTURES = """() => {
+  window.shown = [];
+  const pictures = document.querySelector("#pictures");
+  new MutationObserver(() => {
+    const now = pictures.querySelector(".csi-after")?.src;
+    if (now && now !== window.shown.at(-1)?.[1]) window.shown.push([performance.now(), now]);
+  }).observe(pictures, {childList: true, subtree: true, attributes: true});
+}"""
+
+
+def test_dragging_shows_new_pictures_and_ends_at_the_last_position(live: str, page: Page) -> None:  # noqa: F811
+    set_number(page, "samples", 1)
+    slider = page.locator("#slider-0 input[type=range]")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box
+    left, width, height = box["x"] + 8, box["width"] - 16, box["y"] + box["height"] / 2
+    page.mouse.move(left + width / 2, height)
+    page.mouse.down()
+    page.wait_for_timeout(500)
+    page.evaluate(WATCH_PICTURES)
+    began = time.monotonic()
+    while time.monotonic() - began < 4.0:
+        page.mouse.move(left + width * (0.5 + 0.45 * math.sin(3.0 * (time.monotonic() - began))), height)
+        page.wait_for_timeout(15)
+    page.mouse.up()
+    rate = len(page.evaluate("window.shown")) / (time.monotonic() - began)
+    settle(page)
+    last = page.evaluate("window.shown.at(-1)[1]")
+    assert last == page.locator("#pictures .csi-after").get_attribute("src")
+    assert last == filled(page)  # a fill for where the sliders stand now
+    assert rate >= PICTURES_A_SECOND
+
+
+def coloured(index: int) -> Image.Image:
+    """A frame of one colour: every visitor's another one."""
+    return Image.new("RGB", (64, 64), (30 * index, 255 - 30 * index, 90 + 10 * index))
+
+
+def test_eight_visitors_drag_at_once_and_see_their_own_photo(live: str) -> None:
+    visitors, waits = [Visitor(live) for _ in range(8)], [list[float]() for _ in range(8)]
+    for index, visitor in enumerate(visitors):
+        visitor.paint_on(coloured(index))
+        visitor.set("where", results.IN_FRAME)
+        visitor.set("samples", 1)
+
+    def drag(visitor: Visitor, waited: list[float]) -> None:
+        move = visitor.event("slider-0", "input")
+        for step in range(10):
+            visitor.set("slider-0", round(-2.5 + step / 2, 1))
+            began = time.monotonic()
+            visitor.send(move)
+            waited.append(time.monotonic() - began)
+
+    threads = [threading.Thread(target=drag, args=pair) for pair in zip(visitors, waits, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    for index, visitor in enumerate(visitors):
+        source = visitor.shown("pictures").split('class="csi-after" src="data:image/png;base64,')[1].split('"')[0]
+        picture = Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB")
+        assert picture.getpixel((10, 10)) == coloured(index).getpixel((0, 0))
+    every = [wait for waited in waits for wait in waited]
+    assert len(every) == 80
+    assert statistics.quantiles(every, n=20)[-1] <= LONGEST_WAIT

@@ -1,0 +1,419 @@
+"""The page in Chromium, served by ``python app.py`` with the real weights."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from ..server import ROOT, serving
+
+PORTRAIT = ROOT / "examples" / "astronaut.jpg"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
+PATIENCE = 90_000  # milliseconds
+WORK = re.compile("/gradio_api/(queue|run|upload)")
+UNDER_WAY: dict[Page, set[Request]] = {}  # what a page has asked of the server
+# A fill disables the button, perhaps only for a moment.
+WATCH_FILL = """() => {
+  const button = document.querySelector("#fill");
+  window.began = false;
+  new MutationObserver(() => { window.began ||= button.disabled; }).observe(button, {attributes: true});
+}"""
+
+if CHROMIUM is None:
+    pytest.skip("needs Chromium: apt-get install chromium, or your system's own", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where ``python app.py`` answers."""
+    with serving(tmp_path_factory.mktemp("page")) as server:
+        yield server.url
+        assert not re.search("Traceback|base64|secret|photo-", server.log.read_text())
+        assert [file for file in server.files.rglob("photo-*") if file.is_file()] == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """A fresh page with its sliders drawn; afterwards nothing may have failed or gone to another host."""
+    faults: list[str] = []
+    origin = url.partition("?")[0]
+    page = browser.new_page(**options)
+    page.set_default_timeout(PATIENCE)
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((origin, "data:", "blob:")) else faults.append(request.url),
+    )
+    under_way = UNDER_WAY[page] = set[Request]()
+    page.on("request", lambda request: under_way.add(request) if WORK.search(request.url) else None)
+    page.on("requestfinished", lambda request: under_way.discard(request))
+    page.on("requestfailed", lambda request: under_way.discard(request))
+    page.goto(url)
+    expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#masked img")).to_be_visible(timeout=PATIENCE)
+    yield page
+    page.close()
+    assert faults == []
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """The page on a desk."""
+    with opened(browser, url, viewport={"width": 1280, "height": 900}) as page:
+        yield page
+
+
+@pytest.fixture
+def phone(browser: Browser, url: str) -> Iterator[Page]:
+    """The page in a hand, in the dark."""
+    size = {"width": 390, "height": 844}
+    with opened(browser, url, viewport=size, has_touch=True, is_mobile=True, color_scheme="dark") as page:
+        yield page
+
+
+def settle(page: Page) -> None:
+    """Waits until nothing has been asked of the server for a while."""
+    quiet = 0
+    while quiet < 5:
+        page.wait_for_timeout(100)
+        quiet = 0 if UNDER_WAY[page] else quiet + 1
+
+
+def set_number(page: Page, control: str, value: float) -> None:
+    field = page.locator(f"#{control} input[type=number]")
+    field.fill(str(value))
+    field.press("Tab")
+    settle(page)
+
+
+def masked(page: Page) -> str:
+    return page.locator("#masked img").get_attribute("src") or ""
+
+
+def after(page: Page, action: Callable[[], object]) -> str:
+    """Does something that changes what the model sees, and returns that."""
+    before = masked(page)
+    action()
+    expect(page.locator("#masked img")).not_to_have_attribute("src", before, timeout=PATIENCE)
+    return masked(page)
+
+
+def preset(page: Page, label: str) -> str:
+    return after(page, lambda: page.get_by_role("button", name=label, exact=True).click())
+
+
+def upload(page: Page, file: Path) -> str:
+    return after(page, lambda: page.set_input_files("#painter [data-pick=open]", file))
+
+
+def on_canvas(page: Page, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points of the canvas, from 0 to 1, in the window."""
+    canvas = page.locator("#painter canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+
+
+def paint(page: Page, points: list[tuple[float, float]]) -> None:
+    """A stroke of the mouse through points of the canvas, from 0 to 1."""
+    spots = on_canvas(page, points)
+    page.mouse.move(*spots[0])
+    page.mouse.down()
+    for spot in spots[1:]:
+        page.mouse.move(*spot, steps=4)
+    page.mouse.up()
+
+
+def filled(page: Page) -> str:
+    """Fills the hole and returns the first sample in the photo, a data URL."""
+    page.evaluate(WATCH_FILL)
+    page.click("#fill")
+    page.wait_for_function("window.began", timeout=PATIENCE)
+    expect(page.locator("#status")).to_contain_text("Bits per dim", timeout=PATIENCE)
+    expect(page.locator("#fill")).to_be_enabled(timeout=PATIENCE)
+    return page.locator("#pictures .csi-after").get_attribute("src") or ""
+
+
+def downloaded(page: Page) -> np.ndarray:
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.click("#save")
+    assert download.value.suggested_filename.startswith("csi-seed-")
+    return np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())))
+
+
+def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path: Path) -> None:
+    picture = Image.open(PORTRAIT).resize((1800, 1800))  # larger than what is painted on
+    picture.save(tmp_path / "holiday.png")
+    upload(page, tmp_path / "holiday.png")
+    expect(page.locator("#painter .csi-say")).to_contain_text("Paint the part")
+    expect(page.locator("#painter [data-act=undo]")).to_be_disabled()
+    # The portrait's face lies around (0.44, 0.2) of the photo.
+    whole = after(page, lambda: paint(page, [(0.40, 0.26), (0.46, 0.27)]))
+    assert after(page, lambda: page.click("#painter [data-act=clear]")) != whole
+    assert after(page, lambda: page.click("#painter [data-act=undo]")) == whole
+
+    set_number(page, "samples", 2)
+    settle(page)  # the sliders follow the hole
+    slider = page.locator("#slider-0 input[type=number]")
+    first, start = filled(page), slider.input_value()
+    set_number(page, "slider-0", -3 if float(start) > 0 else 3)
+    steered = filled(page)
+    assert steered != first
+    assert masked(page) == whole
+
+    page.click("#pictures [data-sample='1']")
+    expect(page.locator("#pictures .csi-seed")).to_have_text("Seed 1")
+    original, result = np.asarray(picture), downloaded(page)
+    assert result.shape == original.shape
+    rows, columns = np.nonzero((result != original).any(-1))
+    assert 0.34 < columns.min() / 1800 < columns.max() / 1800 < 0.52  # the stroke and the brush's width around it
+    assert 0.22 < rows.min() / 1800 < rows.max() / 1800 < 0.31
+
+    after(page, lambda: page.click("#use"))
+    expect(page.locator("#status")).to_contain_text("The result is the photo now")
+    page.get_by_role("button", name="Eyes", exact=True).click()
+    filled(page)
+    chained = downloaded(page)
+    kept = (chained == result).all(-1)
+    assert kept[rows, columns].all()  # the first hole, below the eyes, stays as it was filled
+    assert not kept.all()
+
+
+def test_seed_sliders_and_reset_on_an_aligned_frame(page: Page) -> None:
+    after(page, lambda: page.click("#examples [data-example='2']"))
+    expect(page.locator("#seed input")).to_have_value("0")
+    preset(page, "Nose")  # while the sliders of the example's own hole are still on their way
+    set_number(page, "samples", 1)
+    settle(page)
+    slider = page.locator("#slider-0 input[type=number]")
+    first, start = filled(page), slider.input_value()
+    set_number(page, "slider-0", -3 if float(start) > 0 else 3)
+    assert filled(page) != first
+    page.click("#reset")
+    expect(slider).to_have_value(start)
+    assert filled(page) == first
+    page.click("#where label:has-text('64x64')")
+    expect(page.locator("#pictures .csi-frames")).to_be_visible()
+    smooth = page.locator("#pictures .csi-after").get_attribute("src") or ""
+    page.click("#look label:has-text('Crisp')")
+    expect(page.locator("#pictures .csi-after")).not_to_have_attribute("src", smooth)
+
+
+def touch(page: Page, strokes: list[list[tuple[float, float]]]) -> None:
+    """Fingers that go down one after another, move together and go up together; points of the canvas, from 0 to 1."""
+    fingers = [on_canvas(page, points) for points in strokes]
+    browser = page.context.new_cdp_session(page)
+
+    def send(kind: str, spots: list[tuple[float, float]]) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(spots)]
+        browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    for count in range(1, len(fingers) + 1):
+        send("touchStart", [finger[0] for finger in fingers[:count]])
+    for spots in zip(*(finger[1:] for finger in fingers), strict=True):
+        send("touchMove", list(spots))
+    send("touchEnd", [])
+
+
+def test_fingers_paint_on_a_phone(phone: Page) -> None:
+    assert "dark" in (phone.locator("body").get_attribute("class") or "")
+    expect(phone.locator("#painter [data-act=camera]")).to_be_visible()
+    empty = after(phone, lambda: phone.click("#painter [data-act=clear]"))
+    # The portrait's face lies around (0.44, 0.2) of the photo.
+    stroke = [(0.44, 0.16), (0.44, 0.18), (0.44, 0.24)]
+    on_canvas(phone, stroke)  # in sight
+    top = phone.evaluate("scrollY")
+    painted = after(phone, lambda: touch(phone, [stroke]))
+    assert phone.evaluate("scrollY") == top, "the page scrolled under the finger"
+    assert after(phone, lambda: phone.click("#painter [data-act=undo]")) == empty
+    touch(phone, [stroke, [(0.6, y) for _, y in stroke]])  # two fingers do not paint
+    assert after(phone, lambda: touch(phone, [stroke])) == painted
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    filled(phone)
+
+
+def test_a_pen_paints_and_the_eraser_takes_paint_away(page: Page) -> None:
+    empty = after(page, lambda: page.click("#painter [data-act=clear]"))
+    browser, spots = page.context.new_cdp_session(page), on_canvas(page, [(0.42, 0.26), (0.46, 0.27)])
+
+    def pen() -> None:
+        for kind, (x, y) in zip(("mousePressed", "mouseMoved", "mouseReleased"), (*spots, spots[-1]), strict=True):
+            about = {"pointerType": "pen", "button": "left", "buttons": 1, "clickCount": 1, "force": 0.5}
+            browser.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **about})
+
+    page.evaluate("document.addEventListener('pointerdown', (event) => { window.kind = event.pointerType; }, true)")
+    painted = after(page, pen)
+    assert page.evaluate("window.kind") == "pen"
+    page.click("#painter [data-tool=erase]")
+    page.locator("#painter .csi-size input").fill("40")
+    some = after(page, lambda: paint(page, [(0.36, 0.26), (0.40, 0.26)]))
+    assert some not in (painted, empty)
+    assert after(page, lambda: paint(page, [(0.36, 0.26), (0.5, 0.27)])) == empty
+    assert after(page, lambda: page.click("#painter [data-act=undo]")) == some
+    assert after(page, lambda: page.click("#painter [data-act=undo]")) == painted
+
+
+# A file of these base64 characters, as a paste brings it.
+PASTE = """(data) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([bytes], "image.png", {type: "image/png"}));
+  document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_photos_are_dropped_and_pasted(page: Page) -> None:
+    browser, (spot,) = page.context.new_cdp_session(page), on_canvas(page, [(0.5, 0.5)])
+    dragged = {"items": [], "files": [str(ROOT / "examples" / "face-1.png")], "dragOperationsMask": 1}
+
+    def drag(kind: str) -> None:
+        browser.send("Input.dispatchDragEvent", {"type": kind, "x": spot[0], "y": spot[1], "data": dragged})
+
+    drag("dragEnter")
+    drag("dragOver")
+    expect(page.locator("#painter .csi-drop")).to_be_visible()
+    dropped = after(page, lambda: drag("drop"))
+    expect(page.locator("#painter .csi-drop")).to_be_hidden()
+    data = base64.b64encode((ROOT / "examples" / "astronaut.png").read_bytes()).decode()
+    pasted = after(page, lambda: page.evaluate(PASTE, data))
+    assert pasted != dropped
+    assert preset(page, "Mouth") != pasted
+    filled(page)
+    shown = page.locator("#pictures .csi-wipe").bounding_box()
+    assert shown
+    assert shown["width"] == shown["height"] == 384, "a small photo is shown enlarged"
+    before, result = np.asarray(Image.open(ROOT / "examples" / "astronaut.png")), downloaded(page)
+    assert result.shape == before.shape
+    changed = (before != result).any(-1)
+    assert changed[44:58, 20:44].any()
+    changed[44:58, 20:44] = False
+    assert not changed.any()
+
+
+def test_the_second_face_of_a_group_is_filled(page: Page, tmp_path: Path) -> None:
+    group = Image.new("RGB", (1100, 600), (120, 130, 140))
+    portrait = Image.open(PORTRAIT)
+    corners = {300: (20, 200), 512: (330, 30), 230: (850, 100)}
+    for size, corner in corners.items():
+        group.paste(portrait.resize((size, size), Image.Resampling.LANCZOS), corner)
+    group.save(tmp_path / "party.png")
+    first = upload(page, tmp_path / "party.png")
+    expect(page.locator("#painter .csi-say")).to_contain_text("3 faces were found")
+    assert after(page, lambda: page.click("#face label:has-text('2')")) != first
+    preset(page, "Mouth")
+    filled(page)
+    before, result = np.asarray(group), downloaded(page)
+    rows, columns = np.nonzero((result != before).any(-1))
+    # The portrait's mouth lies around (0.44, 0.28) of it; the second largest face is that of the left one.
+    assert 20 + 0.36 * 300 < columns.min() < columns.max() < 20 + 0.52 * 300
+    assert 200 + 0.22 * 300 < rows.min() < rows.max() < 200 + 0.34 * 300
+
+
+def test_keys_paint_and_escape_cancels(page: Page) -> None:
+    empty = after(page, lambda: page.click("#painter [data-act=clear]"))
+    page.locator("#painter canvas").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.down(" ")
+    page.keyboard.press("Escape")
+    page.keyboard.up(" ")
+    assert masked(page) == empty
+    painted = after(page, lambda: page.keyboard.press(" "))
+    assert after(page, lambda: page.keyboard.press("Control+z")) == empty
+    assert after(page, lambda: page.keyboard.press(" ")) == painted
+    page.click("#painter [data-act=clear]")
+    page.click("#fill")
+    expect(page.locator("#status")).to_contain_text("There is no hole yet")
+    expect(page.locator("#fill")).to_be_enabled()
+
+
+def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Path) -> None:
+    broken, tiny = tmp_path / "holiday.png", tmp_path / "tiny.png"
+    broken.write_bytes(b"no picture")
+    Image.new("RGB", (1, 1)).save(tiny)
+    said = page.locator("#painter .csi-say")
+    for file, message in ((broken, "not a picture that can be read"), (tiny, "at least 16x16")):
+        page.set_input_files("#painter [data-pick=open]", file)
+        expect(said).to_contain_text(message)
+    (tmp_path / "large.png").write_bytes(bytes(26 * 2**20))
+    page.set_input_files("#painter [data-pick=open]", tmp_path / "large.png")
+    expect(said).to_contain_text("larger than 25 MB")
+    preset(page, "Nose")
+
+    Image.linear_gradient("L").resize((300, 200)).save(tmp_path / "sky.png")
+    upload(page, tmp_path / "sky.png")
+    expect(said).to_contain_text("No face was found")
+    page.click("#place button")
+    after(page, lambda: set_number(page, "place-size", 80))
+    preset(page, "Mouth")
+
+
+def test_stop_ends_a_fill_and_keeps_what_is_drawn(page: Page) -> None:
+    preset(page, "All")
+    set_number(page, "samples", 8)
+    page.click("#fill")
+    expect(page.locator("#pictures .csi-tiles img")).to_have_count(8, timeout=PATIENCE)
+    page.click("#stop")
+    expect(page.locator("#status")).to_contain_text("Stopped at", timeout=PATIENCE)
+    expect(page.locator("#fill")).to_be_enabled()
+    expect(page.locator("#save")).to_be_disabled()
+    tiles = page.locator("#pictures .csi-tiles")
+    kept = tiles.inner_html()
+    page.wait_for_timeout(1500)
+    assert tiles.inner_html() == kept
+    expect(page.locator("#status")).to_contain_text("Stopped at")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    for right in (
+        "document.documentElement.scrollWidth",
+        "document.querySelector('#painter canvas').getBoundingClientRect().right",
+    ):
+        page.wait_for_function(f"{right} <= {width}")  # the canvas follows the window a moment later
+
+
+def test_a_full_queue_is_told_and_the_fill_can_be_tried_again(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    page.goto(url)
+    expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#masked img")).to_be_visible(timeout=PATIENCE)
+    told = {"status": 503, "json": {"detail": "Queue is full. Max size is 32 and size is 32."}}
+    page.route("**/queue/join*", lambda route: route.fulfill(**told))
+    page.locator("#fill").click()
+    expect(page.locator("#status")).to_contain_text("Too many are waiting")
+    expect(page.locator("#fill")).to_be_enabled()
+    expect(page.locator("#stop")).to_be_disabled()
+    page.unroute("**/queue/join*")
+    filled(page)
+    page.close()
