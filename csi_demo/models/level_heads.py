@@ -79,32 +79,42 @@ class SoftmaxHead(nn.Module):
         layer.weight[-LEVELS:] = 0.0
         layer.bias[-LEVELS:] = 0.0
 
-    def hidden(self, features: Tensor) -> tuple[Tensor, ...]:
-        """What the channels' logits start from, (..., width) each, before they know of other channels."""
-        return self.trunk(F.relu(features)).chunk(3, -1)
+    def from_features(self, features: Tensor) -> Tensor:
+        """What the channels' logits start from, (..., 3, width), before they know of other channels."""
+        return self.trunk(F.relu(features)).unflatten(-1, (3, -1))
 
-    def context_logits(self, maps: Tensor) -> tuple[Tensor, ...]:
-        """Logits (..., 256) of each channel by the context alone, and by the map alone."""
-        parts = self.from_context(F.elu(maps)).float().chunk(3, -1)
-        return tuple(_levels(part[..., :3], None, 1) + part[..., 3:] for part in parts)
+    def from_maps(self, maps: Tensor) -> Tensor:
+        """Logits (..., 3, 256) of the channels by the context alone, which knows of no other channel."""
+        parts = self.from_context(F.elu(maps)).unflatten(-1, (3, 3 + LEVELS)).to(_exact(maps))
+        return _levels(parts[..., :3], None, 1) + parts[..., 3:]
 
-    def channel_logits(self, channel: int, hidden: Tensor, before: Tensor) -> Tensor:
-        """Logits (..., 256) by the stacks of a channel, given the channels before it (..., channel)."""
+    def log_probs(self, hidden: Tensor, context: Tensor, before: Tensor) -> Tensor:
+        """Log-probabilities (..., 256), adding up to 1, of the next channel's levels.
+
+        hidden: as of `from_features`; context: as of `from_maps`; before: (..., C), the channels before, C = 0, 1, 2.
+        """
+        channel = before.shape[-1]
+        own = hidden[..., channel, :]
         if channel:
-            hidden = hidden + self.before[channel - 1](intensity_features(before, -1))
-        out = self.out[channel](F.relu(hidden)).float()
-        return _levels(out[..., :-LEVELS], before.float(), self.anchors) + out[..., -LEVELS:]
+            own = own + self.before[channel - 1](intensity_features(before, -1))
+        out = self.out[channel](F.relu(own)).to(_exact(own))
+        logits = _levels(out[..., :-LEVELS], before.to(out.dtype), self.anchors) + out[..., -LEVELS:]
+        return F.log_softmax(logits + context[..., channel, :], -1)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""
-        whole: list[Tensor] = []
-        alone: list[Tensor] = []
-        target = levels_of(x)
-        for channel, (hidden, context) in enumerate(zip(self.hidden(features), self.context_logits(maps), strict=True)):
-            logits = self.channel_logits(channel, hidden, x[..., :channel]) + context
-            for found, values in ((whole, logits), (alone, context)):
-                found.append(-F.log_softmax(values, -1).gather(-1, target[..., channel, None])[..., 0])
-        return torch.stack(whole).sum(0), torch.stack(alone).sum(0)
+        hidden, context, target = self.from_features(features), self.from_maps(maps), levels_of(x)[..., None]
+        whole = [
+            -self.log_probs(hidden, context, x[..., :channel]).gather(-1, target[..., channel, :])[..., 0]
+            for channel in range(3)
+        ]
+        alone = -F.log_softmax(context, -1).gather(-1, target)[..., 0]
+        return torch.stack(whole).sum(0), alone.sum(-1)
+
+
+def _exact(x: Tensor) -> torch.dtype:
+    """What levels are computed in: at least float32."""
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _levels(parameters: Tensor, before: Tensor | None, bumps: int) -> Tensor:
@@ -144,12 +154,20 @@ class MixtureHead(nn.Module):
                 layer.bias.zero_()
             self.from_context.bias[4 * mixtures : 7 * mixtures] = -1.0  # log-scales
 
-    def parameters_of(self, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixture parameters (..., 10 K) given all there is, and given the context alone."""
-        context = self.from_context(F.elu(maps)).float()
-        return self.out(F.relu(self.trunk(F.relu(features)))).float() + context, context
+    def from_features(self, features: Tensor) -> Tensor:
+        """What the stacks add to the mixture's parameters: (..., 10 K)."""
+        return self.out(F.relu(self.trunk(F.relu(features)))).to(_exact(features))
+
+    def from_maps(self, maps: Tensor) -> Tensor:
+        """Mixture parameters (..., 10 K) by the context alone."""
+        return self.from_context(F.elu(maps)).to(_exact(maps))
+
+    def log_probs(self, hidden: Tensor, context: Tensor, before: Tensor) -> Tensor:
+        """Log-probabilities (..., 256), adding up to 1, of the next channel's levels; see `SoftmaxHead.log_probs`."""
+        return logistic_mixture.level_log_probs(hidden + context, before)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""
-        whole, alone = self.parameters_of(features, maps)
-        return -logistic_mixture.log_prob(x, whole), -logistic_mixture.log_prob(x, alone)
+        context = self.from_maps(maps)
+        whole = self.from_features(features) + context
+        return -logistic_mixture.log_prob(x, whole), -logistic_mixture.log_prob(x, context)
