@@ -205,7 +205,10 @@ class GatedPixelCNN(nn.Module):
 
     def biases(self, maps: Tensor, h: Tensor) -> Tensor:
         """V * s + V h for all layers: (B, layers * 4 p, H, W) of maps (B, M, H, W) and h (B, embedding)."""
-        return self.from_maps(F.elu(maps)) + self.from_embedding(h)[:, :, None, None]
+        everywhere = h[:, :, None, None].expand(-1, -1, *maps.shape[2:])
+        weight = torch.cat((self.from_maps.weight[:, :, 0, 0], self.from_embedding.weight), 1)[:, :, None, None]
+        bias = self.from_maps.bias + self.from_embedding.bias  # type: ignore[operator]
+        return F.conv2d(torch.cat((F.elu(maps), everywhere), 1), weight, bias)
 
     def features(self, x: Tensor, biases: Tensor) -> Tensor:
         """What the stacks say of each pixel: (B, head_filters, H, W), causal in raster order."""

@@ -88,6 +88,21 @@ class SoftmaxHead(nn.Module):
         parts = self.from_context(F.elu(maps)).unflatten(-1, (3, 3 + LEVELS)).to(_exact(maps))
         return _levels(parts[..., :3], None, 1) + parts[..., 3:]
 
+    def sketch(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log-scales (..., 3) of the context's own bumps: the picture that it has in mind, and how sure."""
+        weight, bias = (
+            tensor.unflatten(0, (3, 3 + LEVELS))[:, 1:3].flatten(0, 1)
+            for tensor in (self.from_context.weight, self.from_context.bias)
+        )
+        means, scales = F.linear(F.elu(maps), weight, bias).to(_exact(maps)).unflatten(-1, (3, 2)).unbind(-1)
+        return means, scales.clamp(NARROWEST, WIDEST)
+
+    def sketch_nll(self, x: Tensor, maps: Tensor) -> Tensor:
+        """-log of the bumps' density at pixels x (..., 3), in nats a level, (...): cheap enough for all pixels."""
+        means, scales = self.sketch(maps)
+        far = ((x - means) * torch.exp(-scales)).abs()
+        return (far + 2.0 * F.softplus(-far) + scales + math.log(127.5)).sum(-1)
+
     def log_probs(self, hidden: Tensor, context: Tensor, before: Tensor) -> Tensor:
         """Log-probabilities (..., 256), adding up to 1, of the next channel's levels.
 
@@ -161,6 +176,10 @@ class MixtureHead(nn.Module):
     def from_maps(self, maps: Tensor) -> Tensor:
         """Mixture parameters (..., 10 K) by the context alone."""
         return self.from_context(F.elu(maps)).to(_exact(maps))
+
+    def sketch_nll(self, x: Tensor, maps: Tensor) -> Tensor:
+        """-log p of pixels x (..., 3) given the context alone, in nats, (...)."""
+        return -logistic_mixture.log_prob(x, self.from_maps(maps))
 
     def log_probs(self, hidden: Tensor, context: Tensor, before: Tensor) -> Tensor:
         """Log-probabilities (..., 256), adding up to 1, of the next channel's levels; see `SoftmaxHead.log_probs`."""

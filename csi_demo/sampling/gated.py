@@ -82,14 +82,14 @@ def draw(
 
     features: (k n, F); context: of the head's `from_maps`, (k n, ...); uniform: (n, 3).
     """
-    hidden, nll = model.head.from_features(features), 0.0
+    hidden, nll = model.head.from_features(features), features.new_zeros(samples)
     pixel = features.new_zeros(samples, 0)
     for channel in range(3):
         log_probs = model.head.log_probs(hidden, context, pixel.repeat(len(features) // samples, 1))
         value = invert(taste.sharpened(log_probs, samples), uniform[:, channel])
         nll = nll - log_probs[:samples].gather(1, levels_of(value)[:, None])[:, 0]
         pixel = torch.cat((pixel, value[:, None]), 1)
-    return pixel, cast(Tensor, nll)
+    return pixel, nll
 
 
 def sample_reference(

@@ -66,7 +66,7 @@ class AttributeVAERecipe(VAERecipe):
     def fresh(self) -> nn.Module:
         return AttributeVAE(self.config)
 
-    def fit(self, model: Any) -> None:
+    def fit(self, model: Any, pictures: int = 0) -> None:
         pass  # it completes pictures; nothing is drawn from its prior alone
 
     def samples(self, model: Any, frames: Tensor, device) -> dict[str, float]:

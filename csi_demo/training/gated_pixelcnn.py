@@ -40,6 +40,7 @@ class GatedPixelCNNSettings(Settings):
     picked: int = 384  # pixels of a crop that count in a step
     edge_weight: float = 2.0  # how much more a hole pixel counts that has context close below or right of it
     context_weight: float = 0.5  # of the loss on the context's logits alone
+    sketch_weight: float = 0.3  # of the loss on the context's own picture of the whole hole
     unknown: float = 0.1  # share of faces of whom nothing is known, for guidance
     unknown_each: float = 0.1  # chance of any one attribute to be unknown
     whole: float = 0.0  # share of pictures whose hole is everything
@@ -163,6 +164,8 @@ class GatedPixelCNNStep(nn.Module):
         model, settings = self.model, self.settings
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         maps, h = model.conditions(x, mask, y, known)
+        drawn = model.head.sketch_nll(x.permute(0, 2, 3, 1), maps.permute(0, 2, 3, 1).float())  # (B, H, W)
+        sketch = (drawn * (1.0 - mask[:, 0])).sum() / (3.0 * LN2 * (1.0 - mask).sum())
         size = min(settings.crop, x.shape[-1])
         x, mask, maps = (crop_at(tensor, corner, size) for tensor in (x, mask, maps))
         features = model.features(x, model.biases(maps, h))
@@ -179,7 +182,8 @@ class GatedPixelCNNStep(nn.Module):
         unit = 1.0 / (3.0 * LN2)
         weighted = unit * ((whole + settings.context_weight * alone) * weight).sum() / weight.sum()
         return {
-            "loss": weighted,
+            "loss": weighted + settings.sketch_weight * sketch,
+            "sketch_bits": sketch,
             "bits": unit * (whole * hole).sum() / hole.sum(),
             "context_bits": unit * (alone * hole).sum() / hole.sum(),
         }

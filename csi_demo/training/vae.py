@@ -22,6 +22,7 @@ from .losses import DeepFeatures, normal_kl
 from .starting import start_from
 
 AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
+GLANCE = 500  # of them in validation, where it is fitted every minute
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class VAERecipe(Recipe):
         """A model as it is before it has learned anything."""
         return VAE(self.config)
 
-    def fit(self, model: Any) -> None:
+    def fit(self, model: Any, pictures: int = AGGREGATED) -> None:
         """Finishes a model that is to be validated or exported: its aggregate posterior, from training pictures."""
         device = model.aggregate_mean.device
-        model.fit_aggregate(to_float(part.to(device)) for part in self.frames[:AGGREGATED].split(100))
+        model.fit_aggregate(to_float(part.to(device)) for part in self.frames[:pictures].split(100))
 
     def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module:
         step = self.loss(model)
@@ -103,7 +104,7 @@ class VAERecipe(Recipe):
 
     def samples(self, model: VAE, frames: Tensor, device) -> dict[str, float]:
         """Fréchet distance of samples to these pictures, as `distance_to_faces` has it."""
-        self.fit(model)
+        self.fit(model, GLANCE)
         noise = torch.randn(len(frames), self.config.latent_dim, generator=torch.Generator().manual_seed(0))
         drawn = torch.cat([model.sample(part.to(device)).float() for part in noise.split(100)])
         return distance_to_faces(drawn, to_float(frames.to(device)))
@@ -121,7 +122,7 @@ class OneShotRecipe(VAERecipe):
     def fresh(self) -> nn.Module:
         return OneShotVAE(self.config)
 
-    def fit(self, model: Any) -> None:
+    def fit(self, model: Any, pictures: int = 0) -> None:
         pass  # it completes pictures; nothing is drawn from its prior alone
 
     def loss(self, model: Any) -> nn.Module:
