@@ -1,23 +1,24 @@
-"""Filling holes in pictures: the seam of `methods`, spoken in Pillow images and NumPy masks instead of tensors."""
+"""The one road: photo → frame → method → finish → photo. Command line, page, API and Python all take it.
+
+A `Subject` is what is filled; a `Request` says how, too. Both are checked where they are made.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
-from . import masks
-from .errors import PhotoError
-from .methods import load_method
+from . import masks, methods
+from .errors import MaskError, PhotoError
+from .methods import Method
 from .methods.base import Number
 from .photo.placement import Placement
-from .pixels import FRAME, to_pictures, to_tensor
+from .pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
 
 
 @dataclass(frozen=True)
@@ -30,41 +31,133 @@ class FrameStep:
     views: dict[str, list[Image.Image]] = field(default_factory=dict)
 
 
-def _mask_tensor(mask: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(mask)).float()[None, None]
+@dataclass(frozen=True)
+class Finish:
+    """How a fill becomes a part of its photo. blend: fitted to what is around it (see `Placement.paste`)."""
+
+    blend: bool = True
 
 
-def complete_frame(
-    frame: Image.Image,
-    mask: np.ndarray,
-    method: str = "csi",
+@dataclass(frozen=True)
+class Subject:
+    """What is filled: a hole in a photo, and both of them in the frame.
+
+    photo: RGB, of any size; placement: where the frame lies in it; mask: (height, width) of the photo, True = keep;
+    frame: the 64x64 picture that a method sees; frame_mask: boolean (64, 64), True = observed.
+    """
+
+    photo: Image.Image
+    placement: Placement
+    mask: np.ndarray
+    frame: Image.Image
+    frame_mask: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        photo: Image.Image,
+        mask: np.ndarray | str,
+        *,
+        face: int | None = None,
+        placement: Placement | None = None,
+    ) -> Subject:
+        """Of a photo of any size: the frame lies at the placement, or else where `place_frame` puts it.
+
+        mask: boolean (height, width) of the photo, True = keep, or the name of a family in the frame. Raises as
+        `place_frame`, `fit_mask` and `Placement.frame`.
+        """
+        photo = photo.convert("RGB")
+        placement = placement or place_frame(photo, face)
+        large, small = fit_mask(mask, placement, photo.size)
+        return cls(photo, placement, large, placement.frame(photo), small)
+
+    @classmethod
+    def of_frame(cls, frame: Image.Image, mask: np.ndarray) -> Subject:
+        """Of a 64x64 frame alone; mask: boolean (64, 64), True = observed."""
+        if frame.size != (FRAME, FRAME):
+            raise PhotoError(f"a frame is {FRAME}x{FRAME} pixels, this one {frame.width}x{frame.height}")
+        frame = frame.convert("RGB")
+        return cls(frame, Placement.centred(frame.size), mask, frame, mask)
+
+    def finished(self, fill: Image.Image, finish: Finish) -> Image.Image:
+        """The photo at its own size with a fill of the frame, 64x64, in the hole; other pixels are the photo's own."""
+        return self.placement.paste(self.photo, self.mask, fill, finish.blend)
+
+    def start_values(self, method: Method) -> dict[str, float]:
+        """Where the controls of a method stand for this subject before anyone moves them."""
+        return method.start_values(to_tensor(self.frame), mask_to_tensor(self.frame_mask))
+
+    def surprise(self, method: Method, seed: int) -> dict[str, float]:
+        """Control values drawn around where they stand for this subject; see `Method.surprise`."""
+        return method.surprise(to_tensor(self.frame), mask_to_tensor(self.frame_mask), seed)
+
+    def relevance(self, method: Method) -> dict[str, float]:
+        """What the controls of a method are ordered by for this hole; see `Method.relevance`."""
+        return method.relevance(mask_to_tensor(self.frame_mask))
+
+
+@dataclass(frozen=True)
+class Request:
+    """A subject, how it is to be filled, and how the fill is to be put into the photo.
+
+    controls, options: those that are given, checked.
+    """
+
+    subject: Subject
+    method: Method
+    seeds: tuple[int, ...] = (0,)
+    controls: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, float] = field(default_factory=dict)
+    finish: Finish = Finish()
+
+    def __post_init__(self) -> None:
+        """Raises ControlError for a control or option that the method does not have, or a value out of range."""
+        self.method.check_controls(self.controls)
+        self.method.check_options(self.options)
+
+    def steps(self) -> Generator[FrameStep]:
+        """Fills the hole of the frame once for every seed, step by step. Closing the iterator stops the work.
+
+        Raises as `Method.complete`.
+        """
+        image, mask = to_tensor(self.subject.frame), mask_to_tensor(self.subject.frame_mask)
+        for step in self.method.complete(image, mask, self.seeds, self.controls, self.options):
+            views = {name: to_pictures(images) for name, images in step.views.items()}
+            yield FrameStep(to_pictures(step.images), step.progress, step.info, views)
+
+    def last_step(self) -> FrameStep:
+        """The step that completes the fill."""
+        *_, last = self.steps()
+        return last
+
+    def finished(self, fill: Image.Image) -> Image.Image:
+        """The photo at its own size with a fill of the frame in the hole."""
+        return self.subject.finished(fill, self.finish)
+
+
+def complete_photo(
+    photo: Image.Image,
+    mask: np.ndarray | str,
+    method: str | Method = "csi",
     seeds: Sequence[int] = (0,),
     controls: Mapping[str, Number] | None = None,
     options: Mapping[str, Number] | None = None,
-) -> Iterator[FrameStep]:
-    """Fills the hole of an aligned 64x64 frame, step by step; mask: boolean (64, 64), True = observed.
+    *,
+    face: int | None = None,
+    placement: Placement | None = None,
+    blend: bool = True,
+) -> list[Image.Image]:
+    """Fills the hole of a photo of any size and returns it once for every seed, at its own size.
 
-    Closing the iterator stops the work. Raises as `Method.complete` and `load_method`.
+    mask: boolean (height, width) of the photo, True = keep, or the name of a family in the frame. method: a name of
+    `available_methods`, or what `load_method` returns. The frame lies at the placement, or else where `place_frame`
+    puts it. blend: fit the fill to the photo around it (see `Placement.paste`). Raises as `load_method`, `Subject.of`
+    and `Request`.
     """
-    steps = load_method(method).complete(to_tensor(frame), _mask_tensor(mask), seeds, controls, options)
-    for step in steps:
-        views = {name: to_pictures(images) for name, images in step.views.items()}
-        yield FrameStep(to_pictures(step.images), step.progress, step.info, views)
-
-
-def start_values(frame: Image.Image, mask: np.ndarray, method: str = "csi") -> dict[str, float]:
-    """Where the controls of a method stand for this frame and mask before anyone moves them."""
-    return load_method(method).start_values(to_tensor(frame), _mask_tensor(mask))
-
-
-def surprise(frame: Image.Image, mask: np.ndarray, method: str = "csi", seed: int = 0) -> dict[str, float]:
-    """Control values drawn around where they stand for this frame and mask; see `Method.surprise`."""
-    return load_method(method).surprise(to_tensor(frame), _mask_tensor(mask), seed)
-
-
-def relevance(mask: np.ndarray, method: str = "csi") -> dict[str, float]:
-    """What the controls of a method are ordered by for a mask, boolean (64, 64); see `Method.relevance`."""
-    return load_method(method).relevance(_mask_tensor(mask))
+    loaded = methods.load_method(method) if isinstance(method, str) else method
+    subject = Subject.of(photo, mask, face=face, placement=placement)
+    request = Request(subject, loaded, tuple(seeds), controls or {}, options or {}, Finish(blend))
+    return [request.finished(picture) for picture in request.last_step().pictures]
 
 
 def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
@@ -101,33 +194,8 @@ def fit_mask(mask: np.ndarray | str, placement: Placement, size: tuple[int, int]
         small = masks.family(mask)
         large = placement.photo_mask(small, size)
         if large.all():
-            raise masks.MaskError(f"the hole {mask!r} lies outside the photo where the frame is placed")
+            raise MaskError(f"the hole {mask!r} lies outside the photo where the frame is placed")
         return large, small
     if mask.shape != size[::-1]:
-        raise masks.MaskError(f"the mask is {mask.shape[1]}x{mask.shape[0]}, the photo {size[0]}x{size[1]}")
+        raise MaskError(f"the mask is {mask.shape[1]}x{mask.shape[0]}, the photo {size[0]}x{size[1]}")
     return mask, placement.frame_mask(mask)
-
-
-def complete_photo(
-    photo: Image.Image,
-    mask: np.ndarray | str,
-    method: str = "csi",
-    seeds: Sequence[int] = (0,),
-    controls: Mapping[str, Number] | None = None,
-    options: Mapping[str, Number] | None = None,
-    *,
-    face: int | None = None,
-    placement: Placement | None = None,
-    blend: bool = True,
-) -> list[Image.Image]:
-    """Fills the hole of a photo of any size and returns it once for every seed, at its own size.
-
-    mask: boolean (height, width) of the photo, True = keep, or the name of a family in the frame. The frame lies at the
-    placement, or else where `place_frame` puts it. blend: fit the fill to the photo around it (see `Placement.paste`).
-    Raises as `place_frame`, `fit_mask` and `complete_frame`.
-    """
-    photo = photo.convert("RGB")
-    placement = placement or place_frame(photo, face)
-    large, small = fit_mask(mask, placement, photo.size)
-    *_, last = complete_frame(placement.frame(photo), small, method, seeds, controls, options)
-    return [placement.paste(photo, large, picture, blend) for picture in last.pictures]

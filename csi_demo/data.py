@@ -145,6 +145,17 @@ def read_attributes(folder: str | Path, split: str, names: Sequence[str]) -> Ten
     return torch.from_numpy(np.concatenate(parts))
 
 
+def read_identities(folder: str | Path, split: str) -> Tensor:
+    """Who is in each picture of a split, in the order of `read_split`: (N,). Raises DataError where a pack does not
+    say."""
+    found = []
+    for file in _files(folder, split):
+        if "identity" not in pq.read_schema(file).names:
+            raise DataError(f"{file} has no column `identity`")
+        found.append(pq.read_table(file, columns=["identity"]).column("identity").to_numpy())
+    return torch.from_numpy(np.concatenate(found))
+
+
 def shrink(frames: Tensor, size: int) -> Tensor:
     """Square uint8 pictures (N, 3, H, H) averaged over blocks of pixels to (N, 3, size, size). Raises DataError where
     the sizes do not divide."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from .pixels import to_pictures
+from .pixels import png, to_pictures
 from .weights import write_atomically
 
 SIDE = 128  # of a picture, in pixels
@@ -47,6 +46,4 @@ def write_contact_sheet(rows: Tensor, file: Path) -> None:
     """Writes pictures (rows, columns, 3, H, W) as one PNG, twice enlarged: masked, true, then the samples."""
     grid = functional.pad(rows, (1, 1, 1, 1), value=1.0)
     picture = to_pictures(grid.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)[None])[0]
-    stored = io.BytesIO()
-    picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST).save(stored, format="PNG")
-    write_atomically(file, stored.getvalue())
+    write_atomically(file, png(picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from contextlib import closing
@@ -15,9 +16,11 @@ from PIL import Image
 
 from csi_demo import masks
 from csi_demo.cli import main
+from csi_demo.complete import Request, Subject
 from csi_demo.device import chosen_device
 from csi_demo.errors import CompletionError, DeviceError
 from csi_demo.methods import available_methods, load_method
+from csi_demo.methods.vae import VAEMethod
 from csi_demo.ui import engine
 from csi_demo.ui.server import zerogpu
 
@@ -66,6 +69,12 @@ def test_the_page_does_not_start_with_an_unknown_device() -> None:
     assert ended.stderr == "csi_demo: CSI_DEVICE tpu: use one of auto, cpu, cuda\n"
 
 
+def request(name: str, seeds: tuple[int, ...] = (0,), **options: float) -> Request:
+    """A fill of the astronaut's mouth."""
+    with Image.open(FRAME_FILE) as frame:
+        return Request(Subject.of_frame(frame, masks.family("mouth")), load_method(name), seeds, options=options)
+
+
 def complete(name: str, seeds: tuple[int, ...] = (0, 1), **options: float) -> list[torch.Tensor]:
     """The pictures of a completion, and those beside it."""
     image = load_method("vae").sample(1, seed=3).mul(127.5).round().div(127.5)
@@ -97,9 +106,8 @@ def test_only_networks_are_placed_and_the_pixels_of_csi_stay_on_the_cpu() -> Non
 
 
 def test_the_calls_for_a_gpu_are_the_functions_themselves_elsewhere_and_stream() -> None:
-    assert zerogpu.complete_on_gpu is spaces.GPU(zerogpu.complete_on_gpu)
-    frame, hole = Image.open(FRAME_FILE), masks.family("mouth")
-    with closing(engine.complete(load_method("vae"), frame, hole, (0,), {}, {"iterations": 5.0})) as steps:
+    assert zerogpu.in_the_fork is spaces.GPU(zerogpu.in_the_fork)
+    with closing(engine.complete(request("vae", iterations=5.0))) as steps:
         assert [step.progress for step in steps] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
 
 
@@ -107,14 +115,20 @@ def test_what_goes_wrong_on_the_gpu_is_raised_here(monkeypatch: pytest.MonkeyPat
     def broken(*_: object) -> object:
         raise CompletionError("its loss is not finite")
 
-    monkeypatch.setattr("csi_demo.complete.complete_frame", broken)
+    monkeypatch.setattr(VAEMethod, "complete", broken)
     with pytest.raises(CompletionError, match="not finite"):
-        list(engine.complete(load_method("vae"), Image.open(FRAME_FILE), masks.family("mouth"), (0,), {}, {}))
+        list(engine.complete(request("vae")))
+
+
+def test_a_request_goes_to_another_process_by_the_name_of_its_method() -> None:
+    sent = pickle.dumps(request("vae", iterations=5.0))
+    assert len(sent) < 100_000
+    assert pickle.loads(sent).method is load_method("vae")
 
 
 def test_more_work_asks_for_more_seconds_up_to_a_limit() -> None:
     def asked(method: str, samples: int = 1, **options: float) -> int:
-        return zerogpu.seconds(Image.open(FRAME_FILE), masks.family("mouth"), method, range(samples), {}, options)
+        return zerogpu.seconds(request(method, tuple(range(samples)), **options))
 
     assert asked("vae-oneshot") <= asked("vae") <= asked("vae", iterations=200) <= 10
     assert asked("dcgan") < asked("dcgan", 8) < asked("dcgan", 8, steps=3000, restarts=32) == zerogpu.MOST_SECONDS

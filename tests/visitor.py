@@ -16,7 +16,9 @@ from csi_demo.methods import Control, Method, Step
 from csi_demo.methods.base import keep_observed
 from csi_demo.ui import filling, painter, photo, results
 from csi_demo.ui.examples import FOLDER
+from csi_demo.ui.filling import Desk
 from csi_demo.ui.photo import Photo
+from csi_demo.ui.wiring import Update
 
 FRAME_FILE = FOLDER / "astronaut.png"
 LONG = "7" * 10_000  # where a number belongs
@@ -83,6 +85,7 @@ def painting(shown: Photo, mask: np.ndarray | None = None, **changes: Any) -> st
 
 def run_fill(
     start: Any = None, sliders: tuple[float, ...] = (), seed: object = 0, samples: object = 2, what: str | None = None
-) -> list[Any]:
+) -> list[Update]:
     what = what or painting(a_photo())
-    return list(filling.fill("plain", what, "Crisp", results.IN_PHOTO, start, seed, samples, *sliders))
+    desk = Desk.of("plain", what, "Crisp", results.IN_PHOTO, start, seed, samples, *sliders)
+    return list(filling.fill(desk))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
-from .common import positive, write_json
+from .common import positive, write_file, write_json
 
 DATA, WEIGHTS = Path("../shared/data/celeba64"), Path("runs/ablations")
 
@@ -41,7 +41,6 @@ def _ablations(options: argparse.Namespace) -> int:
     from ..sampling.compiled import prepare
     from ..studies.ablations import report
     from ..training.variants import PICTURES, train_missing
-    from ..weights import write_atomically
 
     runs = options.weights or WEIGHTS
     folder = runs if options.weights or options.train or WEIGHTS.is_dir() else None
@@ -65,7 +64,7 @@ def _ablations(options: argparse.Namespace) -> int:
     text = report.markdown(figures)
     print(text)
     write_json(figures, options.json or options.out / "ablations.json")
-    write_atomically(options.out / "ablations.md", text)
+    write_file(text, options.out / "ablations.md")
     for file in report.write_figures(test, folder, options.out, seed=options.seed):
         print(file)
     if options.record:

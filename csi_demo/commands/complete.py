@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,15 +13,14 @@ import numpy as np
 from PIL import Image
 
 from .. import masks, weights
-from ..errors import ControlError, PhotoError, UsageError
-from ..methods import available_methods
-from ..methods.base import Method
+from ..complete import Finish, Request, Subject
+from ..errors import MaskError, PhotoError, UsageError
+from ..methods import Method, available_methods, load_method
 from ..photo.placement import Placement
-from ..photo.reading import open_photo
-from ..pixels import FRAME
-from .common import FAMILIES, pairs
+from ..photo.reading import SUFFIXES, open_photo, read_file
+from ..pixels import FRAME, png
+from .common import FAMILIES, settings_of
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 RUN = "run.json"
 
 
@@ -48,6 +46,29 @@ class Recipe:
         text = json.dumps(settings, default=str, sort_keys=True)
         painted = b"" if self.painted is None else self.painted.tobytes()
         return hashlib.sha256(b"\0".join((text.encode(), painted, photo))).hexdigest()
+
+    def subject(self, photo: bytes, name: str) -> Subject:
+        """The hole in a photo's file. name: what errors call the photo. Raises PhotoError and MaskError."""
+        picture = open_photo(photo, name)
+        if self.aligned and picture.size != (FRAME, FRAME):
+            raise PhotoError(f"--aligned needs a {FRAME}x{FRAME} frame, {name} is {picture.width}x{picture.height}")
+        placement = Placement.centred(picture.size) if self.aligned else self.place
+        return Subject.of(picture, self._mask(picture), face=self.face, placement=placement)
+
+    def _mask(self, photo: Image.Image) -> np.ndarray | str:
+        if self.painted is None:
+            return self.mask
+        height, width = self.painted.shape
+        if (width, height) != photo.size:
+            raise MaskError(
+                f"the mask {self.mask} is {width}x{height}, the photo {photo.width}x{photo.height}: make them one size"
+            )
+        return self.painted
+
+    def request(self, photo: bytes, name: str, method: Method) -> Request:
+        """The hole in a photo's file and how it is to be filled. Raises as `subject`."""
+        subject = self.subject(photo, name)
+        return Request(subject, method, tuple(self.seeds), self.controls, self.options, Finish(self.blend))
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -81,10 +102,8 @@ def add_hole(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read_recipe(options: argparse.Namespace) -> Recipe:
-    """The arguments of `add_settings`, checked as far as they can be without a photo; loads the method."""
-    from ..methods import load_method
-
+def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Method]:
+    """The arguments of `add_settings`, checked as far as they can be without a photo, and the method, loaded."""
     if not 1 <= options.samples <= 64:
         raise UsageError(f"--samples {options.samples} is out of range: 1 to 64")
     if not 0 <= options.seed < 2**31:
@@ -95,10 +114,10 @@ def read_recipe(options: argparse.Namespace) -> Recipe:
         raise UsageError(f"{' and '.join(given)} exclude each other: each says where the frame is")
     painted = _read_mask(options.mask)
     method = load_method(options.method)
-    controls, tuning = split_settings(method, options.settings)
+    controls, tuning = method.split(settings_of(options.settings))
     method.check_controls(controls)
     method.check_options(tuning)
-    return Recipe(
+    recipe = Recipe(
         command=options.line,
         method=options.method,
         mask=options.mask,
@@ -111,72 +130,32 @@ def read_recipe(options: argparse.Namespace) -> Recipe:
         place=None if options.place is None else Placement.from_numbers(options.place),
         blend=not options.no_blend,
     )
-
-
-def _number(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ControlError(f"{name}={text} is not a number") from None
-
-
-def split_settings(method: Method, words: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """Controls and options of a method among --set's pairs."""
-    values = {name: _number(text, name) for name, text in pairs(words).items()}
-    names = {option.name for option in method.options}
-    return {k: v for k, v in values.items() if k not in names}, {k: v for k, v in values.items() if k in names}
+    return recipe, method
 
 
 def _read_mask(name: str) -> np.ndarray | None:
     """The mask in a file, None for the name of a family."""
     if Path(name).is_file():
         return masks.from_image(open_photo(name))
-    if Path(name).suffix.lower() in PICTURES:
-        raise masks.MaskError(f"no such mask file: {name}")
+    if Path(name).suffix.lower() in SUFFIXES:
+        raise MaskError(f"no such mask file: {name}")
     masks.family(name)  # raises before anything long starts
     return None
 
 
 def _complete(options: argparse.Namespace) -> None:
     photo = read_file(options.photo)
-    recipe = read_recipe(options)
-    write_files(result_files(photo, options.photo.name, recipe), options.out)
+    recipe, method = read_recipe(options)
+    write_files(result_files(photo, options.photo.name, recipe, method), options.out)
 
 
-def read_file(photo: Path) -> bytes:
-    """A photo's file. Raises PhotoError."""
-    try:
-        return photo.read_bytes()
-    except FileNotFoundError:
-        raise PhotoError(f"no such file: {photo.name}") from None
-    except OSError as error:
-        raise PhotoError(f"{photo.name} cannot be read: {error.strerror}") from None
-
-
-def find_hole(photo: bytes, name: str, recipe: Recipe) -> tuple[Image.Image, Placement, np.ndarray, np.ndarray]:
-    """The photo, where its frame lies, and the mask in the photo and in the frame; see `complete.fit_mask`.
-
-    name: what errors call the photo. Raises PhotoError and MaskError.
-    """
-    from ..complete import fit_mask
-
-    picture = open_photo(io.BytesIO(photo), name)
-    if recipe.aligned and picture.size != (FRAME, FRAME):
-        raise PhotoError(f"--aligned needs a {FRAME}x{FRAME} frame, {name} is {picture.width}x{picture.height}")
-    placement = _place(recipe, picture)
-    return picture, placement, *fit_mask(_mask_for(recipe, picture.size), placement, picture.size)
-
-
-def result_files(photo: bytes, name: str, recipe: Recipe) -> dict[str, bytes]:
+def result_files(photo: bytes, name: str, recipe: Recipe, method: Method) -> dict[str, bytes]:
     """Fills the hole of a photo's file; returns what there is to write, file name -> content, RUN last.
 
     name: what errors call the photo. Raises PhotoError, MaskError and CompletionError.
     """
-    from ..complete import complete_frame
-
-    picture, placement, mask, frame_mask = find_hole(photo, name, recipe)
-    frame = placement.frame(picture)
-    *_, last = complete_frame(frame, frame_mask, recipe.method, recipe.seeds, recipe.controls, recipe.options)
+    request = recipe.request(photo, name, method)
+    last, placement = request.last_step(), request.subject.placement
     run = {
         "command": recipe.command,
         "method": recipe.method,
@@ -189,32 +168,8 @@ def result_files(photo: bytes, name: str, recipe: Recipe) -> dict[str, bytes]:
         "info": last.info,
         "fingerprint": recipe.fingerprint(photo),
     }
-    files = {}
-    for index, fill in enumerate(last.pictures):
-        stored = io.BytesIO()
-        placement.paste(picture, mask, fill, recipe.blend).save(stored, format="PNG")
-        files[f"sample-{index}.png"] = stored.getvalue()
+    files = {f"sample-{index}.png": png(request.finished(fill)) for index, fill in enumerate(last.pictures)}
     return files | {RUN: (json.dumps(run, indent=1) + "\n").encode()}
-
-
-def _mask_for(recipe: Recipe, size: tuple[int, int]) -> np.ndarray | str:
-    """The mask as `fit_mask` takes it, for a photo of this (width, height)."""
-    if recipe.painted is None:
-        return recipe.mask
-    height, width = recipe.painted.shape
-    if (width, height) != size:
-        raise masks.MaskError(
-            f"the mask {recipe.mask} is {width}x{height}, the photo {size[0]}x{size[1]}: make them one size"
-        )
-    return recipe.painted
-
-
-def _place(recipe: Recipe, photo: Image.Image) -> Placement:
-    from ..complete import place_frame
-
-    if recipe.place is not None:
-        return recipe.place
-    return Placement.centred(photo.size) if recipe.aligned else place_frame(photo, recipe.face)
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:

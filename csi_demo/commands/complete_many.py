@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PhotoError, UsageError
-from .complete import PICTURES, RUN, Recipe, add_settings, read_file, read_recipe, result_files, write_files
+from ..methods import Method
+from ..photo.reading import SUFFIXES, read_file
+from .complete import RUN, Recipe, add_settings, read_recipe, result_files, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 UNFINISHED = ".unfinished-"
@@ -25,7 +27,7 @@ PASSED_ON = ("CSI_WEIGHTS_DIR", "CSI_WEIGHTS_REPO")  # settings that the workers
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
     many = commands.add_parser("complete-many", help="fill the same hole in every photo of a folder, with Ray")
-    many.add_argument("folder", type=Path, help=f"of photos: {', '.join(PICTURES)}")
+    many.add_argument("folder", type=Path, help=f"of photos: {', '.join(SUFFIXES)}")
     add_settings(many)
     many.add_argument("--out", type=Path, required=True, help="a folder that gets a folder for each photo")
     many.add_argument("--address", help="of a Ray cluster; default: processes of this machine alone")
@@ -38,14 +40,14 @@ def _complete_many(options: argparse.Namespace) -> int:
         raise UsageError(f"--workers {options.workers} is out of range: 1 to 1024")
     if not options.folder.is_dir():
         raise UsageError(f"no such folder: {options.folder}")
-    photos = sorted(file for file in options.folder.iterdir() if file.suffix.lower() in PICTURES and file.is_file())
+    photos = sorted(file for file in options.folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     if not photos:
-        raise UsageError(f"no photos in {options.folder}: their names end in {', '.join(PICTURES)}")
-    recipe = read_recipe(options)
+        raise UsageError(f"no photos in {options.folder}: their names end in {', '.join(SUFFIXES)}")
+    recipe, method = read_recipe(options)
     _prepare(options.out)
     left = [photo for photo in photos if not _is_done(photo, options.out / photo.name, recipe)]
     failed = 0
-    for photo, result in _fill_all(left, recipe, options.address, options.workers) if left else ():
+    for photo, result in _fill_all(left, recipe, method, options.address, options.workers) if left else ():
         if isinstance(result, Exception):
             failed += 1
             reason = (str(result).strip() or type(result).__name__).splitlines()[0]
@@ -90,20 +92,17 @@ def _store(files: Mapping[str, bytes], folder: Path) -> None:
 class _Worker:
     """A process of one thread that has loaded the method."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, method: Method) -> None:
         import cv2
         import torch
 
-        from ..methods import load_method
-
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-        load_method(recipe.method)
-        self.recipe = recipe
+        self.recipe, self.method = recipe, method
 
     def fill(self, photo: bytes) -> dict[str, bytes]:
         """The files of a photo's result."""
-        return result_files(photo, "the photo", self.recipe)
+        return result_files(photo, "the photo", self.recipe, self.method)
 
 
 def _knock(address: str) -> None:
@@ -117,7 +116,7 @@ def _knock(address: str) -> None:
 
 
 def _fill_all(
-    photos: Sequence[Path], recipe: Recipe, address: str | None, workers: int | None
+    photos: Sequence[Path], recipe: Recipe, method: Method, address: str | None, workers: int | None
 ) -> Iterator[tuple[Path, dict[str, bytes] | Exception]]:
     """Each photo with the files of its result, or with what went wrong, in the order in which they are done."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -146,7 +145,7 @@ def _fill_all(
             cpus = int(ray.cluster_resources().get("CPU", 1))
             count = min(workers or cpus, cpus, len(photos))
         kind: Any = ray.remote(num_cpus=1, max_restarts=-1)(_Worker)
-        idle = [kind.remote(recipe) for _ in range(count)]
+        idle = [kind.remote(recipe, method) for _ in range(count)]
         running: dict[Any, tuple[Path, Any]] = {}
         while waiting or running:
             while waiting and idle:

@@ -10,8 +10,7 @@ from typing import Any
 from .. import weights
 from ..errors import UsageError
 from ..methods import available_methods, load_method
-from .common import FAMILIES, positive, write_json
-from .complete import split_settings
+from .common import FAMILIES, positive, settings_of, write_json
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -82,7 +81,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         sheet = options.contact_sheet
         if sheet and len(runs) > 1:
             sheet = sheet.with_stem(f"{sheet.stem}-{method}-{mask.replace(':', '-')}")
-        controls, tuning = split_settings(load_method(method), options.settings)
+        controls, tuning = load_method(method).split(settings_of(options.settings))
         row = evaluate(
             method,
             options.data,

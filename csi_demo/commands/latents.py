@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
 from .. import weights
 from ..errors import UsageError
-from .common import write_json
-from .complete import add_hole, find_hole, read_file, read_recipe
+from ..photo.reading import read_file
+from ..pixels import png
+from .common import write_file, write_json
+from .complete import add_hole, read_recipe
 
 ROWS = 8  # controls on a sheet, where none are named
 
@@ -65,15 +66,11 @@ def _traverse(options: argparse.Namespace) -> None:
     from ..studies.discovery.traversal import grid_sheet, strongest, traversal_sheet
 
     photo = read_file(options.photo)
-    picture, placement, _, mask = find_hole(photo, options.photo.name, read_recipe(options))
-    frame = placement.frame(picture)
+    recipe, method = read_recipe(options)
+    subject = recipe.subject(photo, options.photo.name)
     if options.grid:
-        sheet = grid_sheet(frame, mask, options.grid, options.seed)
+        sheet = grid_sheet(subject, method, options.grid, options.seed)
     else:
-        sheet = traversal_sheet(frame, mask, options.controls or strongest(mask, ROWS), options.seed)
-    stored = io.BytesIO()
-    sheet.save(stored, format="PNG")
-    try:
-        weights.write_atomically(options.out, stored.getvalue())
-    except OSError as error:
-        raise UsageError(f"cannot write {options.out}: {error.strerror}") from None
+        names = options.controls or strongest(subject, method, ROWS)
+        sheet = traversal_sheet(subject, method, names, options.seed)
+    write_file(png(sheet), options.out)

@@ -22,6 +22,7 @@ MODELS = {  # name -> module:class under training
     "pixelcnn": "gated_pixelcnn:GatedPixelCNNRecipe",
     "pixelcnn-autoencoder": "pixelcnn_autoencoder:AutoencoderRecipe",
     "attributes": "attributes:AttributeRecipe",
+    "judge": "judge:JudgeRecipe",
     "aligner": "aligner:AlignerRecipe",
 }
 

@@ -94,6 +94,12 @@ class Method(ABC):
         if self.accelerated:
             self.device, self.model = device, self.model.to(device)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes the name: the method is loaded there, or already is where a process was forked."""
+        from . import load_method
+
+        return load_method, (self.name,)
+
     @property
     def live(self) -> bool:
         """Whether a completion is quick enough to follow a slider while it moves."""
@@ -151,6 +157,12 @@ class Method(ABC):
     def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float | None:
         """-log2 p of the hole's true pixels per pixel and channel, given the context; None without a likelihood."""
         return None
+
+    def split(self, settings: Mapping[str, Number]) -> tuple[dict[str, Number], dict[str, Number]]:
+        """Settings by name as controls and options; what is neither counts as a control, and is refused as one."""
+        names = {option.name for option in self.options}
+        controls = {name: value for name, value in settings.items() if name not in names}
+        return controls, {name: value for name, value in settings.items() if name in names}
 
     def check_controls(self, controls: Mapping[str, Number] | None) -> dict[str, float]:
         """The controls that are given, checked, or have a default."""

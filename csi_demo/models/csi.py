@@ -5,9 +5,10 @@ Images are (B, 3, H, W) in [-1, 1]; masks are (B, 1, H, W), 1 = observed (contex
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,12 @@ class CSIConfig:
     """Everything needed to rebuild the module; stored as config.json beside its weights."""
 
     image_size: int = 64
-    latent_dim: int = 32  # 0: no encoder and no decoder, a bidirectional PixelCNN alone
-    encoder_channels: tuple[int, ...] = (64, 128, 128, 256)
+    latent_dim: int = 64  # 0: no encoder and no decoder, a bidirectional PixelCNN alone
+    named: tuple[str, ...] = ()  # what the first latents were trained to mean; the others are free
+    posterior_rank: int = 16  # of the posterior's covariance beside its diagonal
+    encoder_channels: tuple[int, ...] = (64, 128, 192, 256)
+    decoder_channels: tuple[int, ...] = (256, 192, 128, 64, 48)  # at 4, 8, 16, 32 and 64 pixels' width; (): mirrored
+    resized_steps: int = 2  # of the decoder's last steps: enlarged, then convolved, where others convolve transposed
     bottleneck: int = 512
     map_channels: int = 32
     filters: int = 64
@@ -38,13 +43,53 @@ class CSIConfig:
     tc_beta: float = 6.0  # scales the total correlation in the two tcvae objectives
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "encoder_channels", tuple(self.encoder_channels))
+        for name in ("encoder_channels", "decoder_channels", "named"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         side = 4 * 2 ** len(self.encoder_channels)
         assert self.image_size == side or not self.latent_dim, f"image_size {self.image_size}, encoder ends in {side}"
         assert self.objective in OBJECTIVES, f"objective {self.objective!r}, known: {OBJECTIVES}"
+        steps, widths = len(self.encoder_channels), len(self.decoder_channels)
+        assert widths in (0, steps + 1) or not self.latent_dim, f"{widths} decoder_channels, wanted {steps + 1}"
+        assert len(self.named) <= self.latent_dim, f"{len(self.named)} named latents of {self.latent_dim}"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"encoder_channels": list(self.encoder_channels)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+class Posterior(NamedTuple):
+    """q(z | x * m, m): normal, with covariance diag(exp(log_variance)) + factor factor^T."""
+
+    mean: Tensor  # (B, z)
+    log_variance: Tensor  # (B, z)
+    factor: Tensor  # (B, z, rank)
+
+    @property
+    def noise_dim(self) -> int:
+        """How many standard normal numbers a draw takes."""
+        return self.factor.shape[1] + self.factor.shape[2]
+
+    @property
+    def sigma(self) -> Tensor:
+        """Standard deviation of every latent: (B, z)."""
+        return (self.log_variance.exp() + self.factor.square().sum(2)).sqrt()
+
+    def draw(self, eps: Tensor) -> Tensor:
+        """Latents (B, z) for standard normal noise (B, noise_dim)."""
+        own, shared = eps.split(self.factor.shape[1:], 1)
+        return self.mean + own * torch.exp(0.5 * self.log_variance) + (self.factor @ shared.unsqueeze(2)).squeeze(2)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Natural logarithm of the density at latents (B, z): (B,); by the matrix determinant and inversion lemmas."""
+        precision = torch.exp(-self.log_variance)  # (B, z)
+        apart = z - self.mean
+        weighted = self.factor * precision.unsqueeze(2)  # (B, z, rank)
+        with torch.autocast(z.device.type, enabled=False):
+            inner = torch.eye(self.factor.shape[2], device=z.device) + weighted.mT @ self.factor
+            root, _ = torch.linalg.cholesky_ex(inner)  # positive definite by construction
+            along = torch.linalg.solve_triangular(root, weighted.mT @ apart.unsqueeze(2), upper=False)
+        distance = (apart.square() * precision).sum(1) - along.square().sum((1, 2))
+        determinant = self.log_variance.sum(1) + 2.0 * root.diagonal(dim1=1, dim2=2).log().sum(1)
+        return -0.5 * (distance + determinant + z.shape[1] * math.log(2.0 * math.pi))
 
 
 class Encoder(nn.Module):
@@ -60,12 +105,16 @@ class Encoder(nn.Module):
         layers += [nn.Conv2d(inputs, config.bottleneck, 4, bias=False), nn.BatchNorm2d(config.bottleneck), nn.ELU()]
         self.layers = nn.Sequential(*layers)
         self.heads = nn.Linear(config.bottleneck, 2 * config.latent_dim)
+        self.factor_shape = (config.latent_dim, config.posterior_rank)
+        if config.posterior_rank:
+            self.factor = nn.Linear(config.bottleneck, config.latent_dim * config.posterior_rank)
 
-    def forward(self, x: Tensor, mask: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, mask: Tensor, noise: Tensor) -> Posterior:
         filled = torch.where(mask > 0.5, x, noise)  # (B, 3, H, W)
         features = self.layers(torch.cat((filled, mask * 2.0 - 1.0), 1)).flatten(1)  # (B, bottleneck)
         mean, log_variance = self.heads(features).float().chunk(2, 1)  # 2 x (B, z)
-        return mean, log_variance.clamp(-12.0, 4.0)
+        factor = self.factor(features).float() if self.factor_shape[1] else mean.new_zeros(len(mean), 0)
+        return Posterior(mean, log_variance.clamp(-12.0, 4.0), factor.unflatten(1, self.factor_shape))
 
 
 class Decoder(nn.Module):
@@ -73,7 +122,8 @@ class Decoder(nn.Module):
 
     def __init__(self, config: CSIConfig):
         super().__init__()
-        sizes = (config.bottleneck, *reversed(config.encoder_channels))
+        mirrored = (*reversed(config.encoder_channels), config.map_channels)
+        sizes = (config.bottleneck, *(config.decoder_channels or mirrored))
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(config.latent_dim, config.bottleneck, 1, bias=False),
             nn.BatchNorm2d(config.bottleneck),
@@ -82,9 +132,16 @@ class Decoder(nn.Module):
             nn.BatchNorm2d(sizes[1]),
             nn.ELU(),
         ]
-        for inputs, outputs in pairwise(sizes[1:]):
-            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ELU()]
-        layers += [nn.ConvTranspose2d(sizes[-1], config.map_channels, 4, 2, 1), nn.ELU()]
+        steps = len(sizes) - 2
+        for step, (inputs, outputs) in enumerate(pairwise(sizes[1:]), 1):
+            last = step == steps and not config.decoder_channels
+            if step > steps - config.resized_steps:
+                layers += [nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, 1, 1, bias=last)]
+            else:
+                layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=last)]
+            layers += [nn.ELU()] if last else [nn.BatchNorm2d(outputs), nn.ELU()]
+        if config.decoder_channels:
+            layers += [nn.Conv2d(sizes[-1], config.map_channels, 3, 1, 1), nn.ELU()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -104,7 +161,7 @@ class CSI(nn.Module):
             self.encoder = Encoder(config)
             self.decoder = Decoder(config)
             self.from_maps = nn.Conv2d(config.map_channels, biases, 1)  # V_l of equation 3, all blocks
-            self.rgb_head = nn.Conv2d(config.map_channels, 3, 1)  # auxiliary: keeps the maps' colours in stage 1
+            self.rgb_head = nn.Conv2d(config.map_channels, 3, 1)  # the decoder's own picture, which a critic judges
         if config.reverse_stream:
             self.reverse_stream = PixelCNNStream(4, config.filters, config.blocks, config.dropout)
             self.from_context = nn.Conv2d(config.filters + 1, biases, 1)  # U_l of equation 3, all blocks
@@ -122,6 +179,8 @@ class CSI(nn.Module):
                 parameter.data.mul_(0.3)
         if self.config.reverse_stream:
             self.from_context.weight.data.mul_(0.5)
+        if self.config.latent_dim and self.config.posterior_rank:
+            self.encoder.factor.weight.data.mul_(0.1)
 
     @torch.no_grad()
     def start_reverse_stream(self) -> None:
@@ -142,13 +201,17 @@ class CSI(nn.Module):
         left_out = ("reverse_stream.", "from_context.") if stage == 1 else (*frozen, "rgb_head.")
         return [parameter for name, parameter in self.named_parameters() if not name.startswith(left_out)]
 
-    def encode(self, x: Tensor, mask: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance (B, z) of q(z | x * m, m); noise: (B, 3, H, W), uniform in [-1, 1]."""
+    def encode(self, x: Tensor, mask: Tensor, noise: Tensor) -> Posterior:
+        """q(z | x * m, m); noise: (B, 3, H, W), uniform in [-1, 1]."""
         return self.encoder(x, mask, noise)
 
     def decode(self, z: Tensor) -> Tensor:
         """Feature maps (B, M, H, W) of latents (B, z)."""
         return self.decoder(z)
+
+    def picture(self, maps: Tensor) -> Tensor:
+        """The decoder's own picture (B, 3, H, W), float32, about in [-1, 1], of its maps."""
+        return self.rgb_head(maps).float()
 
     def context_features(self, x: Tensor, mask: Tensor) -> Tensor:
         """Reverse stream (B, F, H, W): at a pixel, what the context strictly after it in raster order says."""

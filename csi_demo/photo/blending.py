@@ -81,11 +81,6 @@ def poisson(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray) -> np.ndarray
     return fill + _lift(photo, fill, edge, 1.0) if edge.any() else fill
 
 
-def to_bytes(pixels: np.ndarray) -> np.ndarray:
-    """Rounded and clipped to uint8."""
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-
-
 def membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The harmonic continuation of float32 values (h, w, c) given where known (h, w) is True; coarse to fine.
 

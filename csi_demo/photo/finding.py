@@ -15,7 +15,7 @@ from PIL import Image
 
 from .. import weights
 from ..models.aligner import Aligner, AlignerConfig
-from ..pixels import FRAME
+from ..pixels import FRAME, to_float
 from .placement import LARGEST, SMALLEST, Placement, pixel_matrix
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
@@ -147,7 +147,7 @@ def _pass(photo: Image.Image, placements: Sequence[Placement]) -> list[tuple[Pla
     for start in range(0, len(inside), CROPS):
         part = inside[start : start + CROPS]
         crops = torch.from_numpy(np.stack([np.asarray(face.frame(photo)) for face in part]))
-        corrections, logits = _aligner()(crops.permute(0, 3, 1, 2).float() / 127.5 - 1.0)
+        corrections, logits = _aligner()(to_float(crops.permute(0, 3, 1, 2)))
         corrections = corrections.clamp(-LIMITS, LIMITS)
         for face, (dx, dy, scale, angle), logit in zip(part, corrections.tolist(), logits.tolist(), strict=True):
             if SMALLEST <= face.size * math.exp(scale) <= LARGEST:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import PhotoError
-from ..pixels import FRAME
+from ..pixels import FRAME, to_bytes
 from . import blending
 
 SMALLEST, LARGEST = 8, 20_000  # side of a frame, in photo pixels
@@ -204,7 +204,7 @@ class Placement:
         if blend:
             pixels = blending.blend(region, hole, fill, step)
         else:
-            pixels = np.where(hole[..., None], blending.to_bytes(fill), region)
+            pixels = np.where(hole[..., None], to_bytes(fill), region)
         result = photo.copy()
         result.paste(Image.fromarray(pixels), (left, top))
         return result

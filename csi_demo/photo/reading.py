@@ -1,7 +1,8 @@
-"""Reading any picture file as a photo."""
+"""Reading any picture file as a photo: command line, page, API and Python all do it here."""
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,19 +12,29 @@ from PIL import Image, ImageOps
 from ..errors import PhotoError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-
-
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of files that are taken for pictures
 MAX_PIXELS = 40_000_000
 
 
-def open_photo(file: str | Path | BinaryIO, name: str | None = None) -> Image.Image:
-    """Reads a picture file (path or binary stream) as RGB: EXIF orientation applied, transparency laid on white.
+def read_file(photo: Path) -> bytes:
+    """A photo's file. Raises PhotoError."""
+    try:
+        return photo.read_bytes()
+    except FileNotFoundError:
+        raise PhotoError(f"no such file: {photo.name}") from None
+    except OSError as error:
+        raise PhotoError(f"{photo.name} cannot be read: {error.strerror}") from None
+
+
+def open_photo(file: str | Path | bytes | BinaryIO, name: str | None = None) -> Image.Image:
+    """Reads a picture (a path, a file's content, or a binary stream) as RGB: EXIF orientation applied, transparency
+    laid on white.
 
     name: what errors call it. Raises PhotoError when it is no JPEG, PNG or WebP file, or larger than 40 megapixels.
     """
     name = name or (Path(file).name if isinstance(file, str | Path) else "the file")
     try:
-        with Image.open(file, formats=FORMATS) as picture:
+        with Image.open(BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise PhotoError(f"{name} has {picture.width}x{picture.height} pixels: 40 megapixels at most")
             picture.load()

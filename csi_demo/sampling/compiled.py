@@ -336,7 +336,7 @@ def compile_kernel(dtype: torch.dtype = torch.float32) -> bool:
     dtype: of the streams that will be run; what is not compiled here must not be run by several processes at once.
     """
     try:
-        config = CSIConfig(16, 0, (8, 8), filters=LANES, blocks=1, mixtures=1, reverse_stream=False)
+        config = CSIConfig(16, 0, encoder_channels=(8, 8), filters=LANES, blocks=1, mixtures=1, reverse_stream=False)
         stream = Stream(CSI(config).requires_grad_(False), dtype)
         x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
         mask[..., 2, 2] = 0.0

@@ -15,7 +15,7 @@ from ..data import read_pack
 from ..photo.celeba import FACE, PICTURE, background
 from ..photo.finding import find_faces
 from ..photo.placement import Placement, pixel_matrix, warp
-from ..pixels import FRAME
+from ..pixels import FRAME, to_bytes
 
 EYES = np.array([(22.25, 33.25), (41.5, 33.25)])  # in the frame
 SHIFT, SCALE, ANGLE = 0.2, (0.7, 1.4), 30.0  # of the canvas, of the picture, degrees either way
@@ -88,4 +88,4 @@ def scene(pictures: np.ndarray, index: int, rng: np.random.Generator) -> tuple[I
         ..., None
     ]
     pasted = warp(np.ascontiguousarray(pictures[index]), matrix, (height, width))
-    return Image.fromarray(np.rint(share * pasted + (1.0 - share) * canvas).astype(np.uint8)), truth
+    return Image.fromarray(to_bytes(share * pasted + (1.0 - share) * canvas)), truth

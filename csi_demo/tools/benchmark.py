@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +25,7 @@ from ..methods.csi.method import GUIDANCE, CSIMethod
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
 from ..models.logistic_mixture import Guide
+from ..photo.reading import open_photo
 from ..pixels import to_tensor
 from ..sampling.base import frozen_noise, to_precision
 from ..sampling.compiled import SharedFill, compile_kernel, regions
@@ -168,8 +168,7 @@ def _model(method: CSIMethod, holes: Sequence[tuple[int, int]], samples: Sequenc
 def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, repeats: int) -> dict[str, Any]:
     """Figures of one hole, in the middle of a face, and one number of samples."""
     size = method.config.image_size
-    with Image.open(PICTURE) as face:
-        image = logistic_mixture.quantise(functional.interpolate(to_tensor(face), size, mode="area"))
+    image = logistic_mixture.quantise(functional.interpolate(to_tensor(open_photo(PICTURE)), size, mode="area"))
     mask = torch.ones(1, 1, size, size)
     top, left = (size - height) // 2, (size - columns) // 2
     mask[..., top : top + height, left : left + columns] = 0.0

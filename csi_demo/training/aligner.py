@@ -22,7 +22,7 @@ from ..errors import DataError
 from ..models.aligner import Aligner, AlignerConfig
 from ..photo.celeba import FACE, PICTURE, background
 from ..photo.placement import Placement, pixel_matrix
-from ..pixels import FRAME, to_float
+from ..pixels import FRAME, to_bytes, to_float
 from .loop import Recipe, Settings
 
 HELD_OUT = 256  # rows at the end of the training pack, for validation
@@ -209,4 +209,4 @@ def _disturb(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     x = x * (rng.uniform(0.6, 1.3) + rng.normal(0, 0.06, 3)).astype(np.float32) + np.float32(rng.normal(0, 12))
     if rng.random() < 0.5:
         x += rng.standard_normal(x.shape, dtype=np.float32) * np.float32(rng.uniform(0, 10))
-    return np.clip(np.rint(x), 0, 255).astype(np.uint8)
+    return to_bytes(x)

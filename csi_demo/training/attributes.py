@@ -23,6 +23,7 @@ from ..models.attributes import AttributeConfig, AttributeNet
 from ..pixels import to_float
 from .loop import Recipe, Settings
 
+HELD_OUT = 12  # every so many people are kept aside
 SHIFT = 4  # pixels that a picture is moved at most
 
 
@@ -53,7 +54,7 @@ class AttributeRecipe(Recipe):
         """Labelled rows; every twelfth person is held out for validation."""
         labelled = read_labelled(data, "train")
         self.config = AttributeConfig(**({"names": labelled.names} | self.overrides))
-        held_out = labelled.identities % 12 == 0
+        held_out = labelled.identities % HELD_OUT == 0
         self.labels, self.held_out_labels = labelled.labels[~held_out], labelled.labels[held_out]
         share = self.labels.mean(0).clamp(1e-3, 1.0 - 1e-3)
         self.log_odds = torch.log(share / (1.0 - share))
@@ -65,9 +66,14 @@ class AttributeRecipe(Recipe):
     def step(self, model: AttributeNet, stage: int, dataset_size: int) -> AttributeStep:
         return AttributeStep(model, self.log_odds, self.settings)
 
+    def rows(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Which pictures a batch holds."""
+        return rng.integers(0, len(self.labels), count)
+
     def batch(self, model: AttributeNet, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict:
-        rows = torch.from_numpy(rng.integers(0, len(frames), count))
-        return {"x": disturb(to_float(frames[rows]), rng, self.settings.erased), "labels": self.labels[rows]}
+        rows = torch.from_numpy(self.rows(count, rng))
+        pictures = to_float(frames[rows.to(frames.device)])
+        return {"x": disturb(pictures, rng, self.settings.erased), "labels": self.labels[rows]}
 
     @torch.no_grad()
     def validate(self, model: AttributeNet, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
@@ -102,12 +108,12 @@ class AttributeStep(nn.Module):
 def disturb(x: Tensor, rng: np.random.Generator, erased: float) -> Tensor:
     """Mirrored, moved by some pixels, brighter or darker, paler, partly greyed out: (B, 3, H, W) to the same."""
     count, _, height, width = x.shape
-    flip = torch.from_numpy(rng.random(count) < 0.5)[:, None, None, None]
+    flip = torch.from_numpy(rng.random(count) < 0.5).to(x.device)[:, None, None, None]
     padded = F.pad(torch.where(flip, x.flip(3), x), (SHIFT,) * 4, mode="replicate")
     corners = rng.integers(0, 2 * SHIFT + 1, (count, 2))
     pieces = (one[:, top : top + height, left : left + width] for one, (top, left) in zip(padded, corners, strict=True))
     moved = torch.stack(list(pieces))
-    gain, shift = (torch.from_numpy(rng.normal(0.0, 0.15, (count, 3, 1, 1)).astype(np.float32)) for _ in range(2))
+    gain, shift = torch.from_numpy(rng.normal(0.0, 0.15, (2, count, 3, 1, 1)).astype(np.float32)).to(x.device)
     moved = moved * torch.exp(gain.mean(1, keepdim=True) + 0.3 * gain) + shift.mean(1, keepdim=True) + 0.3 * shift
     for index in np.flatnonzero(rng.random(count) < erased):
         side = rng.integers(height // 8, height // 3, 2)

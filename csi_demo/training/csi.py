@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,18 @@ from torch import Tensor, nn
 
 from .. import masks, weights
 from ..data import read_split, shrink
+from ..errors import TrainingError
+from ..models.critic import Critic, CriticConfig
 from ..models.csi import CSI, CSIConfig
-from ..pixels import masks_to_tensor, to_float
+from ..pixels import to_float
+from ..studies.discovery.measures import TURN
 from . import losses
-from .batches import draw_frames
+from .batches import MaskPool, draw_frames, generator
 from .loop import Recipe, Settings
 
 LN2 = math.log(2.0)
 WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), "pixelcnn": ("",)}
+WHOLE_SIGMA = 0.15  # noise on the latents of whole faces: how finely a latent is told from another
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class CSISettings(Settings):
     edge_weight: float = 5.0  # stage 2: how much more a hole pixel counts that has context close below or right of it
     rgb_weight: float = 1.0  # stage 1's auxiliary loss on the decoder's own RGB picture
     feature_weight: float = 1.0  # stage 1's auxiliary loss on that picture's deep features
+    critic_weight: float = 0.0  # stage 1: of a critic on that picture (see `critic`); 0: the paper's way
+    critic_width: int = 64
+    start: str = ""  # a folder of weights: tensors of its csi with the same name and shape are started from
+    whole_rate: float = 0.5  # stage 2: share of pictures whose latents come from all of the picture
     features: str = "faces"  # as `DeepFeatures` has it
     one_stage: bool = False  # everything learns in stage 2, the latents from the hole's pixels alone (appendix C.3)
 
@@ -53,23 +62,36 @@ class CSIRecipe(Recipe):
 
     def __init__(self, settings: CSISettings, overrides: Mapping[str, Any]):
         self.settings: CSISettings = settings
+        if settings.critic_weight and "named" not in overrides:
+            from .critic import NAMED
+
+            overrides = {"named": NAMED, **overrides}
         self.config = CSIConfig(**overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         train, val = (shrink(read_split(data, split), self.config.image_size) for split in ("train", "val"))
+        self.frames = train
         return train, val
 
     def build(self) -> CSI:
-        return CSI(self.config)
+        model = CriticisedCSI(self.config, self.settings.critic_width) if self._criticised() else CSI(self.config)
+        if self.settings.start:
+            start_from(model, Path(self.settings.start))
+        return model
+
+    def _criticised(self) -> bool:
+        return self.settings.critic_weight > 0.0 and 1 in self.stages()
 
     def stages(self) -> tuple[int, ...]:
         return (1, 2) if self.config.latent_dim and not self.settings.one_stage else (2,)
 
     def begin(self, model: CSI, stage: int) -> None:
-        if stage == 2 and self.config.reverse_stream and self.config.latent_dim:
+        if stage == 2 and self.config.reverse_stream and self.config.latent_dim and not self.settings.start:
             model.start_reverse_stream()
 
     def groups(self, model: CSI, stage: int) -> list[dict[str, Any]]:
+        if stage == 1 and self._criticised():
+            return [group | {"betas": (0.0, 0.99)} for group in super().groups(model, stage)]
         new: list[nn.Parameter] = []
         carried: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
@@ -79,17 +101,59 @@ class CSIRecipe(Recipe):
         groups = [{"params": carried, "scale": 1.0}, {"params": new, "scale": self.settings.context_rate}]
         return [group for group in groups if group["params"]]
 
-    def step(self, model: CSI, stage: int, dataset_size: int) -> CSIStep:
+    def step(self, model: CSI, stage: int, dataset_size: int) -> nn.Module:
+        if stage == 1 and isinstance(model, CriticisedCSI):
+            from .critic import CriticStep
+
+            return CriticStep(model, self.settings, self.frames)
         return CSIStep(model, stage, self.settings, dataset_size)
 
     def batch(self, model: CSI, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        return make_batch(frames, count, stage, rng, self.settings.crop[stage - 1], self.config.latent_dim)
+        if stage == 1 and self._criticised():
+            from .critic import draw_batch
+
+            return draw_batch(frames, count, generator(rng, frames.device), rng, self.config, self.settings)
+        rate = self.settings.whole_rate if stage == 2 and not self.settings.one_stage else 0.0
+        return make_batch(frames, count, stage, rng, self.settings.crop[stage - 1], self.config, whole_rate=rate)
 
     def validate(self, model: CSI, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
+        if stage == 1 and self._criticised():
+            from .critic import validate_fills
+
+            return validate_fills(model, frames, device)
         return validate(model, frames, stage, self.settings, dataset_size, device)
 
     def export(self, model: CSI, metrics: Mapping[str, Any], folder: Path) -> None:
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, WEIGHT_FILES)
+        state = dict(model.state_dict())
+        critic = {name.removeprefix("critic."): state.pop(name) for name in list(state) if name.startswith("critic.")}
+        weights.save_model(folder, self.config.to_dict(), state, metrics, WEIGHT_FILES)
+        if isinstance(model, CriticisedCSI):  # needed to go on training only
+            config = model.critic.config.to_dict()
+            weights.save_model(folder.with_name("critic"), config, critic, metrics, {"critic": ("",)})
+
+
+class CriticisedCSI(CSI):
+    """CSI and the critic that it is trained against."""
+
+    def __init__(self, config: CSIConfig, critic_width: int):
+        super().__init__(config)
+        scores = sum(name != TURN for name in config.named)
+        self.critic = Critic(CriticConfig(critic_width, scores))
+
+
+def start_from(model: nn.Module, folder: Path) -> None:
+    """Takes over the tensors of a folder of weights that fit: the model's "csi", and "critic" where both are there.
+
+    Raises WeightsError for a damaged folder, TrainingError where nothing fits.
+    """
+    carried = weights.load_state("csi", folder)
+    if weights.available("critic", folder):
+        carried |= {f"critic.{name}": tensor for name, tensor in weights.load_state("critic", folder).items()}
+    own = model.state_dict()
+    fitting = {name: carried[name] for name in own if name in carried and carried[name].shape == own[name].shape}
+    if not fitting:
+        raise TrainingError(f"start={folder}: no tensor there has a name and shape of this model's")
+    model.load_state_dict(own | fitting)
 
 
 class CSIStep(nn.Module):
@@ -112,8 +176,18 @@ class CSIStep(nn.Module):
             self.model.decoder.eval()
         return self
 
-    def forward(self, frames: Tensor, mask: Tensor, noise: Tensor, eps: Tensor, prior: Tensor, crop: Tensor) -> dict:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W); eps (B, z); prior (256, z); crop (B, 2).
+    def forward(
+        self,
+        frames: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+        eps: Tensor,
+        prior: Tensor,
+        crop: Tensor,
+        whole: Tensor | None = None,
+    ) -> dict:
+        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W); eps (B, z + rank); prior (256, z);
+        crop (B, 2); whole: boolean (B,), whose latents come from the whole picture.
 
         Returns scalars; "loss" is the one to minimise, in bits per dim.
         """
@@ -122,8 +196,11 @@ class CSIStep(nn.Module):
         maps = None
         if config.latent_dim:
             with torch.set_grad_enabled(self.infers and torch.is_grad_enabled()):
-                mean, log_variance = self.model.encode(x, mask, noise)
-                z = mean + eps * torch.exp(0.5 * log_variance)
+                posterior = self.model.encode(x, mask, noise)
+                z = posterior.draw(eps)
+                if whole is not None:
+                    mean = self.model.encode(x, torch.ones_like(mask), noise).mean
+                    z = torch.where(whole[:, None], mean + WHOLE_SIGMA * eps[:, : mean.shape[1]], z)
                 maps = self.model.decode(z)
         size = min(self.settings.crop[self.stage - 1], config.image_size)
         x_crop, mask_crop = crop_each(x, crop, size), crop_each(mask, crop, size)
@@ -131,7 +208,7 @@ class CSIStep(nn.Module):
         if self.stage == 1:
             assert maps is not None, "stage 1 trains the encoder: a model without latents has stage 2 only"
             terms["bits"] = self.nll(x_crop, maps_crop, None).mean() / (3.0 * LN2)
-            rgb = self.model.rgb_head(maps).float()
+            rgb = self.model.picture(maps)
             # A Laplace distribution at the batch's most likely scale, in bits per dim up to a constant.
             terms["rgb"] = torch.log2((rgb - x).abs().mean())
             auxiliary = self.settings.rgb_weight * terms["rgb"]
@@ -151,8 +228,8 @@ class CSIStep(nn.Module):
             terms["regulariser"] = losses.regulariser(
                 config.objective,
                 z,
-                mean,
-                log_variance,
+                posterior.mean,
+                posterior.log_variance,
                 prior,
                 weight=config.regulariser_weight,
                 tc_beta=config.tc_beta,
@@ -161,8 +238,8 @@ class CSIStep(nn.Module):
             )
             terms["loss"] = terms["loss"] + terms["regulariser"]
         if config.latent_dim:
-            terms["posterior_sigma"] = torch.exp(0.5 * log_variance).mean()
-            terms["mean_spread"] = mean.std(0).mean()
+            terms["posterior_sigma"] = posterior.sigma.mean()
+            terms["mean_spread"] = posterior.mean.std(0).mean()
             terms["mmd"] = losses.mmd(z.detach(), prior)
         return terms
 
@@ -178,12 +255,27 @@ def near_later_context(mask: Tensor, reach: int = 2) -> Tensor:
 
 def crop_each(tensor: Tensor, corners: Tensor, size: int) -> Tensor:
     """Cuts (B, C, size, size) out of (B, C, H, W), the top left corner of each given by (B, 2) rows and columns."""
-    if size >= tensor.shape[-1]:
+    channels, width = tensor.shape[1], tensor.shape[3]
+    if size >= width:
         return tensor
-    pieces = [
-        one[:, y : y + size, x : x + size] for one, (y, x) in zip(tensor.unbind(0), corners.tolist(), strict=True)
-    ]
-    return torch.stack(pieces).contiguous(memory_format=torch.channels_last)
+    steps = torch.arange(size, device=tensor.device)
+    rows, columns = (corners[:, axis, None] + steps for axis in (0, 1))  # 2 x (B, size)
+    places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)  # (B, size * size)
+    cut = tensor.flatten(2).gather(2, places[:, None].expand(-1, channels, -1))
+    return cut.unflatten(2, (size, size)).contiguous(memory_format=torch.channels_last)
+
+
+def any_of(chances: Tensor, generator: torch.Generator) -> Tensor:
+    """A column of each row (B, N), of equal chance where the value is 1 and hardly any where it is close to 0: (B, 1).
+
+    As `torch.multinomial` for such rows, which would make an accelerator wait."""
+    return (chances * torch.rand(chances.shape, generator=generator, device=chances.device)).argmax(1, keepdim=True)
+
+
+@cache
+def training_masks(size: int) -> MaskPool:
+    """Masks of the training distribution for pictures of this size."""
+    return MaskPool(lambda rng: masks.training_mask(rng, size))
 
 
 def make_batch(
@@ -192,33 +284,36 @@ def make_batch(
     stage: int,
     rng: np.random.Generator,
     crop: int,
-    latent_dim: int,
-    rows: np.ndarray | None = None,
+    config: CSIConfig,
+    rows: Tensor | None = None,
+    whole_rate: float = 0.0,
 ) -> dict[str, Tensor]:
     """Draws what `CSIStep.forward` takes; everything random comes from `rng`. rows: these pictures, unflipped."""
-    size = frames.shape[-1]
-    picked = draw_frames(frames, count, rng) if rows is None else frames[torch.from_numpy(rows)]
-    holes = [masks.training_mask(rng, size) for _ in range(count)]
-    room = size - min(crop, size)
+    size, device = frames.shape[-1], frames.device
+    picked = draw_frames(frames, count, rng) if rows is None else frames[rows]
+    draw = generator(rng, device)
+    hidden = training_masks(size).draw(count, draw)
+    inside = min(crop, size)
+    room = size - inside
     if stage == 2:  # around a pixel of the hole
-        centres = np.stack([_any_pixel(~hole, rng) for hole in holes])
-        corners = np.clip(centres - rng.integers(0, min(crop, size), (count, 2)), 0, room)
+        pixel = any_of(1.0 - hidden.flatten(1), draw)
+        centres = torch.cat((pixel // size, pixel % size), 1)
+        offsets = torch.randint(0, inside, (count, 2), generator=draw, device=device)
+        corners = (centres - offsets).clamp(0, room)
     else:
-        corners = rng.integers(0, room + 1, (count, 2))
-    noise = rng.random((count, 3, size, size), dtype=np.float32) * 2.0 - 1.0
-    return {
+        corners = torch.randint(0, room + 1, (count, 2), generator=draw, device=device)
+    latents = config.latent_dim
+    batch = {
         "frames": picked,
-        "mask": masks_to_tensor(holes),
-        "noise": torch.from_numpy(noise),
-        "eps": torch.from_numpy(rng.standard_normal((count, latent_dim), dtype=np.float32)),
-        "prior": torch.from_numpy(rng.standard_normal((losses.PRIOR_SAMPLES, latent_dim), dtype=np.float32)),
-        "crop": torch.from_numpy(corners),
+        "mask": hidden,
+        "noise": torch.rand((count, 3, size, size), generator=draw, device=device) * 2.0 - 1.0,
+        "eps": torch.randn((count, latents + config.posterior_rank), generator=draw, device=device),
+        "prior": torch.randn((losses.PRIOR_SAMPLES, latents), generator=draw, device=device),
+        "crop": corners,
     }
-
-
-def _any_pixel(where: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    pixels = np.argwhere(where)
-    return pixels[rng.integers(len(pixels))]
+    if whole_rate and latents:
+        batch["whole"] = torch.rand(count, generator=draw, device=device) < whole_rate
+    return batch
 
 
 @torch.no_grad()
@@ -229,9 +324,8 @@ def validate(
     step = CSIStep(model, stage, settings.replace(crop=(frames.shape[-1],) * 2, compile=False), dataset_size).eval()
     totals: dict[str, float] = {}
     rng = np.random.default_rng(0)
-    chunks = np.array_split(np.arange(len(frames)), math.ceil(len(frames) / 64))
-    for rows in chunks:
-        batch = make_batch(frames, len(rows), stage, rng, frames.shape[-1], model.config.latent_dim, rows)
+    for rows in torch.arange(len(frames)).split(64):
+        batch = make_batch(frames, len(rows), stage, rng, frames.shape[-1], model.config, rows)
         for name, value in step(**{key: tensor.to(device) for key, tensor in batch.items()}).items():
             totals[name] = totals.get(name, 0.0) + float(value) * len(rows) / len(frames)
     return totals

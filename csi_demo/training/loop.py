@@ -168,7 +168,8 @@ def train(
         raise TrainingError(f"batch {settings.batch} does not divide among {accelerator.num_processes} processes")
     held_out = held_out[: settings.val_pictures]
     frames = frames.to(accelerator.device)  # as uint8: a batch is drawn where it is used
-    look = 1 if accelerator.device.type == "cpu" else LOOK
+    look = LOOK if accelerator.device.type == "cuda" else 1
+    torch.backends.cudnn.benchmark = True  # batches keep their shapes
     torch.manual_seed(settings.seed)
     model = recipe.build().to(accelerator.device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -222,7 +223,8 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = group["scale"] * rate(settings, stage, progress["pictures"])
             batch = recipe.batch(model, stage, frames, settings.batch // accelerator.num_processes, rng)
-            terms = step(**{key: tensor.to(accelerator.device) for key, tensor in batch.items()})
+            moved = {key: tensor.to(accelerator.device) if tensor.dim() else tensor for key, tensor in batch.items()}
+            terms = step(**moved)  # single numbers stay on the CPU: they are switches, which must not be waited for
             figures.add(terms, f"stage {stage}, step {progress['steps']}")
             if progress["steps"] % look == 0:
                 figures.settle()

@@ -7,7 +7,6 @@ import binascii
 import re
 import time
 from collections.abc import Mapping
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,6 +15,8 @@ from gradio import FileData
 from PIL import Image
 
 from .. import masks
+from ..complete import Request, Subject
+from ..errors import CompletionError
 from ..photo.reading import open_photo
 from . import engine, photo, render
 from .engine import MAX_SAMPLES, MAX_SEED
@@ -101,7 +102,6 @@ class _Spoken:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from ..errors import CompletionError
 
         if isinstance(error, ValueError | CompletionError):
             raise gr.Error(str(error), print_exception=False) from None
@@ -137,11 +137,11 @@ def _read(picture: object, mask: object) -> tuple[Image.Image, np.ndarray | str]
         data = photo.receive(picture.path)
     else:
         data = _decoded(_text(picture, "The picture", MAX_TEXT), "The picture")
-    shown = open_photo(BytesIO(data))
+    shown = open_photo(data)
     if len(_text(mask, "The mask", MAX_TEXT)) <= 40:
         masks.family(mask)  # type: ignore[arg-type]
         return shown, mask  # type: ignore[return-value]
-    return shown, masks.from_image(open_photo(BytesIO(_decoded(mask, "The mask"))))  # type: ignore[arg-type]
+    return shown, masks.from_image(open_photo(_decoded(mask, "The mask")))  # type: ignore[arg-type]
 
 
 def _decoded(text: str, what: str) -> bytes:
@@ -160,18 +160,12 @@ def _filled(
     settings: Mapping[str, float],
     face: int,
 ) -> dict[str, Any]:
-    from ..complete import fit_mask, place_frame
-
     began = time.monotonic()
-    placement = place_frame(shown, face if face > 1 else None)
-    large, small = fit_mask(hole, placement, shown.size)
-    options = {one.name for one in loaded.options}
-    controls = {name: value for name, value in settings.items() if name not in options}
-    tuning = {name: value for name, value in settings.items() if name in options}
-    *_, last = engine.complete(loaded, placement.frame(shown), small, seeds, controls, tuning)
-    pasted = [placement.paste(shown, large, picture) for picture in last.pictures]
+    subject = Subject.of(shown, hole, face=face if face > 1 else None)
+    request = Request(subject, loaded, seeds, *loaded.split(settings))
+    *_, last = engine.complete(request)
     return {
-        "pictures": [render.png_url(one) for one in pasted],
+        "pictures": [render.png_url(request.finished(fill)) for fill in last.pictures],
         "seeds": list(seeds),
         "figures": last.info.get("figures", [{} for _ in seeds]),
         "seconds": round(time.monotonic() - began, 3),

@@ -1,4 +1,4 @@
-"""The methods as the page reaches them, imported on first use: the page answers before PyTorch is loaded."""
+"""What the page offers of the methods, and how it has them run. PyTorch is loaded with the first method, not before."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import logging
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from ..errors import PageError
+import numpy as np
+from PIL import Image
 
-if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
-
-    from ..complete import FrameStep
-    from ..methods import Control, Method
+from .. import methods
+from ..complete import FrameStep, Request, Subject
+from ..errors import PageError, UnknownMethodError, WeightsError
+from ..methods import Control, Method
 
 MAX_SAMPLES = 8
 MAX_SEED = 2**31 - 1
@@ -36,21 +34,16 @@ _loading = threading.Lock()
 
 def method_choices() -> list[tuple[str, str]]:
     """(label, name) of every method, as a radio takes them; loads none."""
-    from ..methods import method_labels
-
-    return [(label, name) for name, label in method_labels().items()]
+    return [(label, name) for name, label in methods.method_labels().items()]
 
 
 def load(name: str | None) -> Method:
     """The method of this name, the first one for None; loaded once. Raises PageError when it cannot be loaded."""
-    from ..errors import UnknownMethodError
-    from ..methods import available_methods, load_method
-
     if name is not None and (not isinstance(name, str) or len(name) > 40):
         raise PageError("Choose one of the methods.")
     try:
         with _loading:
-            return load_method(name or available_methods()[0])
+            return methods.load_method(name or methods.available_methods()[0])
     except UnknownMethodError as error:
         raise PageError(str(error)) from None
     except (RuntimeError, OSError) as error:
@@ -58,26 +51,13 @@ def load(name: str | None) -> Method:
         raise PageError("The model could not be loaded. Please come back later.") from None
 
 
-def complete(
-    method: Method,
-    frame: Image.Image,
-    mask: np.ndarray,
-    seeds: Sequence[int],
-    controls: Mapping[str, float],
-    options: Mapping[str, float],
-) -> Generator[FrameStep]:
-    """`complete_frame`, by a method that profits from a GPU on that of ZeroGPU where there is one."""
-    from ..complete import complete_frame
-
-    if not method.accelerated:
-        yield from complete_frame(frame, mask, method.name, seeds, controls, options)
-        return
+def complete(request: Request) -> Generator[FrameStep]:
+    """The steps of a request, by a method that profits from a GPU on that of ZeroGPU where there is one."""
+    if not request.method.accelerated:
+        return request.steps()
     from .server.zerogpu import complete_on_gpu
 
-    for step in complete_on_gpu(frame, mask, method.name, seeds, controls, options):
-        if isinstance(step, Exception):
-            raise step
-        yield step
+    return complete_on_gpu(request)
 
 
 def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Control | None, ...]:
@@ -100,7 +80,6 @@ def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Con
 
 def has_variants() -> bool:
     """Whether the weights have the variants of `variant_fills`."""
-    from ..errors import WeightsError
     from ..studies.ablations.variants import shown_available
 
     try:
@@ -110,10 +89,8 @@ def has_variants() -> bool:
         return False
 
 
-def variant_fills(
-    frame: Image.Image, mask: np.ndarray, seed: int
-) -> tuple[Image.Image, np.ndarray, list[tuple[str, str, Image.Image]]]:
-    """A 64x64 frame averaged to 32x32, its mask likewise, and (label, what to look for, fill) of every variant.
+def variant_fills(subject: Subject, seed: int) -> tuple[Image.Image, np.ndarray, list[tuple[str, str, Image.Image]]]:
+    """A frame averaged to 32x32, its mask likewise, and (label, what to look for, fill) of every variant.
 
     Masks are boolean, True = observed. Raises PageError.
     """
@@ -121,11 +98,12 @@ def variant_fills(
 
     try:
         with _loading:
-            fills = fill_shown(frame, mask, seed)
+            fills = fill_shown(subject.frame, subject.frame_mask, seed)
     except (RuntimeError, OSError) as error:
         _log.error("variants: %s", error)
         raise PageError("The variants could not be loaded. Please come back later.") from None
-    return small_frame(frame), halve(mask), [(variant.label, variant.text, picture) for variant, picture in fills]
+    shown = [(variant.label, variant.text, picture) for variant, picture in fills]
+    return small_frame(subject.frame), halve(subject.frame_mask), shown
 
 
 def warm_up() -> threading.Thread:

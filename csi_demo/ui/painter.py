@@ -22,18 +22,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from ..errors import PageError
+from . import static
 
 VIEW_SIDE = 1600
 MAX_LENGTH = 2_000_000
-FOLDER = Path(__file__).parent / "static"
-CSS = (FOLDER / "painter.css").read_text(encoding="utf-8")
 BROKEN = "The page sent something that cannot be read. Reload the page and choose the photo again."
 
 
@@ -41,8 +39,8 @@ def painter() -> gr.HTML:
     """The component."""
     return gr.HTML(
         None,
-        html_template=(FOLDER / "painter.html").read_text(encoding="utf-8"),
-        js_on_load=(FOLDER / "painter.js").read_text(encoding="utf-8"),
+        html_template=static.text("painter.html"),
+        js_on_load=static.text("painter.js"),
         apply_default_css=False,
         elem_id="painter",
     )

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from .. import masks
+from ..complete import Subject
 from ..errors import PageError, PhotoError
 from ..photo.placement import Placement
 from ..photo.reading import open_photo
@@ -70,7 +70,7 @@ class Photo:
 
     def full(self) -> Image.Image:
         """The photo at its own size."""
-        return self.view if self.view.size == self.size else open_photo(BytesIO(self.data))
+        return self.view if self.view.size == self.size else open_photo(self.data)
 
     @cached_property
     def frame(self) -> Image.Image:
@@ -110,12 +110,18 @@ class Photo:
         lost = int((~mask & outside).sum())
         return within, lost > 4 * self.view_place.size
 
-    def full_mask(self, mask: np.ndarray) -> np.ndarray:
-        """A cut mask of the view at the photo's size."""
+    def subject(self, mask: np.ndarray) -> Subject:
+        """A cut mask of the view, and the view; the frame is that of the photo itself."""
+        place = self.view_place
+        return Subject(self.view, place, mask, self.frame, place.frame_mask(mask))
+
+    def at_full_size(self, subject: Subject) -> Subject:
+        """A subject of the view as one of the photo, at the photo's own size."""
         if self.view.size == self.size:
-            return mask
-        large = np.asarray(Image.fromarray(mask).resize(self.size, Image.Resampling.NEAREST))
-        return large | self.place.photo_mask(np.zeros((FRAME, FRAME), dtype=bool), self.size)
+            return subject
+        large = np.asarray(Image.fromarray(subject.mask).resize(self.size, Image.Resampling.NEAREST))
+        mask = large | self.place.photo_mask(np.zeros((FRAME, FRAME), dtype=bool), self.size)
+        return replace(subject, photo=self.full(), placement=self.place, mask=mask)
 
     def placed(self, place: Placement) -> Photo:
         """The same photo with its frame elsewhere, kept in the place of this one."""
@@ -160,7 +166,7 @@ def receive(path: object) -> bytes:
 def from_bytes(data: bytes, like: Photo | None = None) -> Photo:
     """Opens a picture file's content and keeps it. Its faces are those of `like`, or looked for. Raises PageError."""
     try:
-        picture = open_photo(BytesIO(data))
+        picture = open_photo(data)
     except PhotoError as error:
         raise PageError(f"{str(error).replace('the file', 'This file')}.") from None
     if min(picture.size) < SMALLEST_SIDE:

@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ..complete import Finish, Subject
+from ..pixels import jpeg, png
 from .comparison import GIF_SIDE, STRIP_SIDE, Film, Tile, memory_of
 from .photo import Photo
 
@@ -21,12 +21,6 @@ RESULT_SIDE = 1024  # of a finished photo as it is shown
 MASKED_SIDE = 128  # of the input among the tiles
 STRIPES = 32  # across a masked picture
 HOLE_COLOURS = ((228, 228, 231), (199, 199, 207))
-RESULTS_JS = (Path(__file__).parent / "static" / "results.js").read_text(encoding="utf-8")
-SLIDERS_JS = (Path(__file__).parent / "static" / "sliders.js").read_text(encoding="utf-8")
-EXAMPLES_JS = """element.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-example]");
-  if (button) trigger("select", { index: Number(button.dataset.example) });
-});"""
 
 
 @dataclass(frozen=True)
@@ -56,12 +50,12 @@ class Sample:
 class Result:
     """What a fill, or a comparison of methods, has brought so far; the rest once it is complete.
 
-    photo, mask: what was filled, the mask boolean in pixels of the photo's view; before: a data URL of the view as it
-    was. compared: whether each sample is another method's. link: the query of an address that asks for it again.
+    photo, subject: what was filled, the subject being of the photo's view; before: a data URL of the view as it was.
+    compared: whether each sample is another method's. link: the query of an address that asks for it again.
     """
 
     photo: Photo
-    mask: np.ndarray
+    subject: Subject
     samples: tuple[Sample, ...]
     progress: float
     compared: bool = False
@@ -79,7 +73,7 @@ class Result:
         """Bytes in memory, the photo's aside."""
         pictures = [picture for sample in self.samples for picture in sample.beside.values()]
         films = sum(sample.film.cost for sample in self.samples)
-        return self.mask.size + len(self.before) + films + sum(map(memory_of, pictures))
+        return self.subject.mask.size + len(self.before) + films + sum(map(memory_of, pictures))
 
     def title(self, index: int) -> str:
         """What tells this sample from the others."""
@@ -88,17 +82,15 @@ class Result:
 
     def full(self) -> Image.Image:
         """The chosen sample in the photo, at the photo's own size; every pixel outside the hole is the photo's own."""
-        mask = self.photo.full_mask(self.mask)
-        return self.photo.place.paste(self.photo.full(), mask, self.samples[self.chosen].picture)
+        return self.photo.at_full_size(self.subject).finished(self.samples[self.chosen].picture, Finish())
 
     def after(self) -> str:
         """A data URL of the view with the chosen sample in it."""
-        pasted = self.photo.view_place.paste(self.photo.view, self.mask, self.samples[self.chosen].picture)
-        return view_url(pasted, RESULT_SIDE)
+        return view_url(self.subject.finished(self.samples[self.chosen].picture, Finish()), RESULT_SIDE)
 
     def masked(self, crisp: bool, side: int) -> Image.Image:
         """What was filled, with stripes over the hole."""
-        return masked_picture(self.photo.frame, self.photo.view_place.frame_mask(self.mask), crisp, side)
+        return masked_picture(self.subject.frame, self.subject.frame_mask, crisp, side)
 
     def strip_tiles(self, crisp: bool) -> list[Tile]:
         """The input, the input with its hole, and the samples."""
@@ -143,16 +135,9 @@ def masked_picture(frame: Image.Image, mask: np.ndarray, crisp: bool, side: int 
     return Image.fromarray(np.where(hole[..., None], stripes, np.asarray(enlarge(frame, crisp, side))))
 
 
-def png(picture: Image.Image) -> bytes:
-    """The picture as a PNG file without metadata."""
-    buffer = BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
 def png_url(picture: Image.Image) -> str:
     """The picture as a data URL, exact."""
-    return f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}"
+    return _url("png", png(picture, quickly=True))
 
 
 def view_url(picture: Image.Image, side: int | None = None) -> str:
@@ -162,9 +147,11 @@ def view_url(picture: Image.Image, side: int | None = None) -> str:
     small = picture.copy()
     if side:
         small.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    buffer = BytesIO()
-    small.save(buffer, "JPEG", quality=90)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return _url("jpeg", jpeg(small))
+
+
+def _url(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def masked_view(frame: Image.Image, mask: np.ndarray, crisp: bool) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from ..errors import PageError
+from ..pixels import png
 from . import comparison, render
 from .photo import KEPT
 from .render import Result
+from .wiring import Update
 
 CRISP, SMOOTH = "Crisp", "Smooth"
 IN_PHOTO, IN_FRAME = "In the photo", "64x64"
@@ -32,53 +34,56 @@ def finished_result(key: object) -> Result:
     return result
 
 
-def show_result(key: object, look: str, where: str) -> str:
+def show_result(key: object, look: object, where: object) -> Update:
     """The current result in the look that is chosen."""
-    return render.result_view(kept_result(key), where == IN_PHOTO, look == CRISP)
+    return {"pictures": render.result_view(kept_result(key), where == IN_PHOTO, look == CRISP)}
 
 
-def choose_sample(key: object, look: str, where: str, event: gr.EventData) -> str:
+def choose_sample(key: object, look: object, where: object, event: gr.EventData) -> Update:
     """Shows a sample large, and remembers which."""
     result = kept_result(key)
     index = event._data.get("index") if isinstance(event._data, dict) else None
     if result is None or not isinstance(index, int) or not 0 <= index < len(result.samples):
-        return gr.skip()
+        return {}
     KEPT.put(replace(result, chosen=index), result.cost, key)  # type: ignore[arg-type]
     return show_result(key, look, where)
 
 
-def save(key: object) -> list[Any]:
-    """The chosen sample at the photo's own size, as a file to download: [status, file]."""
-    try:
-        result = finished_result(key)
-        return _download(render.png(result.full()), f"csi-seed-{result.seeds[result.chosen]}.png")
-    except ValueError as error:
-        return [render.trouble(str(error)), None]
+def save(key: object) -> Update:
+    """The chosen sample at the photo's own size, as a file to download."""
+    return _download(key, _full_size)
 
 
-def save_strip(key: object, look: str) -> list[Any]:
-    """The result as one labelled picture, as a file to download: [status, file]."""
-    try:
-        result = finished_result(key)
-        picture = comparison.strip(result.strip_tiles(look == CRISP), look == CRISP)
-        return _download(render.png(picture), f"{_name(result)}.png")
-    except ValueError as error:
-        return [render.trouble(str(error)), None]
+def save_strip(key: object, look: object) -> Update:
+    """The result as one labelled picture, as a file to download."""
+    return _download(key, lambda result: _strip(result, look == CRISP))
 
 
-def save_animation(key: object, look: str) -> list[Any]:
-    """How the result came about, as a file to download: [status, file]."""
-    try:
-        result = finished_result(key)
-        moving = comparison.animation(result.animation_tiles(look == CRISP), look == CRISP)
-        return _download(moving, f"{_name(result)}.gif")
-    except ValueError as error:
-        return [render.trouble(str(error)), None]
+def save_animation(key: object, look: object) -> Update:
+    """How the result came about, as a file to download."""
+    return _download(key, lambda result: _animation(result, look == CRISP))
+
+
+def _full_size(result: Result) -> tuple[bytes, str]:
+    return png(result.full(), quickly=True), f"csi-seed-{result.seeds[result.chosen]}.png"
+
+
+def _strip(result: Result, crisp: bool) -> tuple[bytes, str]:
+    return png(comparison.strip(result.strip_tiles(crisp), crisp), quickly=True), f"{_name(result)}.png"
+
+
+def _animation(result: Result, crisp: bool) -> tuple[bytes, str]:
+    return comparison.animation(result.animation_tiles(crisp), crisp), f"{_name(result)}.gif"
 
 
 def _name(result: Result) -> str:
     return f"csi-{'comparison' if result.compared else 'fills'}-seed-{result.seeds[0]}"
 
 
-def _download(data: bytes, name: str) -> list[Any]:
-    return [gr.skip(), save_bytes_to_cache(data, name, get_upload_folder())]
+def _download(key: object, made: Callable[[Result], tuple[bytes, str]]) -> Update:
+    """A file made of a finished result: its content and name."""
+    try:
+        content, name = made(finished_result(key))
+    except ValueError as error:
+        return {"status": render.trouble(str(error)), "file": None}
+    return {"file": save_bytes_to_cache(content, name, get_upload_folder())}

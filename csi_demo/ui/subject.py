@@ -5,41 +5,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ..complete import Subject
 from ..errors import PageError
+from ..methods import Control
 from . import painter, photo
 from .photo import Photo
 
-if TYPE_CHECKING:
-    from ..methods import Control
-
 
 @dataclass(frozen=True)
-class Subject:
-    """What a fill is about: a photo, and the hole in its view cut to the frame."""
+class Painted:
+    """A photo with a hole painted into its view, cut to the frame."""
 
     photo: Photo
-    mask: np.ndarray
+    subject: Subject  # of the view
     cut: bool  # the visitor painted outside the frame, too
 
-    @property
-    def frame_mask(self) -> np.ndarray:
-        """The hole in the 64x64 frame."""
-        return self.photo.view_place.frame_mask(self.mask)
-
     def key(self, method: str) -> tuple[str, str, str, str]:
-        """Two subjects have the same one when their sliders start alike."""
-        hole = hashlib.sha256(self.frame_mask.tobytes()).hexdigest()
+        """Two have the same one when their sliders start alike."""
+        hole = hashlib.sha256(self.subject.frame_mask.tobytes()).hexdigest()
         return method, self.photo.key, str(self.photo.place), hole
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where the sliders stood before the visitor moved any, and for what: a subject's key. slots: what each slot of the
-    page shows, as `engine.slots` has it."""
+    """Where the sliders stood before the visitor moved any, and for what: the key of what was painted. slots: what each
+    slot of the page shows, as `engine.slots` has it."""
 
     subject: tuple[str, str, str, str]
     values: dict[str, float]
@@ -59,12 +50,12 @@ def read_photo(painting: object) -> Photo:
     return photo.kept(painter.read(painting).get("photo"))
 
 
-def read_subject(painting: object) -> Subject:
+def read_painting(painting: object) -> Painted:
     """Photo and hole of what the painter sends. Raises PageError."""
     content = painter.read(painting)
     shown = photo.kept(content.get("photo"))
     mask, cut = shown.cut(painter.to_mask(content, shown.view.size))
-    return Subject(shown, mask, cut)
+    return Painted(shown, shown.subject(mask), cut)
 
 
 def on_grid(control: Control, value: float | None) -> float:

@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 from csi_demo import masks
 from csi_demo.photo import blending
 from csi_demo.photo.placement import Placement
+from csi_demo.pixels import to_bytes
 
 PLACE = Placement(300.0, 260.0, 400.0, 12.0)
 DRIFT = 25
@@ -19,12 +20,12 @@ def grainy(seed: int = 0, strength: float = 6.0) -> Image.Image:
     y, x = np.mgrid[:520, :600]
     smooth = np.stack((90 + 0.15 * x, 70 + 0.2 * y, 120 + 20 * np.sin(x / 90)), 2)
     noise = np.random.default_rng(seed).normal(0, strength, (*smooth.shape[:2], 1))
-    return Image.fromarray(blending.to_bytes(smooth + noise))
+    return Image.fromarray(to_bytes(smooth + noise))
 
 
 def drifted(photo: Image.Image) -> Image.Image:
     """The photo's own frame, darker by DRIFT: a fill that misses the colours around it."""
-    return Image.fromarray(blending.to_bytes(np.asarray(PLACE.frame(photo)).astype(float) - DRIFT))
+    return Image.fromarray(to_bytes(np.asarray(PLACE.frame(photo)).astype(float) - DRIFT))
 
 
 def pasted(name: str, blend: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

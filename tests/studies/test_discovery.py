@@ -14,14 +14,13 @@ from PIL import Image
 
 from csi_demo import masks, weights
 from csi_demo.cli import main
-from csi_demo.complete import relevance
 from csi_demo.data import read_pack
 from csi_demo.errors import ControlError
 from csi_demo.methods import list_controls, load_method
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.controls import GRID, from_measured, load_measured, pack_map, unpack_map
 from csi_demo.metrics.features import face_network
-from csi_demo.pixels import masks_to_tensor, to_float, to_tensor
+from csi_demo.pixels import mask_to_tensor, masks_to_tensor, to_float, to_tensor
 from csi_demo.studies.discovery import directions
 from csi_demo.studies.discovery.directions import HOLES, PLACES, WHOLE, Response, plan, regress
 from csi_demo.studies.discovery.latents import EVERYWHERE, main_region, monotonic
@@ -259,16 +258,18 @@ def test_a_direction_moves_latents_on_top_of_everything_else():
 def test_the_hole_decides_which_controls_come_first():
     ranked = {}
     for hole in ("mouth", "eyes"):
-        found = relevance(masks.family(hole))
+        found = load_method("csi").relevance(mask_to_tensor(masks.family(hole)))
         assert set(found) == {control.name for control in list_controls("csi")}
         assert all(value >= 0 for value in found.values())
         ranked[hole] = sorted(found, key=lambda name: -found[name])
     assert ranked["mouth"][:6] != ranked["eyes"][:6]
     for entry in (load_measured() or {})["directions"]:
         own, elsewhere = masks.family(entry["hole"]), ~masks.family(entry["hole"])
-        assert relevance(own)[entry["name"]] == pytest.approx(1.0 + entry["strength"], rel=0.05)
-        assert relevance(elsewhere)[entry["name"]] < 0.2 * entry["strength"]
-    assert relevance(masks.family("mouth"), "vae") == {}
+        assert load_method("csi").relevance(mask_to_tensor(own))[entry["name"]] == pytest.approx(
+            1.0 + entry["strength"], rel=0.05
+        )
+        assert load_method("csi").relevance(mask_to_tensor(elsewhere))[entry["name"]] < 0.2 * entry["strength"]
+    assert load_method("vae").relevance(mask_to_tensor(masks.family("mouth"))) == {}
 
 
 def test_latents_measured_on_other_weights_are_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from csi_demo import data
 from csi_demo.errors import TrainingError
+from csi_demo.models.csi import CSIConfig
 from csi_demo.training import aligner
 from csi_demo.training.csi import CSIRecipe, CSISettings, make_batch
 from csi_demo.training.loop import CHECKPOINT, rate, train
@@ -23,7 +24,9 @@ from ..conftest import write_pack
 
 TINY_MODEL = {
     "latent_dim": 4,
+    "posterior_rank": 2,
     "encoder_channels": (4, 4, 4, 4),
+    "decoder_channels": (4, 4, 4, 4, 4),
     "bottleneck": 8,
     "map_channels": 4,
     "filters": 8,
@@ -210,7 +213,7 @@ def test_rate_warms_up_and_falls():
 
 def test_stage_two_crops_meet_the_hole(made_up: Path):
     frames = data.read_split(made_up, "train")
-    batch = make_batch(frames, 64, 2, np.random.default_rng(0), 16, 4)
+    batch = make_batch(frames, 64, 2, np.random.default_rng(0), 16, CSIConfig())
     for mask, (y, x) in zip(batch["mask"], batch["crop"].tolist(), strict=True):
         assert (mask[0, y : y + 16, x : x + 16] == 0).any()
 

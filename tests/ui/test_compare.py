@@ -9,18 +9,22 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFont
 
 from csi_demo import methods
-from csi_demo.errors import CompletionError, PageError
+from csi_demo.errors import CompletionError
 from csi_demo.methods import Control, Step
 from csi_demo.methods.base import keep_observed, toggle
-from csi_demo.ui import comparison, engine, filling, handlers, render, results
+from csi_demo.ui import comparison, engine, filling, render, results
 from csi_demo.ui.comparison import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
-from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS
+from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
+from csi_demo.ui.filling import Desk
+from csi_demo.ui.panels import steer
+from csi_demo.ui.wiring import Update
 
 from ..visitor import PlainMethod, a_photo, noise, painting
 
@@ -67,20 +71,22 @@ def two(monkeypatch: pytest.MonkeyPatch) -> dict[str, PlainMethod]:
             raise RuntimeError("/secret/weights are missing")
         return known[name]
 
-    for module in ("csi_demo.methods", "csi_demo.complete"):
-        monkeypatch.setattr(f"{module}.load_method", load)
+    monkeypatch.setattr("csi_demo.methods.load_method", load)
     monkeypatch.setattr("csi_demo.methods.REGISTRY", {name: ("", one.label) for name, one in known.items()})
     monkeypatch.setattr("csi_demo.ui.filling.SECONDS_BETWEEN_UPDATES", 0.0)
     return known
 
 
-def run_fill(name: str, start: Any = None, values: tuple[Any, ...] = ()) -> list[Any]:
-    return list(filling.fill(name, painting(a_photo()), "Crisp", results.IN_FRAME, start, 0, 1, *values))
-
-
-def run_compare(name: str = "plain", start: Any = None, values: tuple[Any, ...] = (), what: str | None = None) -> Any:
+def run_fill(name: str, what: str | None = None, start: Any = None, values: tuple[Any, ...] = ()) -> list[Update]:
     what = what or painting(a_photo())
-    return filling.compare(name, what, "Crisp", results.IN_PHOTO, start, 7, *values)
+    return list(filling.fill(Desk.of(name, what, "Crisp", results.IN_FRAME, start, 0, 1, *values)))
+
+
+def run_compare(
+    what: str | None = None, start: Any = None, values: tuple[Any, ...] = (), seed: int = 7
+) -> Iterator[Update]:
+    what = what or painting(a_photo())
+    return filling.compare(Desk.of("plain", what, "Crisp", results.IN_PHOTO, start, seed, 1, *values))
 
 
 def tiles(*counts: int) -> list[Tile]:
@@ -207,68 +213,66 @@ def test_the_page_is_built_with_its_methods_before_pytorch_is_loaded() -> None:
 
 def test_switches_and_whole_numbers_are_drawn_and_count_when_moved(two: dict[str, PlainMethod]) -> None:
     what = painting(a_photo())
-    start, note, _, _, _, _, _, *slots = handlers.draw_sliders("searching", what)
-    shown = [slot for slot in slots if slot["visible"]]
+    update = steer.draw_sliders("searching", what)
+    start, shown = update["start"], [update[name] for name in SLOT_IDS if update[name]["visible"]]
     assert [(slot["label"], slot["value"]) for slot in shown] == [("Steps", 10), ("Blend", True)]
     assert shown[0]["step"] == 1
-    assert "For tests." in note
-    values: list[Any] = [0.0] * len(slots)
+    assert "For tests." in update["note"]
+    values: list[Any] = [0.0] * (MAX_CONTROLS + MAX_OPTIONS)
     values[MAX_CONTROLS], values[MAX_CONTROLS + MAX_OPTION_SLIDERS] = 25, False
-    list(filling.fill("searching", what, "Crisp", results.IN_FRAME, start, 0, 1, *values))
+    run_fill("searching", what, start, tuple(values))
     assert two["searching"].calls == [({}, {"steps": 25.0, "blend": 0.0})]
     values[MAX_CONTROLS], values[MAX_CONTROLS + MAX_OPTION_SLIDERS] = 10, True
-    list(filling.fill("searching", what, "Crisp", results.IN_FRAME, start, 0, 1, *values))
+    run_fill("searching", what, start, tuple(values))
     assert two["searching"].calls[1] == ({}, {})
-    assert [slot["value"] for slot in handlers.reset_sliders(start) if "value" in slot] == [10, True]
+    assert [slot["value"] for slot in steer.reset_sliders(start).values()] == [10, True]
 
 
 def test_loss_and_other_pictures_are_shown_on_the_way_and_at_the_end(two: dict[str, PlainMethod]) -> None:
     updates = run_fill("searching")
-    for view, loss in ((updates[1][0], "loss 20.00"), (updates[5][0], "loss 16.00")):
+    for view, loss in ((updates[1]["pictures"], "loss 20.00"), (updates[5]["pictures"], "loss 16.00")):
         assert loss in view
         assert "G(z)" in view
-    view, status, key, *_ = updates[-1]
-    assert "G(z)" in view
-    assert "Loss: 10.00." in status
-    sample = results.finished_result(key).samples[0]
+    last = updates[-1]
+    assert "G(z)" in last["pictures"]
+    assert "Loss: 10.00." in last["status"]
+    sample = results.finished_result(last["result"]).samples[0]
     assert len(sample.film.frames()) == 11
     assert np.array_equal(np.asarray(sample.beside["G(z)"])[0, 0], [191] * 3)
 
 
 def test_what_diverges_leaves_one_line_and_the_last_good_step(two: dict[str, PlainMethod]) -> None:
     two["searching"] = Searching(broken=6)
-    view, status, key, go, every, halt, *following = run_fill("searching")[-1]
-    assert status.count("csi-trouble") == 1
-    assert "Searching gave up: its loss is not finite." in status
-    assert "loss 15.00" in view
-    assert go["interactive"]
-    assert every["interactive"]
-    assert not halt["interactive"]
-    assert not any(button["interactive"] for button in following)
-    assert "loss 15.00" in results.show_result(key, "Crisp", results.IN_FRAME)
+    last = run_fill("searching")[-1]
+    assert last["status"].count("csi-trouble") == 1
+    assert "Searching gave up: its loss is not finite." in last["status"]
+    assert "loss 15.00" in last["pictures"]
+    assert [last[name]["interactive"] for name in ("fill", "compare", "stop")] == [True, True, False]
+    assert not any(last[name]["interactive"] for name in filling.FOLLOWING)
+    assert "loss 15.00" in results.show_result(last["result"], "Crisp", results.IN_FRAME)["pictures"]
     two["searching"] = Searching(broken=0)
-    assert "gave up" in run_fill("searching")[-1][1]
+    assert "gave up" in run_fill("searching")[-1]["status"]
 
 
 def test_all_methods_run_on_one_hole_and_seed(two: dict[str, PlainMethod]) -> None:
     what = painting(a_photo())
-    start, *_ = handlers.draw_sliders("plain", what)
-    updates = list(run_compare("plain", start, (2.0, 0.5), what))
+    start = steer.draw_sliders("plain", what)["start"]
+    updates = list(run_compare(what, start, (2.0, 0.5)))
     assert two["plain"].calls == [({"smile": 2.0}, {})]
     assert two["searching"].calls == [({}, {})]
-    running = updates[1][0]
+    running = updates[1]["pictures"]
     assert running.count("csi-hold") == 1
     assert "waits" in running
-    view, status, key, *_ = updates[-1]
-    assert "Compared 2 methods" in status
+    view, key = updates[-1]["pictures"], updates[-1]["result"]
+    assert "Compared 2 methods" in updates[-1]["status"]
     result = results.finished_result(key)
     assert [(sample.method, sample.seed) for sample in result.samples] == [("Plain", 7), ("Searching", 7)]
     for said in ("Plain", "1.25 s", "bits per dim 3.50", "Searching", "0.50 s", "loss 10.00", "With the hole"):
         assert said in view
-    results.choose_sample(key, "Smooth", results.IN_PHOTO, handlers.gr.EventData(None, {"index": 1}))
-    hole = ~result.photo.view_place.frame_mask(result.mask)
+    results.choose_sample(key, "Smooth", results.IN_PHOTO, gr.EventData(None, {"index": 1}))
+    hole = ~result.subject.frame_mask
     assert (np.asarray(results.finished_result(key).full())[hole] == 191).all()
-    shares = [float(line.split('valuenow="')[1].split('"')[0]) for _, line, *_ in updates[:-1]]
+    shares = [float(one["status"].split('valuenow="')[1].split('"')[0]) for one in updates[:-1]]
     assert shares == sorted(shares)
 
 
@@ -276,32 +280,32 @@ def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, Plain
     labels = {"missing": ("", "Missing"), "searching": ("", "Searching"), "plain": ("", "Plain")}
     monkeypatch.setattr("csi_demo.methods.REGISTRY", labels)
     two["searching"] = Searching(broken=4)
-    view, status, key, *_ = list(run_compare())[-1]
-    result = results.finished_result(key)
+    last = list(run_compare())[-1]
+    result, status = results.finished_result(last["result"]), last["status"]
     assert [sample.method for sample in result.samples] == ["Searching", "Plain"]
     assert "Missing gave up: The model could not be loaded" in status
     assert "Searching gave up: its loss is not finite." in status
     assert "secret" not in status
-    assert "gave up on the way" in view
+    assert "gave up on the way" in last["pictures"]
     monkeypatch.setattr("csi_demo.methods.REGISTRY", {"missing": ("", "Missing")})
-    assert "could not be loaded" in list(run_compare())[-1][1]
+    assert "could not be loaded" in list(run_compare())[-1]["status"]
 
 
 @pytest.mark.parametrize(("name", "waiting"), [("plain", 1), ("searching", 0)])
 def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMethod], name: str, waiting: int) -> None:
-    run, *_ = filling.begin(None)
-    values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, None, 7)
+    run = filling.begin(None)["run"]
+    values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, None, 7, 1)
     updates = filling.stoppable(filling.compare)(run, *values)
-    running = (update for update in updates if isinstance(update[0], str))
-    key = next(key for view, _, key, *_ in running if view.count("csi-hold") == waiting)
+    running = (update for update in updates if "pictures" in update)
+    key = next(update["result"] for update in running if update["pictures"].count("csi-hold") == waiting)
     assert not two[name].closed
     filling.stop(run)
     (last,) = updates
     assert two[name].closed
     assert len(two["searching"].calls) == (name == "searching")
-    assert "Stopped at" in last[1]
-    assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO)
-    assert "no longer here" in results.save_strip(key, "Crisp")[0]
+    assert "Stopped at" in last["status"]
+    assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO)["pictures"]
+    assert "no longer here" in results.save_strip(key, "Crisp")["status"]
 
 
 def test_a_result_is_saved_as_a_strip_and_an_animation(
@@ -312,9 +316,8 @@ def test_a_result_is_saved_as_a_strip_and_an_animation(
         (run_compare(), "comparison-seed-7", 4, MAX_FRAMES),
         (run_fill("searching"), "fills-seed-0", 3, 11),
     ):
-        key = list(updates)[-1][2]
-        _, strip = results.save_strip(key, "Smooth")
-        _, moving = results.save_animation(key, "Smooth")
+        key = list(updates)[-1]["result"]
+        strip, moving = (save(key, "Smooth")["file"] for save in (results.save_strip, results.save_animation))
         assert strip.endswith(f"csi-{kind}.png")
         assert moving.endswith(f"csi-{kind}.gif")
         with Image.open(strip) as picture:
@@ -323,14 +326,13 @@ def test_a_result_is_saved_as_a_strip_and_an_animation(
         with Image.open(moving) as picture:
             assert 11 <= getattr(picture, "n_frames", 1) <= frames
             assert picture.width == 12 + (tiles_shown - 1) * (GIF_SIDE + 12)
-    assert "no longer here" in results.save_animation("gone", "Crisp")[0]
+    assert "no longer here" in results.save_animation("gone", "Crisp")["status"]
 
 
 def test_bad_numbers_stop_a_comparison_before_it_begins(two: dict[str, PlainMethod]) -> None:
-    updates = list(filling.compare("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, None, -1))
-    assert "The seed is a whole" in updates[-1][1]
-    with pytest.raises(PageError):
-        results.finished_result(updates[-1][2])
+    updates = list(run_compare(seed=-1))
+    assert "The seed is a whole" in updates[-1]["status"]
+    assert not any("result" in update for update in updates)
     assert two["plain"].calls == []
 
 

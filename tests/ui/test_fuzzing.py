@@ -14,8 +14,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from csi_demo.errors import PageError
-from csi_demo.ui import api, engine, examples, filling, handlers, painter, photo
-from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
+from csi_demo.ui import api, engine, examples, filling, painter, photo
+from csi_demo.ui.filling import Desk
+from csi_demo.ui.panels.fill import show_masked
+from csi_demo.ui.panels.steer import draw_sliders
+from csi_demo.ui.panels.subject import choose_face, open_example, place_by_hand, take_upload
+from csi_demo.ui.wiring import Update
 
 from ..visitor import FRAME_FILE, LONG, PlainMethod, a_photo, file_of, noise
 
@@ -34,6 +38,11 @@ fuzzed = settings(
 def sendable(update: Any) -> None:
     """What a handler returns can be sent to a browser."""
     orjson.dumps(update, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_DATACLASS)
+
+
+def shows(update: Update) -> None:
+    """The sliders' starts stay on the server; the rest can be sent."""
+    sendable({name: value for name, value in update.items() if name != "start"})
 
 
 @pytest.fixture(scope="module")
@@ -94,33 +103,24 @@ def test_any_runs_are_a_mask_or_refused(content: dict[str, Any]) -> None:
 def test_the_handlers_of_the_photo_never_fail(
     fuzz: None, painting: Any, one: Any, x: Any, y: Any, size: Any, turn: Any
 ) -> None:
-    sendable(handlers.show_masked(painting, one))
-    updates = handlers.choose_face(painting, one)
-    assert len(updates) == 6
-    sendable(updates)
-    updates = handlers.place_by_hand(painting, x, y, size, turn)
-    assert len(updates) == 2
-    sendable(updates)
-    sendable(handlers.take_upload(painting))
+    sendable(show_masked(painting, one))
+    sendable(choose_face(painting, one))
+    sendable(place_by_hand(painting, x, y, size, turn))
+    sendable(take_upload(painting))
 
 
 @fuzzed
 @given(values, paintings())
 def test_drawing_sliders_never_fails(fuzz: None, name: Any, painting: Any) -> None:
-    updates = handlers.draw_sliders(name, painting)
-    assert len(updates) == 7 + MAX_CONTROLS + MAX_OPTIONS
-    sendable(updates[1:])
+    shows(draw_sliders(name, painting))
 
 
 @fuzzed
 @given(paintings(), st.lists(values, min_size=6, max_size=6), st.lists(values, max_size=20))
 def test_filling_never_fails(fuzz: None, painting: Any, arguments: list[Any], slots: list[Any]) -> None:
     method, look, where, start, seed, samples = arguments
-    for update in filling.fill(method, painting, look, where, start, seed, samples, *slots):
-        assert len(update) == 6 + filling.FOLLOWING
-        sendable(update)
-    for update in filling.refill(start, method, painting, look, where, start, seed, samples, *slots):
-        assert len(update) == 7 + filling.FOLLOWING
+    values = (method, painting, look, where, start, seed, samples, *slots)
+    for update in (*filling.fill(Desk.of(*values)), *filling.refill(start, *values)):
         sendable(update)
 
 
@@ -128,11 +128,11 @@ def test_filling_never_fails(fuzz: None, painting: Any, arguments: list[Any], sl
 @given(st.lists(values, max_size=20))
 def test_any_slider_values_are_used_or_refused(fuzz: None, slots: list[Any]) -> None:
     what = json.dumps({"photo": PHOTO_KEY, "size": [80, 60], "runs": [0, 4800]})
-    start, *_ = handlers.draw_sliders("plain", what)
-    updates = list(filling.fill("plain", what, "Crisp", "64x64", start, 0, 1, *slots))
+    values = ("plain", what, "Crisp", "64x64", draw_sliders("plain", what)["start"], 0, 1, *slots)
+    updates = list(filling.fill(Desk.of(*values)))
     assert len(updates) >= 2
     sendable(updates)
-    sendable(list(filling.refill(None, "plain", what, "Crisp", "64x64", start, 0, 1, *slots)))
+    sendable(list(filling.refill(None, *values)))
 
 
 @fuzzed
@@ -205,8 +205,8 @@ def test_any_link_opens_or_is_refused(fuzz: None, query: dict[str, str]) -> None
     except PageError:
         return
     if linked:
-        updates = handlers.open_example(linked)
-        sendable(updates)
-        if "photo" in (scene := json.loads(updates[0])):
+        update = open_example(linked)
+        sendable(update)
+        if "photo" in (scene := json.loads(update["painter"])):
             scene = {name: scene.get(name) for name in ("photo", "size", "runs")}
-            sendable(handlers.draw_sliders("plain", json.dumps(scene))[1:])
+            shows(draw_sliders("plain", json.dumps(scene)))

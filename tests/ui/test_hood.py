@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from csi_demo import masks, weights
+from csi_demo import weights
 from csi_demo.models.csi import CSI
 from csi_demo.studies.ablations import variants
 from csi_demo.studies.ablations.variants import SHOWN
 from csi_demo.training.csi import WEIGHT_FILES
-from csi_demo.ui import engine, hood
+from csi_demo.ui import engine
 from csi_demo.ui.blocks import build
+from csi_demo.ui.panels import hood
 
 from ..studies.test_ablations import TINY
 from ..visitor import a_photo, painting
@@ -39,16 +40,16 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_every_variant_is_shown_with_its_name_and_what_it_is_for(stored: Path):
-    assert hood.offer()["visible"]
+    assert hood.offer()["hood"]["visible"]
     shown = a_photo()
-    seen = hood.side_by_side(painting(shown), 3)
+    seen = hood.side_by_side(painting(shown), 3)["inside"]
     assert seen.count("<img ") == 1 + len(SHOWN)
     for variant in SHOWN:
         assert f"<b>{variant.label}</b>" in seen
         assert variant.text in seen
-    assert seen == hood.side_by_side(painting(shown), 3)
-    assert seen != hood.side_by_side(painting(shown), 4)
-    frame, mask, fills = engine.variant_fills(shown.frame, masks.family("mouth"), 3)
+    assert seen == hood.side_by_side(painting(shown), 3)["inside"]
+    assert seen != hood.side_by_side(painting(shown), 4)["inside"]
+    frame, mask, fills = engine.variant_fills(shown.subject(shown.preset("mouth")), 3)
     assert frame.size == (32, 32)
     for _, _, picture in fills:
         pixels, own = (torch.tensor(list(one.get_flattened_data())).view(32, 32, 3) for one in (picture, frame))
@@ -56,11 +57,11 @@ def test_every_variant_is_shown_with_its_name_and_what_it_is_for(stored: Path):
 
 
 def test_it_is_hidden_without_the_variants_and_says_what_is_wrong(stored: Path):
-    assert "alert" in hood.side_by_side(painting(a_photo()), "x")
+    assert "alert" in hood.side_by_side(painting(a_photo()), "x")["inside"]
     (stored / variants.FOLDER / SHOWN[0].name / "pixelcnn.safetensors").write_bytes(b"half")
-    assert "could not be loaded" in hood.side_by_side(painting(a_photo()), 0)
+    assert "could not be loaded" in hood.side_by_side(painting(a_photo()), 0)["inside"]
     (stored / "manifest.json").unlink()
-    assert not hood.offer()["visible"]
+    assert not hood.offer()["hood"]["visible"]
 
 
 def test_the_button_shares_the_limit_on_what_is_computed_at_once():

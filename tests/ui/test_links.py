@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from csi_demo.errors import PageError
-from csi_demo.ui import handlers
 from csi_demo.ui.examples import LONGEST_LINK, Example, all_examples, from_link, hole_name
+from csi_demo.ui.panels.subject import open_example
 
 from .test_page import PATIENCE, browser, filled, opened, page, paint, preset, set_number, settle, url  # noqa: F401
 
@@ -71,9 +71,9 @@ def test_what_a_link_holds_is_checked_when_it_opens(changes: dict[str, str]) -> 
     assert example is not None
     with pytest.raises(PageError):
         example.open()
-    painter, *rest = handlers.open_example(example)
-    assert "trouble" in painter
-    assert len(rest) == 8
+    update = open_example(example)
+    assert update.keys() == {"painter"}
+    assert "trouble" in update["painter"]
 
 
 def shared(page: Page, kind: str) -> str:  # noqa: F811

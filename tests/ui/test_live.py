@@ -12,28 +12,28 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gradio.helpers import skip
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from csi_demo.tools.soaking import Visitor
-from csi_demo.ui import filling, handlers, photo, results
+from csi_demo.ui import filling, photo, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
+from csi_demo.ui.panels.steer import draw_sliders
 from csi_demo.ui.subject import Start
+from csi_demo.ui.wiring import Update
 
 from ..visitor import PlainMethod, a_photo, painting
 from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle, url  # noqa: F401  (fixtures)
 
 PICTURES_A_SECOND = 3  # beside other work; an idle machine of two cores shows 5 and more
 LONGEST_WAIT = 2.0  # seconds, for 95 of 100 moves, of eight visitors at once
-SKIPPED = skip()
 
 
 def values(smile: float) -> list[float]:
     return [smile, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0, *[0.0] * (MAX_OPTIONS - 1)]
 
 
-def refilled(what: str, start: Start | None, smile: float = 2.0, key: object = None) -> Iterator[list[Any]]:
+def refilled(what: str, start: Start | None, smile: float = 2.0, key: object = None) -> Iterator[Update]:
     return filling.refill(key, "plain", what, "Crisp", results.IN_PHOTO, start, 0, 1, *values(smile))
 
 
@@ -41,26 +41,24 @@ def refilled(what: str, start: Start | None, smile: float = 2.0, key: object = N
 def drawn(faces: Any, method: PlainMethod) -> tuple[str, Start]:
     """What a browser sends, and where its sliders start."""
     what = painting(a_photo())
-    start, *_ = handlers.draw_sliders("plain", what)
-    return what, start
+    return what, draw_sliders("plain", what)["start"]
 
 
 def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, Start]) -> None:
     (only,) = refilled(*drawn)
     assert method.calls == [({"smile": 2.0}, {})]
-    key, pictures, status, result, *_ = only
-    assert "Filled 1 sample" in status
-    assert results.finished_result(result).progress == 1.0
-    assert "csi-after" in pictures
-    (again,) = refilled(*drawn, smile=-2.0, key=key)
-    assert again[0] == key
+    assert "Filled 1 sample" in only["status"]
+    assert results.finished_result(only["result"]).progress == 1.0
+    assert "csi-after" in only["pictures"]
+    (again,) = refilled(*drawn, smile=-2.0, key=only["run"])
+    assert again["run"] == only["run"]
 
 
 def test_a_long_refill_shows_its_rows(method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any) -> None:
     monkeypatch.setattr(PlainMethod, "pause", 0.02)
     updates = list(refilled(*drawn))
     assert 4 <= len(updates) <= 10
-    assert "Filling the hole" in updates[0][2]
+    assert "Filling the hole" in updates[0]["status"]
 
 
 def test_a_newer_move_ends_a_long_refill_at_its_next_row(
@@ -68,15 +66,15 @@ def test_a_newer_move_ends_a_long_refill_at_its_next_row(
 ) -> None:
     monkeypatch.setattr(PlainMethod, "pause", 0.02)
     updates = refilled(*drawn)
-    key = next(updates)[0]
+    key = next(updates)["run"]
     filling.outdate(key, "plain")
     (last,) = updates
     assert method.closed
-    assert last[1:4] == [SKIPPED] * 3
+    assert last.keys() == {"run", "fill", "compare", "stop"}
 
 
 def test_a_short_refill_is_left_to_end(method: PlainMethod, drawn: tuple[str, Start]) -> None:
-    key, *_ = filling.begin(None)
+    key = filling.begin(None)["run"]
     filling.outdate(key, "plain")
     assert not photo.KEPT.get(key).outdated
     filling.outdate(key, "no such method")
@@ -84,19 +82,19 @@ def test_a_short_refill_is_left_to_end(method: PlainMethod, drawn: tuple[str, St
 
 
 def test_a_refill_ends_the_fill_before_it(method: PlainMethod, drawn: tuple[str, Start]) -> None:
-    key, *_ = filling.begin(None)
+    key = filling.begin(None)["run"]
     updates = filling.stoppable(filling.fill)(key, "plain", drawn[0], "Crisp", results.IN_PHOTO, None, 0, 1)
     next(updates)
     list(refilled(*drawn, key=key))
     (last,) = updates
-    assert last[:3] == [SKIPPED] * 3
+    assert last.keys() == {"fill", "compare", "stop"}
 
 
 def test_a_slider_of_another_photo_or_of_a_slow_method_does_nothing(
     method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any
 ) -> None:
     what, start = drawn
-    nothing = [[SKIPPED] * (7 + filling.FOLLOWING)]
+    nothing: list[Update] = [{}]
     assert list(refilled(painting(a_photo()), start)) == nothing
     assert list(refilled(what, None)) == nothing
     assert list(refilled("broken", start)) == nothing

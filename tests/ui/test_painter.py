@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from csi_demo.ui import filling, handlers, painter, results
+from csi_demo.ui import filling, painter, results
+from csi_demo.ui.filling import Desk
+from csi_demo.ui.panels.fill import show_masked
+from csi_demo.ui.panels.steer import draw_sliders
+from csi_demo.ui.panels.subject import take_upload
 
 from ..visitor import PlainMethod, a_photo, file_of, noise, painting, run_fill
 
@@ -29,7 +33,7 @@ def sent_to_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) 
 
 def take(file: Path) -> dict[str, Any]:
     """What the painter is told about an upload."""
-    return json.loads(handlers.take_upload(json.dumps({"upload": str(file)}))[0])
+    return json.loads(take_upload(json.dumps({"upload": str(file)}))["painter"])
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -65,7 +69,7 @@ def test_runs_and_masks_are_inverse() -> None:
     ],
 )
 def test_what_the_painter_sends_is_checked(method: PlainMethod, changes: dict[str, Any], message: str) -> None:
-    assert message in run_fill(what=painting(a_photo(), **changes))[-1][1]
+    assert message in run_fill(what=painting(a_photo(), **changes))[-1]["status"]
     assert method.calls == []
 
 
@@ -82,17 +86,17 @@ def test_what_the_painter_sends_is_checked(method: PlainMethod, changes: dict[st
     ],
 )
 def test_malformed_and_long_json_is_refused(method: PlainMethod, value: Any, message: str) -> None:
-    updates = list(filling.fill("plain", value, "Crisp", results.IN_PHOTO, None, 0, 1))
-    assert message in updates[-1][1]
-    assert message in handlers.show_masked(value, "Smooth")
-    assert handlers.draw_sliders("plain", value)[0] == handlers.gr.skip()
+    updates = list(filling.fill(Desk.of("plain", value, "Crisp", results.IN_PHOTO, None, 0, 1)))
+    assert message in updates[-1]["status"]
+    assert message in show_masked(value, "Smooth")["masked"]
+    assert draw_sliders("plain", value) == {}
 
 
 def test_a_hole_is_cut_to_the_frame(method: PlainMethod) -> None:
     shown = a_photo(file_of(noise(300, 200)))  # the frame: the middle 200x200
     hole = np.ones((200, 300), dtype=bool)
     hole[50:90, :100] = False
-    status = run_fill(what=painting(shown, hole))[-1][1]
+    status = run_fill(what=painting(shown, hole))[-1]["status"]
     assert "outside the square is left" in status
     cut, much = shown.cut(hole)
     assert much
@@ -100,11 +104,11 @@ def test_a_hole_is_cut_to_the_frame(method: PlainMethod) -> None:
     assert not cut[50:90, 50:100].any()
     outside = np.ones((200, 300), dtype=bool)
     outside[:, :50] = False
-    assert "outside the square" in run_fill(what=painting(shown, outside))[-1][1]
+    assert "outside the square" in run_fill(what=painting(shown, outside))[-1]["status"]
 
 
 def test_a_stroke_over_everything_is_a_hole_like_any_other(method: PlainMethod) -> None:
-    assert "Filled 2" in run_fill(what=painting(a_photo(), np.zeros((64, 64), dtype=bool)))[-1][1]
+    assert "Filled 2" in run_fill(what=painting(a_photo(), np.zeros((64, 64), dtype=bool)))[-1]["status"]
 
 
 @pytest.mark.parametrize(
@@ -152,5 +156,5 @@ def test_unusual_pictures_are_opened(
 @pytest.mark.parametrize("path", ["/etc/hostname", "abc/../../x", "", None, 7, "a\0b"])
 def test_only_uploads_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Any) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    told = json.loads(handlers.take_upload(json.dumps({"upload": path}))[0])
+    told = json.loads(take_upload(json.dumps({"upload": path}))["painter"])
     assert "did not arrive" in told["trouble"]

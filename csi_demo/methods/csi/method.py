@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ... import weights
 from ...models import logistic_mixture
-from ...models.csi import CSI, CSIConfig
+from ...models.csi import CSI, CSIConfig, Posterior
 from ...models.logistic_mixture import Guide
 from ...photo.blending import poisson
 from ...sampling.base import frozen_noise, to_precision
@@ -98,8 +98,8 @@ class CSIMethod(Method):
 
     def infer(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (1, z) of the latents given the context."""
-        known = self._known(image, mask)
-        return known.mean, known.sigma
+        posterior = self._known(image, mask).posterior
+        return posterior.mean, posterior.sigma
 
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
         """Latents at the posterior mean, directions at 0."""
@@ -109,9 +109,9 @@ class CSIMethod(Method):
 
     def surprise(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, float]:
         """Latents from a widened posterior: its own standard deviation, some 0.1, would surprise nobody."""
-        mean, sigma = self.infer(image, mask)
-        eps = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
-        z = (mean + SURPRISE * sigma * eps).clamp(-LIMIT, LIMIT)
+        posterior = self._known(image, mask).posterior
+        eps = torch.randn(1, posterior.noise_dim, generator=torch.Generator().manual_seed(seed))
+        z = posterior.draw(SURPRISE * eps).clamp(-LIMIT, LIMIT)
         return {f"z{index}": value for index, value in enumerate(z[0].tolist())}
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
@@ -123,12 +123,11 @@ class CSIMethod(Method):
     ) -> Tensor:
         """Latents (n, z): drawn from the posterior with each seed's own noise, those that controls name set to their
         values, then all moved along the directions that controls name."""
-        mean, sigma = self.infer(image, mask)
-        rows = []
+        posterior, rows = self._known(image, mask).posterior, []
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
-            eps = torch.randn(mean.shape, generator=generator)
-            rows.append(mean + spread * sigma * eps)
+            eps = torch.randn(1, posterior.noise_dim, generator=generator)
+            rows.append(posterior.draw(spread * eps))
         z = torch.cat(rows)
         for name, value in controls.items():
             if name not in self._declared.directions:
@@ -238,12 +237,12 @@ class CSIMethod(Method):
     def _observe(self, image: Tensor, mask: Tensor) -> Known:
         generator = torch.Generator().manual_seed(0)  # the encoder's fill of the hole: the same for every seed
         noise = torch.rand(image.shape, generator=generator) * 2.0 - 1.0
-        mean, log_variance = self.model.encode(image, mask, noise)
+        posterior = self.model.encode(image, mask, noise)
         x, masks = logistic_mixture.quantise(image.to(self.precision)), mask.to(self.precision)
         context = self.model.context_features(x, masks) if self.config.reverse_stream else None
         box = Box.around(self.config.blocks, mask[0, 0].numpy() < 0.5)
         constant = self._stream.constant(masks, context, box)
-        return Known(x, masks, mean, torch.exp(0.5 * log_variance), context, box, constant)
+        return Known(x, masks, posterior, context, box, constant)
 
     def _maps(self, z: Tensor) -> Tensor:
         """Every row decoded alone, so that a sample does not depend on the batch it was drawn in: (n, M, H, W)."""
@@ -274,8 +273,7 @@ class Known:
 
     x: Tensor
     mask: Tensor
-    mean: Tensor  # (1, z)
-    sigma: Tensor  # (1, z)
+    posterior: Posterior
     context: Tensor | None  # (1, F, H, W)
     box: Box
     constant: Tensor  # see `Stream.constant`

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ... import weights
 from ...data import read_pack, shrink
 from ...models import logistic_mixture
 from ...models.csi import CSI
-from ...pixels import to_float, to_pictures
+from ...pixels import png, to_float, to_pictures
 from ...sheets import sheet
 from ..tables import table
 from .measures import (
@@ -221,13 +220,6 @@ def _plot_posteriors(models: Mapping[str, CSI], images: Tensor, out: Path) -> Pa
     file = out / "posteriors.png"
     weights.write_atomically(file, stored.getvalue())
     return file
-
-
-def png(picture: Image.Image) -> bytes:
-    """A picture as the content of a PNG file."""
-    stored = io.BytesIO()
-    picture.save(stored, format="PNG")
-    return stored.getvalue()
 
 
 def keep(folder: Path, figures: Mapping[str, Any], command: str) -> None:

@@ -18,7 +18,7 @@ from ...methods.base import keep_observed
 from ...methods.csi.method import TRUNCATION
 from ...models import logistic_mixture
 from ...models.csi import CSI, CSIConfig
-from ...pixels import FRAME, to_pictures
+from ...pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import Stream, kernel_ready, sample_compiled
 from ...sampling.rows import sample_pixels
@@ -28,6 +28,9 @@ SIZE = 32
 SMALL: dict[str, Any] = {
     "image_size": SIZE,
     "latent_dim": 32,
+    "posterior_rank": 0,
+    "decoder_channels": (),
+    "resized_steps": 0,
     "encoder_channels": (16, 24, 24),
     "bottleneck": 32,
     "map_channels": 8,
@@ -121,8 +124,8 @@ def infer(model: CSI, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     if not model.config.latent_dim:
         return images.new_zeros(len(images), 0), images.new_zeros(len(images), 0)
     noise = torch.rand(images[:1].shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
-    mean, log_variance = model.encode(images, masks, noise.expand_as(images))
-    return mean, torch.exp(0.5 * log_variance)
+    posterior = model.encode(images, masks, noise.expand_as(images))
+    return posterior.mean, posterior.sigma
 
 
 @torch.inference_mode()
@@ -170,8 +173,7 @@ def fill_shown(frame: Image.Image, mask: np.ndarray, seed: int) -> list[tuple[Va
     WeightsError.
     """
     small = small_frame(frame)
-    image = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 127.5 - 1.0
-    hole = torch.from_numpy(halve(mask)).float()[None, None]
+    image, hole = to_tensor(small), mask_to_tensor(halve(mask))
     fills = []
     for variant in SHOWN:
         model = _loaded(variant.name)

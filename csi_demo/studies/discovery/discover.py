@@ -172,8 +172,9 @@ def _figures(measured: Effects, index: int, cells: np.ndarray) -> dict[str, Any]
 def _scatter(method: CSIMethod, frames: Tensor) -> np.ndarray:
     """Covariance (z, z) of the latents of whole faces, what is uncertain about each included."""
     parts = [method.model.encode(part, torch.ones_like(part[:, :1]), part) for part in frames.split(100)]
-    mean, log_variance = (torch.cat(tensors).double() for tensors in zip(*parts, strict=True))
-    return (mean.T.cov() + torch.diag(log_variance.exp().mean(0))).numpy()
+    mean = torch.cat([posterior.mean for posterior in parts]).double()
+    variance = torch.cat([posterior.sigma for posterior in parts]).double().square()
+    return (mean.T.cov() + torch.diag(variance.mean(0))).numpy()
 
 
 def _words(edges: tuple[int, int, int, int]) -> str:

@@ -82,11 +82,7 @@ class Measures:
         how faces differ from their mirror images most, which is where the head turns. Its sign is arbitrary.
         """
         frames = frames[:MEAN_TURN_FACES]
-        odd = _odd_features(frames)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(0)  # of the randomised decomposition
-            _, _, axes = torch.pca_lowrank(odd, 2, center=False, niter=6)
-        turning = axes[:, 0] / (odd @ axes[:, 0]).std()
+        turning = turning_axis(frames)
         blank = cls(turning, np.ones(0), np.ones((0, 0)))
         values = blank.of(frames, torch.ones(frames.shape[2:], dtype=torch.bool)).numpy()
         attributes, spread = len(face_network().config.names), values.std(0).clip(1e-6)
@@ -112,13 +108,22 @@ class Measures:
             (pixels[:, 0] - pixels[:, 2]).mean(1),
             (pixels.amax(1) - pixels.amin(1)).mean(1),
         )
-        turn = _odd_features(images) @ self.turning
+        turn = torch.cat([odd_features(part) @ self.turning for part in images.split(100)])
         return torch.cat((logits, torch.stack((*colours, turn), 1)), 1)
 
 
-@torch.inference_mode()
-def _odd_features(images: Tensor) -> Tensor:
+def odd_features(images: Tensor) -> Tensor:
     """The last but one level's activations of pictures (n, 3, H, W) minus those of their mirror images: (n, C h w)."""
     network = face_network()
-    parts = (network.activations(part)[-2] - network.activations(part.flip(3))[-2] for part in images.split(100))
-    return torch.cat([part.flatten(1) for part in parts])
+    return (network.activations(images)[-2] - network.activations(images.flip(3))[-2]).flatten(1)
+
+
+@torch.no_grad()
+def turning_axis(frames: Tensor) -> Tensor:
+    """The axis (C h w,) of `odd_features` along which faces (N, 3, 64, 64) differ most from their mirror images; what
+    lies along it has a standard deviation of 1 over these faces."""
+    odd = torch.cat([odd_features(part) for part in frames.split(100)])
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)  # of the randomised decomposition
+        _, _, axes = torch.pca_lowrank(odd, 2, center=False, niter=6)
+    return axes[:, 0] / (odd @ axes[:, 0]).std()

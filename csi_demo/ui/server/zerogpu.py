@@ -5,16 +5,14 @@ Nothing changes elsewhere: there the decorator returns the function as it is.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import spaces
 
-if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
-
-    from ...complete import FrameStep
+from ...complete import FrameStep, Request, Subject
+from ...errors import CompletionError
+from ...methods import available_methods, load_method
 
 SECONDS_TO_BEGIN = 5  # for the fork, and for the first kernels
 SECONDS_A_STEP = 0.02  # of one sample and restart of a search, or of an iteration; a guess: no such GPU was measured
@@ -23,37 +21,30 @@ MOST_SECONDS = 120
 
 def load_all() -> None:
     """Loads every method: what is loaded in a fork would be gone with it. Raises as `load_method`."""
-    from ...methods import available_methods, load_method
-
     for name in available_methods():
         load_method(name)
 
 
-def seconds(
-    frame: Image.Image, mask: np.ndarray, method: str, seeds: Sequence[int], controls: Any, options: Mapping[str, float]
-) -> int:
+def seconds(request: Request) -> int:
     """How long a completion may take, by its options."""
-    from ...methods import load_method
-
-    values = load_method(method).check_options(options)
+    values = request.method.check_options(request.options)
     steps = values.get("steps", 0) * values.get("restarts", 1) + values.get("iterations", 0)
-    return min(MOST_SECONDS, round(SECONDS_TO_BEGIN + SECONDS_A_STEP * steps * len(seeds)))
+    return min(MOST_SECONDS, round(SECONDS_TO_BEGIN + SECONDS_A_STEP * steps * len(request.seeds)))
+
+
+def complete_on_gpu(request: Request) -> Generator[FrameStep]:
+    """The steps of a request. Only the frame goes to the fork, not the photo. Raises as `Request.steps`."""
+    frame = Subject.of_frame(request.subject.frame, request.subject.frame_mask)
+    for step in in_the_fork(replace(request, subject=frame)):
+        if isinstance(step, Exception):
+            raise step
+        yield step
 
 
 @spaces.GPU(duration=seconds)
-def complete_on_gpu(
-    frame: Image.Image,
-    mask: np.ndarray,
-    method: str,
-    seeds: Sequence[int],
-    controls: Mapping[str, float],
-    options: Mapping[str, float],
-) -> Generator[FrameStep | Exception]:
-    """`complete_frame`; what it raises comes last, as a value, since a fork passes on no exceptions."""
-    from ...complete import complete_frame
-    from ...errors import CompletionError
-
+def in_the_fork(request: Request) -> Iterator[FrameStep | Exception]:
+    """What goes wrong comes last, as a value, since a fork passes on no exceptions."""
     try:
-        yield from complete_frame(frame, mask, method, seeds, controls, options)
+        yield from request.steps()
     except (CompletionError, ValueError) as error:
         yield error

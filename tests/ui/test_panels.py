@@ -1,4 +1,4 @@
-"""The page's handlers, without a browser and without weights."""
+"""The handlers of the page's panels, without a browser and without weights."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ from csi_demo.methods import Method
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.controls import from_measured, load_measured
 from csi_demo.photo.placement import Placement
-from csi_demo.ui import engine, filling, handlers, painter, photo, render, results, subject
+from csi_demo.pixels import png
+from csi_demo.ui import engine, filling, painter, photo, render, results, subject
 from csi_demo.ui.blocks import build, launch_options
-from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
+from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS, SLOT_IDS
 from csi_demo.ui.examples import FOLDER, all_examples
+from csi_demo.ui.panels import steer
+from csi_demo.ui.panels.subject import choose_face, open_example, place_by_hand, use_result
 from csi_demo.ui.server.keep import Keep
 
 from ..visitor import FRAME_FILE, GLASSES, SMILE, SPREAD, PlainMethod, a_photo, file_of, noise, painting, run_fill
@@ -53,13 +56,14 @@ def test_examples_name_files_holes_and_sliders() -> None:
 
 
 def test_an_example_opens_with_its_hole_and_settings() -> None:
-    scene, _, _, _, _, _, seed, samples, _ = handlers.open_example(all_examples()[0])
-    content, example = json.loads(scene), all_examples()[0]
+    example = all_examples()[0]
+    opened = open_example(example)
+    content = json.loads(opened["painter"])
     shown = photo.kept(content["photo"])
     mask = painter.to_mask(content, shown.view.size)
     assert np.array_equal(mask, shown.preset(example.hole))
-    assert (seed, samples) == (example.seed, example.samples)
-    assert json.loads(handlers.open_example(all_examples()[0])[0])["photo"] != content["photo"]
+    assert (opened["seed"], opened["samples"]) == (example.seed, example.samples)
+    assert json.loads(open_example(example)["painter"])["photo"] != content["photo"]
 
 
 def test_orientation_is_applied_and_a_result_has_no_metadata(method: PlainMethod) -> None:
@@ -67,8 +71,8 @@ def test_orientation_is_applied_and_a_result_has_no_metadata(method: PlainMethod
     exif[0x0112], exif[0x010E] = 6, "at home"
     shown = a_photo(file_of(noise(40, 30), "PNG", exif=exif))
     assert shown.size == (30, 40)
-    key = run_fill(what=painting(shown))[-1][2]
-    assert not Image.open(io.BytesIO(render.png(results.finished_result(key).full()))).getexif()
+    key = run_fill(what=painting(shown))[-1]["result"]
+    assert not Image.open(io.BytesIO(png(results.finished_result(key).full()))).getexif()
 
 
 def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainMethod, tmp_path, monkeypatch) -> None:
@@ -76,12 +80,11 @@ def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainM
     picture = noise(2400, 1500)
     shown = a_photo(file_of(picture))
     assert shown.view.size == (1600, 1000)
-    key = run_fill(what=painting(shown))[-1][2]
-    _, path = results.save(key)
-    with Image.open(path) as saved:
+    key = run_fill(what=painting(shown))[-1]["result"]
+    with Image.open(results.save(key)["file"]) as saved:
         before, after = np.asarray(picture), np.asarray(saved)
     changed = (before != after).any(-1)
-    hole = ~shown.full_mask(shown.preset("mouth"))
+    hole = ~shown.at_full_size(shown.subject(shown.preset("mouth"))).mask
     assert before.shape == after.shape
     assert not (changed & ~hole).any()
     assert changed.sum() > 0.9 * hole.sum()
@@ -89,34 +92,35 @@ def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainM
 
 def test_a_result_becomes_the_photo(method: PlainMethod) -> None:
     shown = a_photo(file_of(noise(300, 200)))
-    key = run_fill(what=painting(shown))[-1][2]
-    results.choose_sample(key, "Smooth", results.IN_PHOTO, handlers.gr.EventData(None, {"index": 1}))
+    key = run_fill(what=painting(shown))[-1]["result"]
+    results.choose_sample(key, "Smooth", results.IN_PHOTO, gr.EventData(None, {"index": 1}))
     result = results.finished_result(key)
     assert result.chosen == 1
-    status, scene, *_ = handlers.use_result(key)
-    chained = photo.kept(json.loads(scene)["photo"])
-    assert "the photo now" in status
+    used = use_result(key)
+    chained = photo.kept(json.loads(used["painter"])["photo"])
+    assert "the photo now" in used["status"]
     assert chained.place == shown.place
     assert np.array_equal(np.asarray(chained.full()), np.asarray(result.full()))
-    assert "no longer here" in handlers.use_result("gone")[0]
-    assert "no longer here" in results.save(None)[0]
+    assert "no longer here" in use_result("gone")["status"]
+    assert "no longer here" in results.save(None)["status"]
 
 
 def test_faces_are_offered_and_the_frame_moves(faces: list[Placement]) -> None:
     faces += [Placement(60, 60, 50, 5), Placement(200, 80, 40)]
     shown = a_photo(file_of(noise(300, 200)))
     content = painting(shown)
-    scene, choice, x, y, *_ = handlers.choose_face(content, "2")
-    assert (json.loads(scene)["chosen"], choice["value"], x, y) == (1, "2", 200, 80)
-    assert "view" not in json.loads(scene)
-    scene, choice = handlers.place_by_hand(content, 150, 100, 64, 0)
-    assert choice["value"] is None
-    assert len(json.loads(scene)["frames"]) == 3
+    chosen = choose_face(content, "2")
+    scene = json.loads(chosen["painter"])
+    assert (scene["chosen"], chosen["face"]["value"], chosen["place-x"], chosen["place-y"]) == (1, "2", 200, 80)
+    assert "view" not in scene
+    placed = place_by_hand(content, 150, 100, 64, 0)
+    assert placed["face"]["value"] is None
+    assert len(json.loads(placed["painter"])["frames"]) == 3
     assert photo.kept(shown.key).place == Placement(150, 100, 64)
     for face in ("3", "0", "x", None, 1):
-        assert "Choose one of the faces" in handlers.choose_face(content, face)[0]
+        assert "Choose one of the faces" in choose_face(content, face)["painter"]
     for numbers in ((None, 0, 64, 0), (0, 0, 2, 0), (-1, 0, 64, 0), (0, 0, 64, 400), ("1", 0, 64, 0), (0, 0, 1e9, 0)):
-        assert "of the square is a number" in handlers.place_by_hand(content, *numbers)[0]
+        assert "of the square is a number" in place_by_hand(content, *numbers)["painter"]
 
 
 def test_what_is_kept_is_dropped_in_time() -> None:
@@ -166,12 +170,13 @@ def test_masked_picture_stripes_the_hole_only() -> None:
 
 
 def drawn_slots(what: str) -> list[Any]:
-    return handlers.draw_sliders("plain", what)[-(MAX_CONTROLS + MAX_OPTIONS) :]
+    update = steer.draw_sliders("plain", what)
+    return [update[name] for name in SLOT_IDS]
 
 
 def test_sliders_are_drawn_from_the_declaration(method: PlainMethod) -> None:
     what = painting(a_photo())
-    start, *_ = handlers.draw_sliders("plain", what)
+    start = steer.draw_sliders("plain", what)["start"]
     slots = drawn_slots(what)
     assert start.values == {"smile": 0.7, "glasses": 0.5, "spread": 1.0}
     assert len(slots) == MAX_CONTROLS + MAX_OPTIONS
@@ -183,26 +188,26 @@ def test_sliders_are_drawn_from_the_declaration(method: PlainMethod) -> None:
 
 def test_reset_returns_to_the_start(method: PlainMethod) -> None:
     what = painting(a_photo())
-    start, *_ = handlers.draw_sliders("plain", what)
-    slots = handlers.reset_sliders(start)
-    assert [slots[index]["value"] for index in (0, 1, MAX_CONTROLS)] == [0.7, 0.5, 1.0]
+    start = steer.draw_sliders("plain", what)["start"]
+    slots = steer.reset_sliders(start)
+    assert {name: slot["value"] for name, slot in slots.items()} == {"slider-0": 0.7, "slider-1": 0.5, "option-0": 1.0}
 
 
 def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMethod) -> None:
     what = painting(a_photo())
-    start, *_ = handlers.draw_sliders("plain", what)
+    start = steer.draw_sliders("plain", what)["start"]
     sliders = (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0, *[0.0] * (MAX_OPTIONS - 1))
     updates = run_fill(start, sliders, what=what)
     assert method.calls == [({"smile": 2.0}, {})]
-    pictures, status, key, go, every, halt, *following = updates[-1]
-    result = results.finished_result(key)
-    assert "Filled 2 samples in 1.2 s. Bits per dim: 3.50, 3.50." in status
-    assert pictures.count("data-sample") == 2
-    assert "Lowest bits per dim first" in pictures
+    last = updates[-1]
+    result = results.finished_result(last["result"])
+    assert "Filled 2 samples in 1.2 s. Bits per dim: 3.50, 3.50." in last["status"]
+    assert last["pictures"].count("data-sample") == 2
+    assert "Lowest bits per dim first" in last["pictures"]
     assert result.seeds == (0, 1)
     assert result.progress == 1.0
-    assert all(button["interactive"] for button in (go, every, *following))
-    assert not halt["interactive"]
+    assert all(last[button]["interactive"] for button in ("fill", "compare", *filling.FOLLOWING))
+    assert not last["stop"]["interactive"]
     assert len(updates) < 20  # 51 steps, at most ten updates a second
 
 
@@ -219,53 +224,53 @@ def test_sliders_of_another_picture_are_ignored(method: PlainMethod) -> None:
     [({"seed": -1}, "The seed is a whole"), ({"seed": None}, "The seed is a whole"), ({"samples": 9}, "from 1 to 8")],
 )
 def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], message: str) -> None:
-    _, status, _, go, _, halt, *_ = run_fill(**fault)[-1]
-    assert message in status
-    assert go["interactive"]
-    assert not halt["interactive"]
+    last = run_fill(**fault)[-1]
+    assert message in last["status"]
+    assert last["fill"]["interactive"]
+    assert not last["stop"]["interactive"]
     assert method.calls == []
 
 
 def test_stop_ends_the_work_and_what_was_drawn_stays(method: PlainMethod) -> None:
-    run, *_ = filling.begin(None)
+    run = filling.begin(None)["run"]
     updates = filling.stoppable(filling.fill)(run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
-    assert "Getting ready" in next(updates)[1]
-    _, _, key, *_ = next(updates)
+    assert "Getting ready" in next(updates)["status"]
+    key = next(updates)["result"]
     assert not method.closed
     filling.stop("of someone else")
     filling.stop(run)
     (last,) = updates
     assert method.closed
-    assert "Stopped at 0 %." in last[1]
+    assert "Stopped at 0 %." in last["status"]
     assert results.kept_result(key) is not None
     with pytest.raises(PageError):
         results.finished_result(key)
 
 
 def test_a_run_stopped_while_it_waits_does_nothing(method: PlainMethod) -> None:
-    run, *_ = filling.begin(None)
+    run = filling.begin(None)["run"]
     filling.stop(run)
     (only,) = filling.stoppable(filling.fill)(run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
-    assert "Stopped." in only[1]
+    assert "Stopped." in only["status"]
     assert method.calls == []
 
 
 def test_look_changes_without_filling_again(method: PlainMethod) -> None:
-    key = run_fill()[-1][2]
+    key = run_fill()[-1]["result"]
     crisp, smooth, in_photo = (
-        results.show_result(key, look, where)
+        results.show_result(key, look, where)["pictures"]
         for look, where in (("Crisp", results.IN_FRAME), ("Smooth", results.IN_FRAME), ("Smooth", results.IN_PHOTO))
     )
     assert len({crisp, smooth, in_photo}) == 3
     assert len(method.calls) == 1
-    assert "Your fills appear here" in results.show_result(None, "Crisp", results.IN_PHOTO)
+    assert "Your fills appear here" in results.show_result(None, "Crisp", results.IN_PHOTO)["pictures"]
 
 
 def test_an_example_suggests_sliders_for_its_own_hole(method: PlainMethod) -> None:
     shown = a_photo()
     shown = replace(shown, suggestion=(shown.preset("mouth"), {"smile": 2.0, "spread": 0.5, "unknown": 1.0}))
     photo.keep(shown)
-    start, *_ = handlers.draw_sliders("plain", painting(shown))
+    start = steer.draw_sliders("plain", painting(shown))["start"]
     slots = drawn_slots(painting(shown))
     assert (start.values["smile"], slots[0]["value"], slots[MAX_CONTROLS]["value"]) == (0.7, 2.0, 0.5)
     slots = drawn_slots(painting(shown, shown.preset("eyes")))
@@ -277,7 +282,7 @@ def test_missing_weights_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
         raise RuntimeError("/secret/weights/csi is missing")
 
     monkeypatch.setattr("csi_demo.methods.load_method", fail)
-    _, note, *_ = handlers.draw_sliders(None, painting(a_photo()))
+    note = steer.draw_sliders(None, painting(a_photo()))["note"]
     assert "The model could not be loaded" in note
     assert "secret" not in note
     engine.warm_up().join()
@@ -312,24 +317,24 @@ def test_port_and_host_come_from_the_environment(monkeypatch: pytest.MonkeyPatch
 
 def test_a_visitors_next_result_takes_the_place_of_the_last(method: PlainMethod) -> None:
     what, keys, run = painting(a_photo()), [], None
-    start, *_ = handlers.draw_sliders("plain", what)
+    start = steer.draw_sliders("plain", what)["start"]
     shown = (what, "Smooth", results.IN_PHOTO, start)
     for seed in range(2):
-        run, *_ = filling.begin(run)
+        run = filling.begin(run)["run"]
         *_, last = filling.stoppable(filling.fill)(run, "plain", *shown, seed, 1)
-        keys.append(last[2])
+        keys.append(last["result"])
     *_, last = filling.refill(run, "plain", *shown, 9, 1)
-    keys.append(last[3])
-    run, *_ = filling.begin(run)
-    *_, last = filling.stoppable(filling.compare)(run, "plain", *shown, 9)
-    keys.append(last[2])
+    keys.append(last["result"])
+    run = filling.begin(run)["run"]
+    *_, last = filling.stoppable(filling.compare)(run, "plain", *shown, 9, 1)
+    keys.append(last["result"])
     assert [results.kept_result(key) is not None for key in keys] == [False, False, False, True]
 
 
 def test_a_session_keeps_nothing_but_its_states() -> None:
     demo = build()
     state = SessionState(demo)
-    resetting = next(one for one in demo.fns.values() if one.fn is handlers.reset_sliders)
+    resetting = next(one for one in demo.fns.values() if one.name == "reset_sliders")
     shown = [gr.update(value=1.0, visible=True) for _ in resetting.outputs]
     sent = asyncio.run(demo.postprocess_data(resetting, shown, state))
     assert [one["value"] for one in sent] == [1.0] * len(shown)

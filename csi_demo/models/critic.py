@@ -1,0 +1,83 @@
+"""The critic that teaches CSI's picture head (Brock et al. 2017, section 3.3): real, reconstructed, or filled in?
+
+Three classes in place of two: a reconstruction and a fill pasted into its photo fail in different ways, and a critic
+that tells them apart has more to say about either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+REAL, RECONSTRUCTED, FILLED = range(3)
+
+
+@dataclass(frozen=True)
+class CriticConfig:
+    """Everything needed to rebuild the module; stored as config.json beside its weights."""
+
+    width: int = 64  # channels at 32 pixels' width; doubled at each halving, at most eightfold
+    scores: int = 0  # attributes that it learns to read off real pictures, too
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Critic(nn.Module):
+    """Strided convolutions with leaky ReLU; no normalisation, so that a verdict does not depend on the batch."""
+
+    def __init__(self, config: CriticConfig):
+        super().__init__()
+        self.config = config
+        width = config.width
+        channels = (3, width, 2 * width, 4 * width, 8 * width)
+        self.levels = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(channels))
+        self.verdict = nn.Conv2d(channels[-1], 3, 4)
+        if config.scores:
+            self.score = nn.Linear(channels[-1], config.scores)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, 0.2)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """x: (B, 3, 64, 64) in [-1, 1]. Returns logits of the classes (B, 3), scores (B, scores), and the features of
+        each level, (B, C_l, 32, 32) ... (B, C_l, 4, 4)."""
+        seen, h = [], x
+        for level in self.levels:
+            h = F.leaky_relu(level(h), 0.2)
+            seen.append(h)
+        scores = self.score(h.mean((2, 3))).float() if self.config.scores else x.new_zeros(len(x), 0)
+        return self.verdict(h).flatten(1).float(), scores, seen
+
+    def fixed(self) -> Mapping[str, Tensor]:
+        """Its parameters without gradients, for `judge`."""
+        return {name: parameter.detach() for name, parameter in self.named_parameters()}
+
+    def judge(self, fixed: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As `forward`, but gradients reach the picture only."""
+        return functional_call(self, dict(fixed), (x,))
+
+
+def told(logits: Tensor, kind: int) -> Tensor:
+    """Cross-entropy (B,) of the classes' logits (B, 3) where every picture is of one class."""
+    return -F.log_softmax(logits, 1)[:, kind]
+
+
+def gradient_penalty(critic: Critic, x: Tensor) -> Tensor:
+    """R1 (Mescheder et al. 2018, equation 9): half the mean squared gradient of the logit of "real" against the others,
+    at real pictures (B, 3, H, W); a scalar, in float32."""
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.float().requires_grad_()
+        logits = critic(x)[0]
+        margin = logits[:, REAL] - torch.logsumexp(logits[:, RECONSTRUCTED:], 1)
+        (slope,) = torch.autograd.grad(margin.sum(), x, create_graph=True)
+    return 0.5 * slope.square().sum((1, 2, 3)).mean()

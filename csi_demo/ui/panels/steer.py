@@ -1,0 +1,174 @@
+"""The sliders: drawn from what the method declares, where the visitor's picture stands; and sheets of what they do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from ...errors import PageError
+from ...methods import Control
+from .. import engine, filling, render, static
+from ..engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SEED, SLOT_IDS
+from ..subject import Start, on_grid, read_painting, whole
+from ..wiring import Update, any_of, listen
+from . import COMPUTE, QUICK, Panels
+
+PAIR = ("traverse-0", "traverse-1")  # the two controls of a sheet
+
+
+class SteerPanel:
+    """Slots for controls, the strongest first and the others folded away, then for options."""
+
+    def __init__(self) -> None:
+        self.start = gr.State(None)  # a `subject.Start`
+        with gr.Column(elem_id="steer"):
+            self.note = gr.HTML(
+                render.plain_line("Loading the model…"),
+                js_on_load=static.text("sliders.js"),
+                apply_default_css=False,
+                elem_id="note",
+            )
+            with gr.Row(elem_id="main"):
+                self.slots = {name: _slot(name) for name in SLOT_IDS[:FIRST_CONTROLS]}
+            with gr.Accordion("More controls", open=False, visible=False, elem_id="more") as self.more, gr.Row():
+                self.slots |= {name: _slot(name) for name in SLOT_IDS[FIRST_CONTROLS:MAX_CONTROLS]}
+            with gr.Row(elem_id="options"):
+                self.slots |= {name: _slot(name) for name in SLOT_IDS[MAX_CONTROLS:]}
+            with gr.Row(elem_id="moves"):
+                self.surprise = gr.Button("Surprise me", size="sm", visible=False, elem_id="surprise")
+                self.reset = gr.Button("Reset all", size="sm", elem_id="reset")
+            with gr.Accordion("What the sliders do", open=False, visible=False, elem_id="traversal") as self.shows:
+                with gr.Row():
+                    self.pair = {
+                        name: gr.Dropdown([], label=label, info=info, min_width=120, elem_id=name)
+                        for name, label, info in zip(
+                            PAIR, ("Control", "against"), ("from top to bottom", "from left to right"), strict=True
+                        )
+                    }
+                with gr.Row():
+                    self.rows = gr.Button("One by one", size="sm", elem_id="rows")
+                    self.grid = gr.Button("The two together", size="sm", elem_id="grid")
+                self.sheet = gr.HTML(elem_id="sheet")
+        self.outputs: dict[str, Any] = {"start": self.start, "note": self.note, "surprise": self.surprise}
+        self.outputs |= {"more": self.more, "traversal": self.shows} | self.pair | self.slots
+
+    def wire(self, panels: Panels) -> None:
+        """What its components do."""
+        fill, painting = panels.fill, panels.subject.painter
+        moves = any_of(slot.input for slot in self.slots.values())
+        moves(filling.outdate, [fill.run, fill.method], None, queue=False, **QUICK)
+        fill.wire_refill(moves, panels, trigger_mode="always_last")
+        resetting = listen(self.reset.click, reset_sliders, self.start, self.slots, queue=False, **QUICK)
+        fill.wire_refill(resetting.then, panels)
+        drawing = listen(self.surprise.click, surprise, [self.start, painting], self.slots, **QUICK, **COMPUTE)
+        fill.wire_refill(drawing.then, panels)
+        given, sheet = [self.start, painting, fill.seed], {"sheet": self.sheet}
+        listen(self.rows.click, one_by_one, given, sheet, **QUICK, **COMPUTE)
+        listen(self.grid.click, two_together, [*given, *self.pair.values()], sheet, **QUICK, **COMPUTE)
+
+    def wire_sliders(self, event: Callable[..., Any], panels: Panels) -> None:
+        """Draws the sliders anew after an event."""
+        inputs = [panels.fill.method, panels.subject.painter]
+        listen(event, draw_sliders, inputs, self.outputs, trigger_mode="always_last", **QUICK, **COMPUTE)
+
+
+def _slot(name: str) -> gr.Slider | gr.Checkbox:
+    if name.startswith("switch-"):
+        return gr.Checkbox(visible=False, elem_id=name)
+    return gr.Slider(visible=False, buttons=["reset"], elem_id=name)
+
+
+def draw_sliders(name: str | None, painting: object) -> Update:
+    """A slider or checkbox for every control and option the method declares, at its start, and what goes with them.
+    What acts most strongly in the hole comes first."""
+    try:
+        method = engine.load(name)
+    except PageError as error:
+        return {"start": None, "note": render.trouble(str(error))}
+    try:
+        painted = read_painting(painting)
+    except PageError:
+        return {}
+    inferred = painted.subject.start_values(method)
+    slots = engine.slots(method, painted.subject.relevance(method))
+    known = [slot for slot in slots if slot]
+    values = {slot.name: on_grid(slot, inferred.get(slot.name, slot.default)) for slot in known}
+    suggested = painted.photo.suggested(painted.subject.mask)
+    shown = values | {slot.name: on_grid(slot, suggested[slot.name]) for slot in known if slot.name in suggested}
+    then = "Move one, and the fill follows" if method.live else "Move one, then fill again"
+    note = f"The sliders start where your picture stands, the strongest here first. {then}."
+    choices = [(slot.label, slot.name) for slot in slots[:MAX_CONTROLS] if slot]
+    chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
+    starts = {name: values[slot.name] for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
+    update: Update = {
+        "start": Start(painted.key(method.name), values, slots),
+        "note": render.slider_note(note if method.controls else method.description, starts),
+        "surprise": gr.update(visible=bool(method.controls)),
+        "more": gr.update(visible=len(method.controls) > FIRST_CONTROLS),
+        "traversal": gr.update(visible=len(choices) > 1),
+    }
+    update |= {name: gr.update(choices=choices, value=value) for name, value in zip(PAIR, chosen, strict=True)}
+    return update | {
+        name: _drawn(slot, shown[slot.name]) if slot else gr.update(visible=False)
+        for name, slot in zip(SLOT_IDS, slots, strict=True)
+    }
+
+
+def _drawn(control: Control, value: float) -> Any:
+    shown: dict[str, Any] = {"label": control.label, "info": control.help, "visible": True}
+    if control.switch:
+        return gr.update(value=bool(value), **shown)
+    return gr.update(value=value, minimum=control.minimum, maximum=control.maximum, step=control.step, **shown)
+
+
+def reset_sliders(start: Start | None) -> Update:
+    """Every slider and checkbox back at its start."""
+    return _moved(start, start.values) if start else {}
+
+
+def surprise(start: Start | None, painting: object) -> Update:
+    """The sliders where a draw from what the method believes of the hole puts them."""
+    try:
+        painted = read_painting(painting)
+        if start is None or start.subject != painted.key(start.subject[0]):
+            return {}
+        method = engine.load(start.subject[0])
+    except PageError:
+        return {}
+    return _moved(start, painted.subject.surprise(method, secrets.randbelow(MAX_SEED)))
+
+
+def _moved(start: Start, values: Mapping[str, float]) -> Update:
+    """The slots with these controls at these values; the others stay where they are."""
+    return {
+        name: _drawn(slot, on_grid(slot, values[slot.name]))
+        for name, slot in zip(SLOT_IDS, start.slots, strict=True)
+        if slot and slot.name in values
+    }
+
+
+def one_by_one(start: Start | None, painting: object, seed: object) -> Update:
+    """The strongest controls of the hole, a row for each, as in CSI's figure 6."""
+    names = [slot.name for slot in start.slots[:FIRST_CONTROLS] if slot] if start else []
+    return _sheet(start, painting, seed, names, together=False)
+
+
+def two_together(start: Start | None, painting: object, seed: object, first: object, second: object) -> Update:
+    """Two controls against each other, as in CSI's figure 4."""
+    return _sheet(start, painting, seed, [str(first)[:40], str(second)[:40]], together=True)
+
+
+def _sheet(start: Start | None, painting: object, seed: object, names: list[str], together: bool) -> Update:
+    try:
+        painted, number = read_painting(painting), whole(seed, "The seed", 0, MAX_SEED)
+        if start is None or not names:
+            raise PageError("This method has no controls to show.")
+        from ...studies.discovery.traversal import grid_sheet, traversal_sheet
+
+        make, method = grid_sheet if together else traversal_sheet, engine.load(start.subject[0])
+        return {"sheet": render.sheet_view(make(painted.subject, method, names, number))}
+    except ValueError as error:
+        return {"sheet": render.trouble(str(error))}

@@ -1,0 +1,189 @@
+"""The photo: choosing one, a face in it, the place of the square, an example; the hole is painted in `painter`."""
+
+from __future__ import annotations
+
+import gradio as gr
+import numpy as np
+from gradio.components import Component
+
+from ...errors import PageError
+from ...pixels import png
+from .. import painter, photo, render, static
+from ..examples import Example, all_examples, from_link
+from ..photo import Photo
+from ..results import finished_result
+from ..subject import read_photo
+from ..wiring import Update, any_of, listen
+from . import QUICK, Panels
+
+PRESETS = {
+    "Eyes": "eyes",
+    "Nose": "nose",
+    "Mouth": "mouth",
+    "Left half": "left",
+    "Right half": "right",
+    "Upper half": "top",
+    "Lower half": "bottom",
+    "Centre": "center",
+    "All": "full",
+}
+PLACE = (  # label, help and value of the square's four numbers
+    ("X", "of its centre", 0),
+    ("Y", "of its centre", 0),
+    ("Size", "photo pixels", 64),
+    ("Turn", "degrees", 0),
+)
+
+
+class SubjectPanel:
+    """The photo with its painter, the choice of a face and of the square's place, and the examples."""
+
+    def __init__(self) -> None:
+        with gr.Column(elem_id="subject"):
+            self.painter = painter.painter()
+            self.face = gr.Radio(
+                [], label="Face", info="Which of the numbered faces is filled in.", visible=False, elem_id="face"
+            )
+            with gr.Accordion("Place the square", open=False, elem_id="place"), gr.Row():
+                self.place = [
+                    gr.Number(value, label=label, info=info, min_width=60, elem_id=f"place-{label.lower()}")
+                    for label, info, value in PLACE
+                ]
+            self.examples = gr.HTML(
+                render.example_strip((example.thumbnail(), example.title) for example in all_examples()),
+                js_on_load=static.text("examples.js"),
+                apply_default_css=False,
+                elem_id="examples",
+            )
+        self.linked = gr.State(None)  # the example that a link asks for
+        self.outputs: dict[str, Component] = {"painter": self.painter, "face": self.face}
+        self.outputs |= {str(number.elem_id): number for number in self.place}
+
+    def opened(self, panels: Panels) -> dict[str, Component]:
+        """What opening an example may change."""
+        fill = panels.fill
+        return self.outputs | {"seed": fill.seed, "samples": fill.samples, "method": fill.method}
+
+    def wire(self, panels: Panels) -> None:
+        """What its components and the page's opening do."""
+        fill, example = panels.fill, self.opened(panels)
+        opened = example | {"status": fill.status, "linked": self.linked}
+        opening = listen(panels.demo.load, open_page, None, opened, **QUICK)
+        fill.wire_linked(opening, self.linked, self.painter)
+        listen(self.examples.select, choose_example, None, example, **QUICK)
+        listen(self.painter.upload, take_upload, self.painter, self.outputs, **QUICK)
+        listen(self.face.input, choose_face, [self.painter, self.face], self.outputs, **QUICK)
+        listen(
+            any_of(number.input for number in self.place),
+            place_by_hand,
+            [self.painter, *self.place],
+            {"painter": self.painter, "face": self.face},
+            trigger_mode="always_last",
+            **QUICK,
+        )
+        shown = fill.wire_masked(self.painter.input, self.painter, trigger_mode="always_last")
+        panels.steer.wire_sliders(shown.then, panels)
+
+
+def _shown(picture: Photo, *, view: bool = True, mask: np.ndarray | None = None) -> Update:
+    """What shows a photo and its frame."""
+    faces = len(picture.faces)
+    note = ""
+    if view and not faces:
+        note = photo.NO_FACE
+    elif view and faces > 1:
+        note = f"{faces} faces were found. The first is chosen; choose another one below."
+    places = picture.places
+    scene = painter.scene(
+        picture.key,
+        picture.view.size,
+        [picture.on_view(place).corners for place in places],
+        places.index(picture.place),
+        {label: picture.preset(name) for label, name in PRESETS.items()},
+        view=render.view_url(picture.view) if view else None,
+        mask=mask,
+        note=note,
+    )
+    chosen, place = picture.chosen, picture.place
+    numbers = (place.x, place.y, place.size, place.angle)
+    face = gr.update(
+        choices=[str(number) for number in range(1, faces + 1)],
+        value=None if chosen is None else str(chosen + 1),
+        visible=faces > 1 or (faces == 1 and chosen is None),
+    )
+    square = {f"place-{label.lower()}": round(value, 1) for (label, *_), value in zip(PLACE, numbers, strict=True)}
+    return {"painter": scene, "face": face} | square
+
+
+def _refused(error: ValueError) -> Update:
+    """Tells the visitor in the painter, and leaves the rest as it is."""
+    return {"painter": painter.trouble(str(error))}
+
+
+def take_upload(painting: object) -> Update:
+    """Shows a photo that has just been sent."""
+    try:
+        return _shown(photo.from_bytes(photo.receive(painter.read(painting).get("upload"))))
+    except PageError as error:
+        return _refused(error)
+
+
+def choose_face(painting: object, face: object) -> Update:
+    """Moves the frame to one of the faces."""
+    try:
+        picture = read_photo(painting)
+        numbered = {str(number): place for number, place in enumerate(picture.faces, 1)}
+        if not isinstance(face, str) or face not in numbered:
+            raise PageError("Choose one of the faces that are numbered in the photo.")
+        return _shown(picture.placed(numbered[face]), view=False)
+    except PageError as error:
+        return _refused(error)
+
+
+def place_by_hand(painting: object, x: object, y: object, size: object, turn: object) -> Update:
+    """Moves the frame to where the numbers say; they stay as they are."""
+    try:
+        picture = read_photo(painting)
+        shown = _shown(picture.placed(photo.by_hand(picture, x, y, size, turn)), view=False)
+    except PageError as error:
+        return _refused(error)
+    return {name: shown[name] for name in ("painter", "face")}
+
+
+def open_example(example: Example) -> Update:
+    """Opens an example: its photo, hole, seed, samples and method."""
+    try:
+        picture, mask = example.open()
+        shown = _shown(picture, mask=mask)
+    except PageError as error:
+        return _refused(error)
+    chosen = {"method": example.method} if example.method else {}
+    return shown | {"seed": example.seed, "samples": example.samples} | chosen
+
+
+def open_page(request: gr.Request) -> Update:
+    """What the page starts with, what the address asks for or the first example: what `open_example` gives, and the
+    example that `filling.fill_linked` is to fill."""
+    try:
+        linked, said = from_link(dict(request.query_params)), {}
+    except PageError as error:
+        linked, said = None, {"status": render.trouble(str(error))}
+    return open_example(linked or all_examples()[0]) | said | {"linked": linked}
+
+
+def choose_example(event: gr.EventData) -> Update:
+    """Opens the example that was clicked."""
+    index = event._data.get("index") if isinstance(event._data, dict) else None
+    if not isinstance(index, int) or not 0 <= index < len(all_examples()):
+        return {}
+    return open_example(all_examples()[index])
+
+
+def use_result(key: object) -> Update:
+    """Makes the chosen sample of a result the photo."""
+    try:
+        result = finished_result(key)
+        picture = photo.from_bytes(png(result.full(), quickly=True), like=result.photo)
+    except ValueError as error:
+        return {"status": render.trouble(str(error))}
+    return {"status": render.plain_line("The result is the photo now. Paint the next hole.")} | _shown(picture)

@@ -1,0 +1,54 @@
+"""What a call brings and what a session keeps, before Gradio and after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.components.api_component import Api
+from gradio.state_holder import SessionState
+
+from ..painter import MAX_LENGTH
+
+MAX_VALUE = 2 * MAX_LENGTH  # characters of a component's value
+
+
+class Page(gr.Blocks):
+    """Blocks that look at what a call brings before Gradio does, and keep nothing of it in the visitor's session.
+
+    A short call gets the endpoint's defaults, where Gradio would log what was sent.
+    """
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        missing = block_fn.inputs[len(inputs) :]
+        if not all(isinstance(block, Api) for block in missing):
+            raise gr.Error("Values are missing in this call.", print_exception=False)
+        for block, value in zip(block_fn.inputs, inputs, strict=False):
+            if not isinstance(block, Api) and not _is_plain(value):
+                raise gr.Error("This is nothing that the page sends.", print_exception=False)
+        inputs.extend(block.value for block in missing)
+
+    async def preprocess_data(self, *values: Any, **options: Any) -> list[Any]:
+        try:
+            return await super().preprocess_data(*values, **options)
+        finally:
+            self._forget(values)
+
+    async def postprocess_data(self, *values: Any, **options: Any) -> list[Any]:
+        try:
+            return await super().postprocess_data(*values, **options)
+        finally:
+            self._forget(values)
+
+    def _forget(self, values: tuple[Any, ...]) -> None:
+        """Drops what Gradio keeps of a session beside its states: the page with all values, photo and fills among them,
+        for deep links, and every component that an event changed, for preprocessing, which this page does without."""
+        for state in values:
+            if isinstance(state, SessionState):
+                state.config_values.clear()
+                state.blocks_config.blocks.update(self.default_config.blocks)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a component of the page could have it: a text, a number, a switch or nothing."""
+    return value is None or isinstance(value, int | float) or (isinstance(value, str) and len(value) <= MAX_VALUE)
