@@ -17,7 +17,9 @@ ROWS = 8  # controls on a sheet, where none are named
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the commands to the parser."""
-    discover = commands.add_parser("discover", help="measure and name what each latent of CSI changes, find directions")
+    discover = commands.add_parser(
+        "discover", help="measure what each latent of CSI changes, and name those without a name"
+    )
     discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
     discover.add_argument("--limit", type=int, default=128, help="faces whose holes are filled")
     discover.add_argument("--json", type=Path, help="default: latents.json of the CSI weights")
@@ -52,7 +54,7 @@ def _discover(options: argparse.Namespace) -> None:
     found = discover(CSIMethod(torch.float32), frames, options.limit) | {"command": options.line}
     for entry in found["latents"]:
         print(f"z{entry['index']:<3} {entry['name']:28} {entry['evidence']}")
-    for entry in found["directions"]:
+    for entry in found["named"]:
         print(f"{entry['name']:20} {entry['evidence']}")
     every, threshold = len(found["latents"]), found["threshold"]
     print(f"{found['active']} of {every} latents change the mean hole pixel by more than {threshold}")

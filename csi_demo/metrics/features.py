@@ -1,4 +1,4 @@
-"""What the trained face network sees in pictures."""
+"""What the trained face networks see in pictures."""
 
 from __future__ import annotations
 
@@ -19,8 +19,20 @@ def face_network() -> AttributeNet:
         return weights.load_into("attributes", AttributeNet(AttributeConfig(**weights.load_config("attributes"))))
 
 
+@cache
+def judge_network() -> AttributeNet:
+    """The second face network, of other people and another shape, that no training saw, loaded once. Raises
+    WeightsError."""
+    return weights.load_into("judge", AttributeNet(AttributeConfig(**weights.load_config("judge"))))
+
+
 @torch.inference_mode()
-def face_features(images: Tensor) -> np.ndarray:
-    """Features of pictures (N, 3, 64, 64) in [-1, 1]: (N, C), float64."""
-    network = face_network().to(images.device)
+def features(network: AttributeNet, images: Tensor) -> np.ndarray:
+    """What a network sees in pictures (N, 3, 64, 64) in [-1, 1]: (N, C), float64."""
+    network = network.to(images.device)
     return torch.cat([network.features(part).float().cpu() for part in images.split(100)]).double().numpy()
+
+
+def face_features(images: Tensor) -> np.ndarray:
+    """What the face network sees, as `features` has it."""
+    return features(face_network(), images)

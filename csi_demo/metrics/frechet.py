@@ -1,11 +1,12 @@
-"""How far a set of pictures is from real faces: the Fréchet distance in the face network's features."""
+"""How far a set of pictures is from real faces: the Fréchet distance in a face network's features."""
 
 from __future__ import annotations
 
 import numpy as np
 from torch import Tensor
 
-from .features import face_features
+from ..models.attributes import AttributeNet
+from .features import face_network, features
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -23,12 +24,11 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(apart @ apart + total)
 
 
-def distance_to_faces(drawn: Tensor, faces: Tensor) -> dict[str, float]:
-    """Fréchet distance between two sets of pictures (N, 3, 64, 64) as {"frechet": ...}; {} where they are too few."""
-    first, second = face_features(drawn), face_features(faces)
-    if min(len(first), len(second)) <= first.shape[1]:
-        return {}
-    return {"frechet": frechet_distance(first, second)}
+def distance_to_faces(drawn: Tensor, faces: Tensor, network: AttributeNet | None = None) -> float | None:
+    """Fréchet distance between two sets of pictures (N, 3, 64, 64) in the features of a network, the face network
+    unless another is given; None where they are too few."""
+    first, second = (features(network or face_network(), images) for images in (drawn, faces))
+    return frechet_distance(first, second) if min(len(first), len(second)) > first.shape[1] else None
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -8,10 +8,12 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from .seam import edge_step
+from .sharpness import roughness
 
 
 def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:
-    """Figures of fills (n, 3, H, W), n > 1, against the true image (1, 3, H, W), in the hole; step: see `edge_step`."""
+    """Figures of fills (n, 3, H, W), n > 1, against the true image (1, 3, H, W), in the hole; step:
+    see `edge_step`, rough: see `roughness`."""
     hole = mask[0, 0] < 0.5
     error = (fills - image)[:, :, hole]
     apart = [(fills[a] - fills[b])[:, hole].abs().mean() for a in range(len(fills)) for b in range(a)]
@@ -22,6 +24,8 @@ def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:
         "l1": float(error.abs().mean()),
         "step": edge_step(mask, fills),
         "true_step": edge_step(mask, image),
+        "rough": roughness(fills, hole),
+        "true_rough": roughness(image, hole),
         "diversity": float(torch.stack(apart).mean()),
     }
 

@@ -20,6 +20,7 @@ from ..data import read_pack
 from ..errors import CompletionError
 from ..methods import load_method
 from ..metrics.c2st import FEWEST, c2st
+from ..metrics.features import face_network, judge_network
 from ..metrics.frechet import distance_to_faces
 from ..metrics.inside import measure
 from ..pixels import masks_to_tensor, to_float
@@ -47,9 +48,10 @@ def evaluate(
     Returns means over pictures and their 4 samples: psnr (dB), ssim, l1 (range of pixels: 2), bits_per_dim (for methods
     with a likelihood: -log2 p of the true hole pixels per pixel and channel, given the context, z from the posterior),
     seam (mean absolute step across the holes' lower and right edges, divided by the same for the true images; 1.0 = no
-    seam), diversity (mean L1 between the samples of a picture), frechet (each picture's first sample against the true
-    pictures, in the face network's features; for more pictures than it has features), seconds_per_image (of one sample,
-    4 at a time), n.
+    seam), sharpness (mean absolute difference of neighbouring pixels inside the hole, divided by the same for the true
+    images; 1.0 = as crisp), diversity (mean L1 between the samples of a picture), frechet and frechet_judge (each
+    picture's first sample against the true pictures, in the features of the face network and of the judge, which no
+    training saw; for more pictures than they have features), seconds_per_image (of one sample, 4 at a time), n.
     Picture k takes the seeds seed + 4 k ... seed + 4 k + 3, and for mask families with fresh masks the k-th mask.
     workers: processes of one thread each that share the pictures; 0: this process alone. detect: also c2st and
     c2st_error, how well a detector tells the fills from the true pictures (see `detector.c2st`); it takes 8 or more.
@@ -75,10 +77,13 @@ def evaluate(
     if contact_sheet is not None:
         write_contact_sheet(torch.stack(sheet), contact_sheet)
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-    step, true_step = means.pop("step"), means.pop("true_step")
-    means["seam"] = step / true_step if true_step else math.nan
+    for name, part in (("seam", "step"), ("sharpness", "rough")):
+        drawn, true = means.pop(part), means.pop(f"true_{part}")
+        means[name] = drawn / true if true else math.nan
     faces, filled = to_float(torch.from_numpy(frames)), torch.stack(every)
-    means |= distance_to_faces(filled[:, 0], faces)
+    for name, network in (("frechet", face_network()), ("frechet_judge", judge_network())):
+        if (distance := distance_to_faces(filled[:, 0], faces, network)) is not None:
+            means[name] = distance
     if detect:
         means |= c2st(faces, filled, masks_to_tensor(hole for _, _, hole, *_ in jobs), seed)
     return {"n": len(rows)} | {key: round(value, 4) for key, value in means.items()}

@@ -13,8 +13,10 @@ COLUMNS = (
     "l1",
     "bits_per_dim",
     "seam",
+    "sharpness",
     "diversity",
     "frechet",
+    "frechet_judge",
     "c2st",
     "c2st_error",
     "seconds_per_image",
@@ -25,6 +27,7 @@ COLUMNS = (
 CONTROL_COLUMNS = (
     "control",
     "hole",
+    "judge",
     "wanted",
     "right_way",
     "unwanted",

@@ -25,51 +25,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import masks
+from ..methods.csi.places import REGIONS, SHOWN
 from ..metrics.features import face_network
 from ..metrics.frechet import distance_to_faces
 from ..metrics.sharpness import roughness
+from ..metrics.turn import TURN, odd_features, turning_axis
 from ..models.critic import FILLED, REAL, RECONSTRUCTED, gradient_penalty, told
 from ..models.csi import CSIConfig, Posterior
 from ..photo.blending import poisson
 from ..pixels import masks_to_tensor, to_float
-from ..studies.discovery.measures import TURN, odd_features, turning_axis
 from . import losses
 from .batches import draw_frames
 from .csi import LN2, WHOLE_SIGMA, CriticisedCSI, CSISettings, any_of, crop_each
 
-# Where an attribute shows, and how often a training hole hides that place; the rest are holes of any kind.
-REGIONS: Mapping[str, tuple[tuple[int, int, int, int], float]] = {
-    "mouth": ((14, 40, 50, 62), 0.18),
-    "eyes": ((8, 20, 56, 42), 0.15),
-    "nose": ((20, 28, 44, 50), 0.06),
-    "hair": ((0, 0, 64, 26), 0.12),
-    "face": ((10, 16, 54, 62), 0.15),
-    "head": ((2, 0, 62, 64), 0.10),
-}
-_MOUTH, _EYES, _HAIR = ("mouth", "face", "head"), ("eyes", "face", "head"), ("hair", "head")
-SHOWN: Mapping[str, tuple[str, ...]] = {
-    "Smiling": _MOUTH,
-    "Mouth_Slightly_Open": _MOUTH,
-    "Wearing_Lipstick": _MOUTH,
-    "No_Beard": _MOUTH,
-    "Mustache": _MOUTH,
-    "Eyeglasses": _EYES,
-    "Narrow_Eyes": _EYES,
-    "Bushy_Eyebrows": _EYES,
-    "Bags_Under_Eyes": _EYES,
-    "Bangs": _HAIR,
-    "Blond_Hair": _HAIR,
-    "Black_Hair": _HAIR,
-    "Gray_Hair": _HAIR,
-    "Wavy_Hair": ("head",),
-    "Receding_Hairline": _HAIR,
-    "Big_Nose": ("nose", "face", "head"),
-    "Male": ("face", "head"),
-    "Young": ("face", "head"),
-    "Pale_Skin": ("face", "head"),
-    "Heavy_Makeup": ("face", "head"),
-    TURN: ("face", "head"),
-}
+# How often a training hole hides each region; the rest are holes of any kind.
+SHARES: Mapping[str, float] = {"mouth": 0.18, "eyes": 0.15, "nose": 0.06, "hair": 0.12, "face": 0.15, "head": 0.10}
 NAMED = tuple(SHOWN)
 JITTER = 4  # pixels that an edge of a region's hole moves, at most
 EXTREME = 2.6  # of a named latent, in training
@@ -260,7 +230,7 @@ def region_masks(device: torch.device) -> tuple[Tensor, Tensor]:
     """Holes that hide each region in turn, their edges moved at random, and of any kind: boolean (N, 1, 64, 64), true =
     observed; and the region's number of each, that of REGIONS or the one after: (N,)."""
     rng = np.random.default_rng(0)
-    names, shares = list(REGIONS), [share for _, share in REGIONS.values()]
+    names, shares = list(REGIONS), list(SHARES.values())
     kinds = rng.choice(len(names) + 1, 12_000, p=[*shares, 1.0 - sum(shares)])
     pictures = [masks.training_mask(rng) if kind == len(names) else _near(names[kind], rng) for kind in kinds]
     return torch.from_numpy(np.stack(pictures))[:, None].to(device), torch.from_numpy(kinds).to(device)
@@ -268,7 +238,7 @@ def region_masks(device: torch.device) -> tuple[Tensor, Tensor]:
 
 def _near(region: str, rng: np.random.Generator) -> np.ndarray:
     """A mask (64, 64) that hides about a region: a box, or as often one with round corners."""
-    x0, y0, x1, y1 = np.clip(np.array(REGIONS[region][0]) + rng.integers(-JITTER, JITTER + 1, 4), 0, 64).tolist()
+    x0, y0, x1, y1 = np.clip(np.array(REGIONS[region]) + rng.integers(-JITTER, JITTER + 1, 4), 0, 64).tolist()
     mask = masks.box(x0, y0, x1, y1)
     if rng.random() < 0.5:
         rows, columns = np.mgrid[0:64, 0:64] + 0.5
@@ -344,7 +314,9 @@ def validate_fills(model: Any, frames: Tensor, device: torch.device) -> dict[str
             "l1": float((filled - x)[:, :, hole].abs().mean()),
             "diversity": float((draws[0] - draws[1])[:, :, hole].abs().mean()),
         }
-        figures |= {"sharpness": roughness(filled, hole) / roughness(x, hole)} | distance_to_faces(filled, x)
+        figures["sharpness"] = roughness(filled, hole) / roughness(x, hole)
+        if (distance := distance_to_faces(filled, x)) is not None:
+            figures["frechet"] = distance
         for key, value in figures.items():
             totals[f"{key}_{name}"] = value
             totals[key] = totals.get(key, 0.0) + value / 4

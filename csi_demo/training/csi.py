@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from .. import masks, weights
 from ..data import read_split, shrink
 from ..errors import TrainingError
+from ..metrics.turn import TURN
 from ..models.critic import Critic, CriticConfig
 from ..models.csi import CSI, CSIConfig
 from ..pixels import to_float
-from ..studies.discovery.measures import TURN
 from . import losses
 from .batches import MaskPool, draw_frames, generator
 from .loop import Recipe, Settings

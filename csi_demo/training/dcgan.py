@@ -89,7 +89,8 @@ class DCGANRecipe(Recipe):
             generator = torch.Generator().manual_seed(0)
             z = torch.rand(len(frames), self.config.latent_dim, generator=generator) * 2.0 - 1.0
             fake = torch.cat([model.generator(part.to(device)).float() for part in z.split(100)])
-            return distance_to_faces(fake, to_float(frames.to(device)))
+            distance = distance_to_faces(fake, to_float(frames.to(device)))
+            return {} if distance is None else {"frechet": distance}
         rng, step, few = (
             np.random.default_rng(0),
             EncoderStep(model, self.settings.perceptual_weight).eval(),

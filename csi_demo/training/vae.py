@@ -103,11 +103,12 @@ class VAERecipe(Recipe):
         return totals | self.samples(model, frames, device)
 
     def samples(self, model: VAE, frames: Tensor, device) -> dict[str, float]:
-        """Fréchet distance of samples to these pictures, as `distance_to_faces` has it."""
+        """Fréchet distance of samples to these pictures; nothing where they are too few."""
         self.fit(model, GLANCE)
         noise = torch.randn(len(frames), self.config.latent_dim, generator=torch.Generator().manual_seed(0))
         drawn = torch.cat([model.sample(part.to(device)).float() for part in noise.split(100)])
-        return distance_to_faces(drawn, to_float(frames.to(device)))
+        distance = distance_to_faces(drawn, to_float(frames.to(device)))
+        return {} if distance is None else {"frechet": distance}
 
     def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
         self.fit(model)

@@ -64,14 +64,15 @@ def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Con
     """What each slot of the page shows of a method: controls, then options with a slider, then options that are off or
     on, each kind filled up with None.
 
-    ranks: name -> what controls are ordered by, highest first; otherwise and for the rest the declaration's order
-    holds. The last controls may find no slot.
+    ranks: name -> what controls are ordered by, highest first, those below 0 left out; otherwise and for the rest the
+    declaration's order holds. The last controls may find no slot.
     """
     ranks = ranks or {}
+    offered = [control for control in method.controls if ranks.get(control.name, 0.0) >= 0.0]
     switches = [option for option in method.options if option.switch]
     sliders = [option for option in method.options if not option.switch]
     kinds: tuple[tuple[Sequence[Control], int], ...] = (
-        (sorted(method.controls, key=lambda control: -ranks.get(control.name, 0.0)), MAX_CONTROLS),
+        (sorted(offered, key=lambda control: -ranks.get(control.name, 0.0)), MAX_CONTROLS),
         (sliders, MAX_OPTION_SLIDERS),
         (switches, MAX_SWITCHES),
     )

@@ -1,4 +1,5 @@
-"""CSI's controls as its latents.json declares them: raw latents with the names found for them, and directions."""
+"""CSI's controls as its latents.json declares them: named latents, and the others with the names found for
+them."""
 
 from __future__ import annotations
 
@@ -15,35 +16,60 @@ from ..base import Control
 
 GRID = 16  # cells of an effect map, each way
 LIMIT = 3.0  # of a latent's value; the prior's standard deviation is 1
-GOOD_PART = 0.3
+GOOD_PART, MOSTLY = 0.3, 0.6  # of a home that is hidden, of a hole that lies in a home
+WHOLE = 0.45  # of the frame: what is at home in more is a matter of the whole face
+HERE = 0.6  # of a latent's mean effect that a hole must show of it
+FIRST, HIDDEN = 1000.0, -1.0  # ranks of named latents, and of what is not offered
 PLAIN = "In standard deviations of its prior."
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Named:
+    """A latent with a name. vector: (z,), how all latents move for a unit of it, its own by `sign`: 1 or -1; the others
+    make up for what it would drag along. home: (64, 64), true where a hole shows it."""
+
+    latent: int
+    vector: np.ndarray
+    home: np.ndarray
+
+    @property
+    def sign(self) -> float:
+        return float(self.vector[self.latent])
+
+    def offered(self, hole: np.ndarray) -> bool:
+        """Whether it is to be seen in a hole (64, 64): where its home is hidden for a good part, or, unless it is a
+        matter of the whole face, where the hole lies in its home."""
+        inside = self.home[hole].mean() > MOSTLY and self.home.mean() < WHOLE
+        return bool((self.home[hole].any() and (self.home & hole).sum() > GOOD_PART * self.home.sum()) or inside)
+
+
+@dataclass(frozen=True)
 class LatentControls:
-    """controls: latents, strongest first, then directions. directions: name -> (z,), one unit of it. maps: name ->
-    (GRID, GRID), mean absolute change of a pixel (of a range of 2) in each cell of the frame, from low to high. homes:
-    direction -> (64, 64), true where the hole is that it was found for."""
+    """controls: named latents, then the others, strongest first. maps: control -> (GRID, GRID), mean absolute change of
+    a pixel (of a range of 2) in each cell of the frame, from low to high."""
 
     controls: tuple[Control, ...]
-    directions: Mapping[str, np.ndarray]
+    named: Mapping[str, Named]
     maps: Mapping[str, np.ndarray]
-    homes: Mapping[str, np.ndarray]
 
     def relevance(self, hole: np.ndarray) -> dict[str, float]:
-        """What controls are ordered by for a hole (64, 64), true = hole: the mean change per hole pixel, of 2.
+        """What controls are ordered by for a hole (64, 64), true = hole; below 0 for those that are not to be offered.
 
-        A direction counts with the share of its own hole that is hidden here, since a hat does little for a mouth; one
-        whose own hole is hidden for a good part comes before all latents. What was not measured is left out.
+        Named latents come first, in the order of their declaration, those that are not seen in the hole not at all;
+        then the others by the mean change of a hole pixel, unless they act elsewhere more than here. What was not
+        measured is left out.
         """
         side = hole.shape[0] // GRID
         share = hole.reshape(GRID, side, GRID, side).mean((1, 3))
-        ranks = {name: float((cells * share).sum() / share.sum()) for name, cells in self.maps.items()}
-        for name, home in self.homes.items():
-            hidden = float(hole[home].mean())
-            ranks[name] = ranks[name] * hidden + (hidden > GOOD_PART)
+        ranks = {}
+        for name, cells in self.maps.items():
+            here = float((cells * share).sum() / share.sum())
+            ranks[name] = here if here > HERE * cells[cells > 0].mean() else HIDDEN
+        for order, (name, known) in enumerate(self.named.items()):
+            ranks[name] = FIRST - order if known.offered(hole) else HIDDEN
+            ranks[f"z{known.latent}"] = HIDDEN  # the same by another name
         return ranks
 
 
@@ -58,30 +84,26 @@ def load_measured() -> dict[str, Any] | None:
 
 def from_measured(measured: Mapping[str, Any] | None, latent_dim: int) -> LatentControls:
     """The controls of a model with so many latents, from its latents.json; None: nothing was measured."""
-    measured = measured or {"latents": [], "directions": []}
+    measured = measured or {"latents": [], "named": []}
     known = [f"z{entry['index']}" for entry in measured["latents"]]
     controls = [
+        Control(
+            entry["name"], entry["label"], -entry["range"], entry["range"], None, entry["evidence"], kind="named latent"
+        )
+        for entry in measured["named"]
+    ]
+    controls += [
         Control(name, f"{entry['name']} ({name})", -LIMIT, LIMIT, None, entry["evidence"], kind="latent")
         for name, entry in zip(known, measured["latents"], strict=True)
     ]
     unknown = [name for name in (f"z{index}" for index in range(latent_dim)) if name not in known]
     controls += [Control(name, name, -LIMIT, LIMIT, None, PLAIN, kind="latent") for name in unknown]
-    controls += [
-        Control(
-            entry["name"],
-            f"{entry['label']} (direction)",
-            -entry["range"],
-            entry["range"],
-            0.0,
-            entry["evidence"],
-            kind="direction",
-        )
-        for entry in measured["directions"]
-    ]
-    directions = {entry["name"]: np.array(entry["vector"], np.float32) for entry in measured["directions"]}
-    entries = [*zip(known, measured["latents"], strict=True), *((one["name"], one) for one in measured["directions"])]
-    homes = {entry["name"]: ~masks.family(entry["hole"]) for entry in measured["directions"]}
-    return LatentControls(tuple(controls), directions, {name: unpack_map(entry) for name, entry in entries}, homes)
+    named = {
+        entry["name"]: Named(entry["latent"], np.array(entry["vector"], np.float32), ~masks.family(entry["hole"]))
+        for entry in measured["named"]
+    }
+    entries = zip((*known, *named), (*measured["latents"], *measured["named"]), strict=True)
+    return LatentControls(tuple(controls), named, {name: unpack_map(entry) for name, entry in entries})
 
 
 def pack_map(cells: np.ndarray) -> dict[str, Any]:

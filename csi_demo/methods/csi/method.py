@@ -22,13 +22,13 @@ from ...sampling.base import frozen_noise, to_precision
 from ...sampling.compiled import Box, Fill, SharedFill, Stream, entropy, kernel_ready, prepare
 from ...sampling.rows import sample_pixels
 from ..base import Control, Method, Step, keep_observed
-from .controls import LIMIT, from_measured, load_measured
+from .controls import from_measured, load_measured
 
 TRUNCATION = 2.0  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 GUIDANCE = 20.0  # more is crisper, but takes its grain from the decoder instead of the photo
-SPREAD = 4.0  # the posterior is that much narrower than its errors, for a hole of a tenth of the frame
+SPREAD = 1.0  # as the posterior is
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
-SURPRISE = 8.0  # standard deviations of the posterior that are drawn as one to surprise
+SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
 
@@ -46,10 +46,9 @@ class CSIMethod(Method):
             "spread",
             "Latent spread",
             0.0,
-            10.0,
+            2.0,
             SPREAD,
             "0: the likeliest latents; 1: drawn from the posterior; more: more variety than the model believes in.",
-            step=0.5,
         ),
         Control(
             "truncation",
@@ -102,17 +101,23 @@ class CSIMethod(Method):
         return posterior.mean, posterior.sigma
 
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
-        """Latents at the posterior mean, directions at 0."""
-        mean, _ = self.infer(image, mask)
-        inferred = {f"z{index}": max(-LIMIT, min(LIMIT, value)) for index, value in enumerate(mean[0].tolist())}
-        return super().start_values(image, mask) | inferred
+        """Latents at the posterior mean."""
+        return self._values(self.infer(image, mask)[0])
+
+    def _values(self, z: Tensor) -> dict[str, float]:
+        """The controls' values for latents (1, z), within their ranges."""
+        row = z[0].tolist()
+        found = {f"z{index}": value for index, value in enumerate(row)}
+        found |= {name: known.sign * row[known.latent] for name, known in self._declared.named.items()}
+        return {
+            control.name: min(max(found[control.name], control.minimum), control.maximum) for control in self.controls
+        }
 
     def surprise(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, float]:
-        """Latents from a widened posterior: its own standard deviation, some 0.1, would surprise nobody."""
+        """Latents from a somewhat widened posterior."""
         posterior = self._known(image, mask).posterior
         eps = torch.randn(1, posterior.noise_dim, generator=torch.Generator().manual_seed(seed))
-        z = posterior.draw(SURPRISE * eps).clamp(-LIMIT, LIMIT)
-        return {f"z{index}": value for index, value in enumerate(z[0].tolist())}
+        return self._values(posterior.draw(SURPRISE * eps))
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
         return self._declared.relevance(mask[0, 0].numpy() < 0.5)
@@ -122,7 +127,7 @@ class CSIMethod(Method):
         self, image: Tensor, mask: Tensor, seeds: Sequence[int], controls: Mapping[str, float], spread: float
     ) -> Tensor:
         """Latents (n, z): drawn from the posterior with each seed's own noise, those that controls name set to their
-        values, then all moved along the directions that controls name."""
+        values; with a named one move those that make up for what it drags along."""
         posterior, rows = self._known(image, mask).posterior, []
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
@@ -130,11 +135,18 @@ class CSIMethod(Method):
             rows.append(posterior.draw(spread * eps))
         z = torch.cat(rows)
         for name, value in controls.items():
-            if name not in self._declared.directions:
+            if name not in self._declared.named:
                 z[:, int(name[1:])] = value
-        for name, direction in self._declared.directions.items():
-            z += controls.get(name, 0.0) * torch.from_numpy(direction)
-        return z
+        return z + self._moves(z, controls)
+
+    def _moves(self, z: Tensor, controls: Mapping[str, float]) -> Tensor:
+        """How latents (n, z) move so that named ones have the values that controls give them, (n, z)."""
+        total = torch.zeros_like(z)
+        for name, known in self._declared.named.items():
+            if name in controls:
+                lack = controls[name] - known.sign * z[:, known.latent]
+                total += lack[:, None] * torch.from_numpy(known.vector)
+        return total
 
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
         """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""

@@ -1,4 +1,4 @@
-"""What a trained CSI's latents and directions do, measured on faces by filling the same hole with them moved.
+"""What a trained CSI's latents do, measured on faces by filling the same hole with them moved.
 
 Traversal is that of CSI, appendix C.1: one latent at a time, the others at their inferred values, the pixel noise
 frozen; here the hole is filled with the reverse stream, as a visitor's would be.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ...methods.csi import CSIMethod
-from ...methods.csi.controls import GRID
+from ...methods.csi.controls import GRID, pack_map
 from ...models.logistic_mixture import TRUNCATION
 from .measures import Measures
+from .naming import Found, evidence
 
 EXTREME = 2.5  # a latent's effect is what changes from -2.5 to +2.5
 VALUES = (-EXTREME, -EXTREME / 2, 0.0, EXTREME / 2, EXTREME)
@@ -139,3 +141,19 @@ def main_region(cells: np.ndarray, typical: np.ndarray) -> str:
         means[name] = np.concatenate(parts).mean()
     name = max(means, key=lambda region: means[region])
     return name if means[name] >= STANDS_OUT * pixels.mean() else EVERYWHERE
+
+
+def describe(measures: Measures, found: Found, measured: Effects, index: int, end: float, where: str) -> str:
+    """The evidence for what a control was found to be, moved from -end to end; where: what else is to be said."""
+    change, error = measured.change[index], measured.error[index]
+    how = f"from {-end:g} to {end:g}; {where}"
+    return evidence(measures.names, found, change, error, how, measured.strength[index])
+
+
+def figures(measured: Effects, index: int, cells: np.ndarray) -> dict[str, Any]:
+    """A control's figures and its map (GRID, GRID), in a form for JSON."""
+    return {
+        "strength": round(float(measured.strength[index]), 4),
+        "change": [round(float(value), 4) for value in measured.change[index]],
+        "error": [round(float(value), 4) for value in measured.error[index]],
+    } | pack_map(cells)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ...metrics.features import face_network
+from ...metrics.turn import TURN, odd_features, turning_axis
 
 COLOURS = ("brightness", "contrast", "warmth", "saturation")
-TURN = "turn"
 MEAN_TURN_FACES = 1000  # that the turn is learned from, at most
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -110,20 +110,3 @@ class Measures:
         )
         turn = torch.cat([odd_features(part) @ self.turning for part in images.split(100)])
         return torch.cat((logits, torch.stack((*colours, turn), 1)), 1)
-
-
-def odd_features(images: Tensor) -> Tensor:
-    """The last but one level's activations of pictures (n, 3, H, W) minus those of their mirror images: (n, C h w)."""
-    network = face_network()
-    return (network.activations(images)[-2] - network.activations(images.flip(3))[-2]).flatten(1)
-
-
-@torch.no_grad()
-def turning_axis(frames: Tensor) -> Tensor:
-    """The axis (C h w,) of `odd_features` along which faces (N, 3, 64, 64) differ most from their mirror images; what
-    lies along it has a standard deviation of 1 over these faces."""
-    odd = torch.cat([odd_features(part) for part in frames.split(100)])
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)  # of the randomised decomposition
-        _, _, axes = torch.pca_lowrank(odd, 2, center=False, niter=6)
-    return axes[:, 0] / (odd @ axes[:, 0]).std()
