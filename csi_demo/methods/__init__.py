@@ -15,6 +15,8 @@ REGISTRY = {
     "dcgan": ("dcgan:DCGANMethod", "DCGAN"),
     "vae": ("vae:VAEMethod", "VAE"),
     "vae-oneshot": ("vae:OneShotMethod", "VAE one-shot"),
+    "vae-attributes": ("attribute_vae:AttributeVAEMethod", "Attribute VAE"),
+    "pixelcnn": ("gated_pixelcnn:GatedPixelCNNMethod", "Gated PixelCNN"),
 }
 
 

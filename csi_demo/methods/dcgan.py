@@ -14,8 +14,8 @@ from torch import Tensor
 from .. import weights
 from ..errors import CompletionError
 from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_loss, contextual_weights
-from ..photo.blending import poisson
 from .base import Control, Method, Step, keep_observed, toggle
+from .fitting import BLEND, blended
 
 L_BFGS, ADAM, MOMENTUM = range(3)
 ADAM_RATE, ADAM_FINAL = 0.1, 0.05  # step size, and the share of it that is left at the end
@@ -71,7 +71,7 @@ class DCGANMethod(Method):
         Control("perceptual", "λ, perceptual loss", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts."),
         Control("restarts", "Restarts", 1, 32, 1, "Starts a sample; the one with the lowest loss is kept.", step=1),
         Control("optimiser", "Optimiser", 0, 2, L_BFGS, "0: L-BFGS, 1: Adam, 2: Amos's momentum.", step=1),
-        toggle("blend", "Poisson blending", True, "Fit the fill's colours to the observed pixels around the hole."),
+        BLEND,
         toggle(
             "weighted", "Importance weighting", True, "Observed pixels count by how much hole is around them (Yeh)."
         ),
@@ -248,9 +248,9 @@ class DCGANMethod(Method):
         drawn = torch.cat([self.model.generator(z) for z in best]).cpu()
         image, mask = image.cpu(), mask.cpu()
         pasted = keep_observed(image, mask, drawn)
-        blended = pasted
+        shown = pasted
         if options["blend"]:
-            blended = keep_observed(image, mask, torch.stack([_blend(image[0], mask[0, 0], one) for one in drawn]))
+            shown = blended(image, mask, drawn)
         figures = [{"loss": float(descent.best.min())} for descent in descents]
         if began is not None:
             info = info | {
@@ -261,10 +261,4 @@ class DCGANMethod(Method):
         elif math.isfinite(figures[0]["loss"]):
             info = info | {"figures": figures}
         views = {"G(z)": drawn} | ({"Not blended": pasted} if options["blend"] else {})
-        return Step(blended, progress, info, views)
-
-
-def _blend(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
-    """Poisson blending of a picture (3, H, W) into another; mask: (H, W)."""
-    photo, fill = (picture.permute(1, 2, 0).numpy() for picture in (image, drawn))
-    return torch.from_numpy(poisson(photo, mask.numpy() < 0.5, fill)).permute(2, 0, 1).clamp(-1.0, 1.0)
+        return Step(shown, progress, info, views)

@@ -20,6 +20,9 @@ from torch.nn import functional as F
 from ..models.gated_pixelcnn import GatedLayer, GatedPixelCNN, gate
 from ..models.level_heads import LEVELS, intensity_features, intensity_width, levels_of
 
+Window = tuple[slice, slice]  # rows and columns of a frame
+WHOLE: Window = (slice(None), slice(None))
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -31,17 +34,59 @@ class Conditions:
     samples: int  # n
 
     @classmethod
-    def of(cls, model: GatedPixelCNN, x: Tensor, mask: Tensor, y: Tensor, known: Tensor, guided: bool) -> Conditions:
-        """Of masked pictures (n, 3, H, W), (n, 1, H, W) and what is known of the faces, (n, A) each. Every sample is
-        taken alone, so that it does not depend on the batch it is drawn in."""
-        rows = [known, torch.zeros_like(known)] if guided else [known]
-        found = [
-            model.conditions(*(part[k : k + 1] for part in (x, mask, y, flags)))
-            for flags in rows
-            for k in range(len(x))
-        ]
-        biases = torch.cat([model.biases(maps, h) for maps, h in found])
-        return cls(torch.cat([maps for maps, _ in found]), biases, len(x))
+    def of(
+        cls,
+        model: GatedPixelCNN,
+        x: Tensor,
+        mask: Tensor,
+        y: Tensor,
+        known: Tensor,
+        guided: bool,
+        part: Window = WHOLE,
+    ) -> Conditions:
+        """Of masked pictures (n, 3, H, W), (n, 1, H, W) and what is known of the faces, (n, A) each, in a part of the
+        frame. Every sample is taken alone, so that it does not depend on the batch it is drawn in."""
+        versions = [known, torch.zeros_like(known)] if guided else [known]
+        found = []
+        for flags in versions:
+            for k in range(len(x)):
+                maps, h = model.conditions(*(tensor[k : k + 1] for tensor in (x, mask, y, flags)))
+                maps = maps[:, :, part[0], part[1]]
+                found.append((maps, model.biases(maps, h)))
+        dtype = model.skip.weight.dtype
+        maps, biases = (torch.cat(parts).to(dtype) for parts in zip(*found, strict=True))
+        return cls(maps, biases, len(x))
+
+    @classmethod
+    def shared(
+        cls,
+        model: GatedPixelCNN,
+        image: Tensor,
+        mask: Tensor,
+        y: Tensor,
+        known: Tensor,
+        samples: int,
+        guided: bool,
+        part: Window,
+    ) -> Conditions:
+        """Of one masked picture (1, 3, H, W), (1, 1, H, W), y and known (1, A), of which so many samples are drawn."""
+        one = cls.of(model, image, mask, y, known, guided, part)
+        return cls(one.maps.repeat_interleave(samples, 0), one.biases.repeat_interleave(samples, 0), samples)
+
+
+def window(model: GatedPixelCNN, hole: Tensor) -> Window:
+    """Rows and columns around a hole (H, W), true = hole, beyond which nothing counts for its pixels."""
+    where = hole.nonzero()
+    (top, left), (bottom, right) = where.amin(0).tolist(), where.amax(0).tolist()
+    reach = model.reach
+    return slice(max(0, top - reach), bottom + 1), slice(max(0, left - reach), right + reach + 1)
+
+
+def to_precision(model: GatedPixelCNN, dtype: torch.dtype) -> GatedPixelCNN:
+    """Moves the stacks and the head to a dtype, in place; the context network, which no draw repeats, stays."""
+    for name in ("vertical_input", "horizontal_input", "layers", "skip", "head"):
+        getattr(model, name).to(dtype)
+    return model
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,146 @@
+"""Completion by the Gated PixelCNN (van den Oord et al. 2016): the hole in raster order, with exact likelihoods."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import weights
+from ..models import logistic_mixture
+from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
+from ..sampling.gated import Conditions, Taste, bits_per_dim, frozen_uniforms, sample_rows, to_precision, window
+from .attributes import AttributeSliders
+from .base import Control, Method, Step, keep_observed
+
+KEPT = 16  # photos with their holes whose y is kept
+GUIDANCE, TEMPERATURE = 2.0, 0.9
+
+
+class GatedPixelCNNMethod(Method):
+    name = "pixelcnn"
+    label = "Gated PixelCNN"
+    description = "Pixel after pixel, given all before it, the context and attributes (van den Oord et al. 2016)."
+    options = (
+        Control(
+            "temperature",
+            "Temperature",
+            0.1,
+            1.5,
+            TEMPERATURE,
+            "1: as likely as the model holds them to be; less: likelier pixels, smoother and with fewer slips.",
+            step=0.05,
+        ),
+        Control(
+            "guidance",
+            "Guidance",
+            0.0,
+            5.0,
+            GUIDANCE,
+            "How far attributes that are set outweigh what the picture suggests; 1: as learned.",
+        ),
+    )
+
+    def __init__(self, precision: torch.dtype = torch.float64):
+        """precision: of the stacks; float64 keeps a sample free of the batch that it is drawn in."""
+        self.config = GatedPixelCNNConfig(**weights.load_config("pixelcnn"))
+        self.model = to_precision(weights.load_into("pixelcnn", GatedPixelCNN(self.config)), precision)
+        self.sliders = AttributeSliders("pixelcnn", self.config.names)
+        self.precision = precision
+        self._sketched: dict[bytes, tuple[Tensor, Tensor]] = {}
+        self._lock = threading.Lock()
+        self._uniforms = lru_cache(KEPT)(lambda seed, height, width: frozen_uniforms((seed,), height, width)[0])
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        return self.sliders.controls
+
+    def relevance(self, mask: Tensor) -> dict[str, float]:
+        return self.sliders.relevance(mask)
+
+    def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
+        return self.sliders.values(self._first(image, mask)[1])
+
+    def _first(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The context's own sketch (1, 3, H, W) of the hole without attributes, and y (1, A) that is seen in it."""
+        key = image.numpy().tobytes() + mask.numpy().tobytes()
+        with self._lock:
+            found = self._sketched.get(key)
+        if found is None:
+            nothing = torch.zeros(1, len(self.sliders.names))
+            sketch = self.sketch(image, mask, nothing, nothing)
+            found = sketch, self.sliders.seen(sketch)
+            with self._lock:
+                self._sketched[key] = found
+                while len(self._sketched) > KEPT:
+                    self._sketched.pop(next(iter(self._sketched)))
+        return found
+
+    @torch.inference_mode()
+    def sketch(self, image: Tensor, mask: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        """The picture (1, 3, H, W) that the context alone has in mind, given y (1, A) as far as it is known (1, A)."""
+        maps, _ = self.model.conditions(image, mask, y, known)
+        means = self.model.head.sketch(maps.permute(0, 2, 3, 1).to(self.precision))[0].float()
+        return keep_observed(image, mask, means.permute(0, 3, 1, 2).clamp(-1.0, 1.0))
+
+    @torch.inference_mode()
+    def _complete(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        seeds: tuple[int, ...],
+        controls: dict[str, float],
+        options: dict[str, float],
+    ) -> Iterator[Step]:
+        began = time.perf_counter()
+        yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
+        y, known = self.sliders.held(controls)
+        hole = mask[0, 0] < 0.5
+        rows, columns = window(self.model, hole)
+        taste = Taste(options["temperature"], options["guidance"] if controls else 1.0)
+        x = logistic_mixture.quantise(image.to(self.precision)).expand(len(seeds), -1, -1, -1)
+        conditions = Conditions.shared(
+            self.model, image, mask, y, known, len(seeds), taste.guidance != 1.0, rows, columns
+        )
+        uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
+        part, near = x[:, :, rows, columns], mask[:, :, rows, columns].to(self.precision)
+        view = {"Sketch": self.sketch(image, mask, y, known).expand(len(seeds), -1, -1, -1)}
+        for drawn, nll, progress in sample_rows(self.model, part, near, conditions, uniforms, taste):
+            pictures = image.repeat(len(seeds), 1, 1, 1)
+            pictures[:, :, rows, columns] = drawn.to(image.dtype)
+            images = keep_observed(image, mask, pictures)
+            if progress < 1.0:
+                yield Step(images, progress)
+                continue
+            bits = bits_per_dim(nll, hole[rows, columns]).tolist()
+            info: dict[str, Any] = {
+                "seconds": time.perf_counter() - began,
+                "figures": [{"bits per dim": value} for value in bits],
+                "bits_per_dim": bits,
+            }
+            yield Step(images, 1.0, info, view)
+
+    @torch.inference_mode()
+    def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float:
+        """Given the context alone: no attribute is known."""
+        nothing, hole = torch.zeros(1, len(self.sliders.names)), mask[0, 0] < 0.5
+        rows, columns = window(self.model, hole)
+        conditions = Conditions.shared(self.model, image, mask, nothing, nothing, 1, False, (rows, columns))
+        x = logistic_mixture.quantise(image.to(self.precision))[:, :, rows, columns]
+        features = self.model.features(x, conditions.biases)
+        where = hole[rows, columns]
+        nll, _ = self.model.head.nll(*(tensor[:, :, where].mT for tensor in (x, features, conditions.maps)))
+        return float(nll.mean() / (3.0 * math.log(2.0)))
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        size = self.config.image_size
+        *_, last = self.complete(
+            torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size), range(seed, seed + count)
+        )
+        return last.images
