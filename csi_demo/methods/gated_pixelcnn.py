@@ -105,9 +105,8 @@ class GatedPixelCNNMethod(Method):
         rows, columns = window(self.model, hole)
         taste = Taste(options["temperature"], options["guidance"] if controls else 1.0)
         x = logistic_mixture.quantise(image.to(self.precision)).expand(len(seeds), -1, -1, -1)
-        conditions = Conditions.shared(
-            self.model, image, mask, y, known, len(seeds), taste.guidance != 1.0, rows, columns
-        )
+        guided = taste.guidance != 1.0
+        conditions = Conditions.shared(self.model, image, mask, y, known, len(seeds), guided, (rows, columns))
         uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
         part, near = x[:, :, rows, columns], mask[:, :, rows, columns].to(self.precision)
         view = {"Sketch": self.sketch(image, mask, y, known).expand(len(seeds), -1, -1, -1)}
