@@ -22,7 +22,7 @@ from ..pixels import to_float
 from .batches import draw_rows, generator
 from .labels import Known, some_unknown
 from .losses import normal_kl
-from .vae import VAERecipe, VAESettings, VAEStep
+from .vae import VAERecipe, VAESettings, VAEStep, own_fills
 
 SCORE_NOISE = 0.03  # on pictures that are scored: what is too faint to be seen shall not count
 FARTHEST = 9.0  # squared change of a logit that counts at most
@@ -121,18 +121,18 @@ class AttributeVAEStep(VAEStep):
         frames: Tensor,
         mask: Tensor,
         eps: Tensor,
-        own: Tensor,
+        turns: Tensor,
         y: Tensor,
         known: Tensor,
         chosen: Tensor,
         setting: Tensor,
     ) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); own (B, 1, 1, 1); y, known (B, A);
+        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1); y, known (B, A);
         chosen, setting (B, 1): which attribute is set to what."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         settings = self.attributes
         whole = {"complete": len(x), "masked": 0}.get(settings.pictures_seen, len(x) // 2)
-        seen = self.seen(x, mask, own, eps[1], y, known, whole)
+        seen = self.seen(x, mask, turns, eps[1], y, known, whole)
         drawn, mean, log_variance = self.drawn(seen, eps[0], y, known, whole)
         terms = self.terms(drawn, x, normal_kl(mean, log_variance), self.features(x))
         if settings.obey_weight and self.model.config.attributes_to != "none":
@@ -144,15 +144,17 @@ class AttributeVAEStep(VAEStep):
             )
         return terms
 
-    @torch.no_grad()
-    def seen(self, x: Tensor, mask: Tensor, own: Tensor, eps: Tensor, y: Tensor, known: Tensor, whole: int) -> Tensor:
+    def seen(self, x: Tensor, mask: Tensor, turns: Tensor, eps: Tensor, y: Tensor, known: Tensor, whole: int) -> Tensor:
         """What the encoders see: the first `whole` pictures complete, the rest masked, some with the model's fill."""
         if whole == len(x):
             return x
-        hidden, rest = (x * mask)[whole:], slice(whole, None)
-        mean, log_variance = self.model.encode_with(hidden, True, y[rest], known[rest])
-        fill = self.model.decode_with(mean + eps[rest] * torch.exp(0.5 * log_variance), y[rest], known[rest]).float()
-        return torch.cat((x[:whole], torch.where(own[rest] & (mask[rest] < 0.5), fill, hidden)))
+        rest = slice(whole, None)
+
+        def draw(seen: Tensor) -> Tensor:
+            mean, log_variance = self.model.encode_with(seen, True, y[rest], known[rest])
+            return self.model.decode_with(mean + eps[rest] * torch.exp(0.5 * log_variance), y[rest], known[rest])
+
+        return torch.cat((x[:whole], own_fills(draw, (x * mask)[rest], mask[rest], turns[rest])))
 
     def drawn(self, seen: Tensor, eps: Tensor, y: Tensor, known: Tensor, whole: int) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures (B, 3, H, W) and the mean and log-variance of their latents, given attributes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .losses import DeepFeatures, normal_kl
 from .starting import start_from
 
 AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
+TURNS = 2  # of the iteration that masked pictures have been through, at most
 GLANCE = 500  # of them in validation, where it is fitted every minute
 
 
@@ -90,8 +91,10 @@ class VAERecipe(Recipe):
     def around(self, frames: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
         """Masks and noise for pictures uint8 (B, 3, H, W): what the steps' `forward` takes."""
         eps = torch.randn(2, len(frames), self.config.latent_dim, generator=draw, device=draw.device)
-        own = torch.rand(len(frames), 1, 1, 1, generator=draw, device=draw.device) < self.settings.own_fills
-        return {"frames": frames, "mask": self.pool.draw(len(frames), draw), "eps": eps, "own": own}
+        chance = torch.rand(len(frames), 1, 1, 1, generator=draw, device=draw.device)
+        turns = (TURNS * chance / max(self.settings.own_fills, 1e-6)).floor()
+        turns = torch.where(turns < TURNS, turns + 1.0, 0.0)
+        return {"frames": frames, "mask": self.pool.draw(len(frames), draw), "eps": eps, "turns": turns}
 
     @torch.no_grad()
     def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
@@ -157,27 +160,33 @@ class VAEStep(PictureLoss):
         super().__init__(settings)
         self.model = model
 
-    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, own: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); own (B, 1, 1, 1), true where the hole
-        of a masked picture holds the model's own fill."""
+    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor) -> dict[str, Tensor]:
+        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1), how
+        often the hole of a masked picture has been filled by the model itself."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         half = len(x) // 2
-        hidden = self.filled((x * mask)[half:], mask[half:], eps[1, half:], own[half:])
+        hidden = own_fills(lambda seen: self.draw(seen, eps[1, half:]), (x * mask)[half:], mask[half:], turns[half:])
         found = [self.model.encode(x[:half], masked=False), self.model.encode(hidden, masked=True)]
         mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
         z = mean + eps[0] * torch.exp(0.5 * log_variance)
         return self.terms(self.model.decode(z), x, normal_kl(mean, log_variance), self.features(x))
 
-    @torch.no_grad()
-    def filled(self, hidden: Tensor, mask: Tensor, eps: Tensor, own: Tensor) -> Tensor:
-        """Masked pictures (B, 3, H, W), 0 in the hole, with the model's fill there where `own` says so.
+    def draw(self, seen: Tensor, eps: Tensor) -> Tensor:
+        """What the masked encoder and the decoder make of pictures (B, 3, H, W), with noise (B, z)."""
+        mean, log_variance = self.model.encode(seen, masked=True)
+        return self.model.decode(mean + eps * torch.exp(0.5 * log_variance))
 
-        Completion encodes its own fills over and over. An encoder that has only seen empty holes takes the fill for a
-        part of the photo, and its mistakes, of colour above all, grow from turn to turn.
-        """
-        mean, log_variance = self.model.encode(hidden, masked=True)
-        fill = self.model.decode(mean + eps * torch.exp(0.5 * log_variance)).float()
-        return torch.where(own & (mask < 0.5), fill, hidden)
+
+@torch.no_grad()
+def own_fills(draw: Callable[[Tensor], Tensor], hidden: Tensor, mask: Tensor, turns: Tensor) -> Tensor:
+    """Masked pictures (B, 3, H, W), 0 in the hole, after so many turns (B, 1, 1, 1) of the completion's iteration.
+
+    Completion encodes its own fills over and over. An encoder that has only seen empty holes takes the fill for a part
+    of the photo, and its mistakes, of colour above all, grow from turn to turn.
+    """
+    for turn in range(1, TURNS + 1):
+        hidden = torch.where((turns >= turn) & (mask < 0.5), draw(hidden).float(), hidden)
+    return hidden
 
 
 class OneShotStep(PictureLoss):
@@ -187,8 +196,9 @@ class OneShotStep(PictureLoss):
         super().__init__(settings)
         self.model = model
 
-    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, own: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); eps (2, B, z); own: not used, it always sees its own fill."""
+    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor) -> dict[str, Tensor]:
+        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); eps (2, B, z); turns: not used, it always goes
+        through the iteration."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         guess, drawn, kl = torch.zeros_like(x), [], []
         for turn in range(self.settings.iterations):
