@@ -1,4 +1,3 @@
-# make demo: the page at http://127.0.0.1:7860    make test: style, types, tests (as root on Debian: gets Chromium, nginx)
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= ../shared/data/celeba64
@@ -7,12 +6,22 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test programs train-csi train-dcgan train-vae train-attributes train-aligner figures ablations bench clean
+.PHONY: help demo quick test programs train-csi train-dcgan train-vae train-attributes train-judge train-refiner train-aligner figures ablations bench clean
 
-demo: $(VENV)/.runtime
+# A target's line says after ## what it does.
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(VENV)/.runtime  ## the page at http://127.0.0.1:7860
 	$(RUN) app.py
 
-test: $(VENV)/.dev programs
+quick: $(VENV)/.dev  ## style, types and the tests that take under a minute together
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest tests/models tests/metrics tests/test_masks.py tests/training/test_losses.py
+
+test: $(VENV)/.dev programs  ## style, types and all tests (as root on Debian: gets Chromium, nginx)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -32,39 +41,45 @@ programs:
 	  echo "No $$program: the tests that need it are skipped"; \
 	done
 
-train-csi: $(VENV)/.dev
+train-csi: $(VENV)/.dev  ## CSI (DATA, OUT)
 	$(RUN) -m csi_demo train csi --data $(DATA) --out $(OUT) --resume --set compile=true
 
 # These two measure themselves, and the VAE learns, with the face network in weights/: train that first.
-train-dcgan: $(VENV)/.dev
+train-dcgan: $(VENV)/.dev  ## DCGAN
 	$(RUN) -m csi_demo train dcgan --data $(DATA) --out runs/dcgan --resume
 
-train-vae: $(VENV)/.dev
+train-vae: $(VENV)/.dev  ## both VAEs
 	$(RUN) -m csi_demo train vae --data $(DATA) --out runs/vae --resume --set compile=true
 	$(RUN) -m csi_demo train vae-oneshot --data $(DATA) --out runs/vae-oneshot --resume --set compile=true
 
-train-attributes: $(VENV)/.dev
+train-attributes: $(VENV)/.dev  ## the face network
 	$(RUN) -m csi_demo train attributes --data $(DATA) --out runs/attributes --resume
 
-train-aligner: $(VENV)/.dev
+train-judge: $(VENV)/.dev  ## the second one, which judges
+	$(RUN) -m csi_demo train judge --data $(DATA) --out runs/judge --resume
+
+train-refiner: $(VENV)/.dev  ## the refiner (WHOLE)
+	$(RUN) -m csi_demo train refiner --data $(WHOLE) --out runs/refiner --resume
+
+train-aligner: $(VENV)/.dev  ## the aligner (WHOLE)
 	$(RUN) -m csi_demo train aligner --data $(WHOLE) --out runs/aligner --resume
 
 # Re-makes every figure of the weights' metrics.json that is not about training, and what is known of the latents.
-figures: $(VENV)/.dev
-	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet
+figures: $(VENV)/.dev  ## every figure that is not about training
+	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 32
 	$(RUN) -m csi_demo evaluate --controls --data $(DATA)/test.parquet --limit 256 --record
-	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center random left mouth --limit 256 --workers 2 --record --contact-sheet runs/fills.png
+	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center mouth eyes left --limit 256 --workers 2 --record --contact-sheet runs/fills.png
 	$(RUN) -m csi_demo evaluate-samples --method dcgan vae --data $(DATA)/test.parquet --record --contact-sheet runs/samples.png
 	$(RUN) -m csi_demo evaluate-descent --data $(DATA)/test.parquet --limit 32 --record
 	$(RUN) -m csi_demo evaluate-attributes --data $(DATA)/test-attributes.parquet --record
 	$(RUN) -m csi_demo evaluate-alignment --data $(WHOLE)/test.parquet --record
 
 # The paper's claims on small variants, trained first where they are missing.
-ablations: $(VENV)/.dev
+ablations: $(VENV)/.dev  ## the paper's claims on small variants
 	$(RUN) -m csi_demo ablations --data $(DATA) --train --out runs/claims --json docs/ablations.json --record
 
 # Every speed, of an idle machine only.
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev  ## every speed, of an idle machine only
 	$(RUN) -m csi_demo bench --json docs/bench.json --plot docs/bench.png --repeats 5
 
 $(VENV)/.runtime: requirements.txt constraints.txt
@@ -77,5 +92,5 @@ $(VENV)/.dev: requirements.txt requirements-dev.txt constraints.txt
 	$(PIP) -r requirements-dev.txt
 	touch $@ $(VENV)/.runtime
 
-clean:
+clean:  ## removes the virtual environment
 	rm -rf $(VENV)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .complete import complete_photo as complete_photo
+    from .editing import edit_photo as edit_photo
+    from .editing import open_editor as open_editor
     from .methods import available_methods as available_methods
     from .methods import list_controls as list_controls
     from .methods import load_method as load_method
@@ -12,11 +14,21 @@ if TYPE_CHECKING:
 _HOMES = {
     "available_methods": "methods",
     "complete_photo": "complete",
+    "edit_photo": "editing",
     "find_faces": "photo.finding",
     "list_controls": "methods",
     "load_method": "methods",
+    "open_editor": "editing",
 }
-__all__ = ["available_methods", "complete_photo", "find_faces", "list_controls", "load_method"]
+__all__ = [
+    "available_methods",
+    "complete_photo",
+    "edit_photo",
+    "find_faces",
+    "list_controls",
+    "load_method",
+    "open_editor",
+]
 
 
 def __getattr__(name: str) -> Any:

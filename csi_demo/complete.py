@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from .errors import MaskError, PhotoError
 from .methods import Method
 from .methods.base import Number
 from .photo.placement import Placement
+from .photo.refining import Scene, can_refine
+from .photo.toning import Tone
 from .pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
 
 
@@ -33,9 +36,11 @@ class FrameStep:
 
 @dataclass(frozen=True)
 class Finish:
-    """How a fill becomes a part of its photo. blend: fitted to what is around it (see `Placement.paste`)."""
+    """How a fill becomes a part of its photo. blend: fitted to what is around it (see `Placement.paste`); refine: first
+    redrawn at the photo's own resolution (see `photo.refining`), where that is higher than the frame's."""
 
     blend: bool = True
+    refine: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,28 @@ class Subject:
         frame = frame.convert("RGB")
         return cls(frame, Placement.centred(frame.size), mask, frame, mask)
 
+    def refines(self, finish: Finish) -> bool:
+        """Whether a fill is to be redrawn: whether that is wanted and possible, and the photo has more to show."""
+        return finish.refine and self.placement.size > FRAME and can_refine()
+
     def finished(self, fill: Image.Image, finish: Finish) -> Image.Image:
-        """The photo at its own size with a fill of the frame, 64x64, in the hole; other pixels are the photo's own."""
+        """The photo at its own size with a fill of the frame, 64x64, in the hole; other pixels are the photo's own.
+
+        Raises WeightsError for a refiner that is damaged.
+        """
+        if self.refines(finish):
+            fill = self._scene.refine(fill, finish.blend)
+        if finish.blend:
+            fill = Image.fromarray(self._tone.give(np.asarray(fill)))
         return self.placement.paste(self.photo, self.mask, fill, finish.blend)
+
+    @cached_property
+    def _scene(self) -> Scene:
+        return Scene.of(self.photo, self.mask, self.placement)
+
+    @cached_property
+    def _tone(self) -> Tone:
+        return Tone.of(np.asarray(self.frame), self.frame_mask)
 
     def start_values(self, method: Method) -> dict[str, float]:
         """Where the controls of a method stand for this subject before anyone moves them."""
@@ -146,17 +170,17 @@ def complete_photo(
     face: int | None = None,
     placement: Placement | None = None,
     blend: bool = True,
+    refine: bool = True,
 ) -> list[Image.Image]:
     """Fills the hole of a photo of any size and returns it once for every seed, at its own size.
 
     mask: boolean (height, width) of the photo, True = keep, or the name of a family in the frame. method: a name of
     `available_methods`, or what `load_method` returns. The frame lies at the placement, or else where `place_frame`
-    puts it. blend: fit the fill to the photo around it (see `Placement.paste`). Raises as `load_method`, `Subject.of`
-    and `Request`.
+    puts it. blend, refine: see `Finish`. Raises as `load_method`, `Subject.of`, `Request` and `Subject.finished`.
     """
     loaded = methods.load_method(method) if isinstance(method, str) else method
     subject = Subject.of(photo, mask, face=face, placement=placement)
-    request = Request(subject, loaded, tuple(seeds), controls or {}, options or {}, Finish(blend))
+    request = Request(subject, loaded, tuple(seeds), controls or {}, options or {}, Finish(blend, refine))
     return [request.finished(picture) for picture in request.last_step().pictures]
 
 
@@ -192,7 +216,7 @@ def fit_mask(mask: np.ndarray | str, placement: Placement, size: tuple[int, int]
     """
     if isinstance(mask, str):
         small = masks.family(mask)
-        large = placement.photo_mask(small, size)
+        large = placement.photo_mask(mask, size)
         if large.all():
             raise MaskError(f"the hole {mask!r} lies outside the photo where the frame is placed")
         return large, small

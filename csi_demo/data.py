@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
@@ -28,11 +29,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("CSI_CACHE") or default)
 
 
-def _decode(file: Path, size: tuple[int, int]) -> np.ndarray:
+def _column(file: Path) -> pa.ChunkedArray:
+    """The encoded pictures of a pack, as {"bytes", "path"}. Raises DataError."""
     try:
-        column = pq.read_table(file, columns=["image"]).column("image")
+        return pq.read_table(file, columns=["image"]).column("image")
     except Exception as error:
         raise DataError(f"{file} is not a Parquet pack with an `image` column: {error}") from None
+
+
+def _decode(file: Path, size: tuple[int, int]) -> np.ndarray:
+    column = _column(file)
     frames = np.empty((len(column), 3, size[1], size[0]), dtype=np.uint8)
     for row, cell in enumerate(column):
         picture = Image.open(io.BytesIO(cell["bytes"].as_py())).convert("RGB")
@@ -85,6 +91,21 @@ def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) ->
     """All packs of a split, ``<split>.parquet`` or ``<split>-*.parquet``, as one tensor; see `read_pack`."""
     packs = [read_pack(file, size=size) for file in _files(folder, split)]
     return packs[0] if len(packs) == 1 else torch.cat(packs)
+
+
+def read_encoded(file: str | Path, limit: int | None = None) -> list[bytes]:
+    """The pictures of a pack as the files that they are. Raises DataError."""
+    return [cell["bytes"].as_py() for cell in _column(_existing(file))[:limit]]
+
+
+def picture_size(folder: str | Path, split: str) -> tuple[int, int]:
+    """Width and height of a split's first picture. Raises DataError."""
+    file = _files(folder, split)[0]
+    try:
+        cell = next(pq.ParquetFile(file).iter_batches(1, columns=["image"])).column("image")[0]
+        return Image.open(io.BytesIO(cell["bytes"].as_py())).size
+    except Exception as error:
+        raise DataError(f"{file} is not a Parquet pack with an `image` column: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -57,3 +57,7 @@ class PublishError(UserError, RuntimeError):
 
 class SoakError(UserError, RuntimeError):
     """The server cannot be soaked; the message says why."""
+
+
+class EditError(UserError, ValueError):
+    """An edit that cannot be made; the message says why. What was there before it stays."""

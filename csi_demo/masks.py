@@ -5,7 +5,9 @@ Everything random takes a `numpy.random.Generator`, so a seed fixes the mask.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -13,11 +15,51 @@ from PIL import Image, ImageDraw
 from .errors import MaskError
 from .pixels import FRAME
 
-# Holes (x0, y0, x1, y1) in the 64x64 CelebA frame, whose eyes lie near (22, 33) and (41.5, 33).
+
+@dataclass(frozen=True)
+class Shape:
+    """A rounded hole in the 64x64 frame, |(x - x0) / a|^n + |(y - y0) / b|^n < 1: centre, half axes and exponent."""
+
+    x: float
+    y: float
+    across: float
+    down: float
+    exponent: float = 4.0
+
+    def contains(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether points of the frame, x and y from 0 to 64, lie in it."""
+        aside, below = np.abs((x - self.x) / self.across), np.abs((y - self.y) / self.down)
+        inside: np.ndarray = np.less(aside**self.exponent + below**self.exponent, 1.0)
+        return inside
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """The smallest box of whole pixels around it, as `box` takes it."""
+        return (
+            math.floor(self.x - self.across),
+            math.floor(self.y - self.down),
+            math.ceil(self.x + self.across),
+            math.ceil(self.y + self.down),
+        )
+
+    def mask(self, size: int) -> np.ndarray:
+        """A size x size frame's mask: a pixel is hole where the shape touches it."""
+        finer = 8
+        steps = (np.arange(size * finer) + 0.5) * (FRAME / (size * finer))
+        inside = self.contains(steps[None], steps[:, None])
+        return ~inside.reshape(size, finer, size, finer).max((1, 3))
+
+
+# Where they hide lids, brows and glasses, the nose, and both lips of a mouth that smiles, opens, or is turned aside, in
+# CelebA's alignment, whose eyes lie near (22, 33) and (41.5, 33).
+SHAPES: dict[str, Shape] = {
+    "eyes": Shape(32.0, 32.0, 22.5, 9.5),
+    "nose": Shape(32.0, 39.5, 10.5, 8.5, 3.0),
+    "mouth": Shape(32.0, 53.5, 15.5, 9.0),
+}
+# Holes (x0, y0, x1, y1) in the same frame; of the shapes the boxes around them.
 BOXES: dict[str, tuple[int, int, int, int]] = {
-    "eyes": (12, 26, 52, 40),
-    "nose": (23, 32, 41, 48),
-    "mouth": (20, 44, 44, 58),
+    **{name: shape.box for name, shape in SHAPES.items()},
     "left": (0, 0, 32, 64),
     "right": (32, 0, 64, 64),
     "top": (0, 0, 64, 32),
@@ -78,6 +120,8 @@ def family(name: str, size: int = FRAME) -> np.ndarray:
 
     Raises MaskError for anything else.
     """
+    if name in SHAPES:
+        return SHAPES[name].mask(size)
     if name in BOXES:
         x0, y0, x1, y1 = (round(edge * size / FRAME) for edge in BOXES[name])
         return box(x0, y0, x1, y1, size)

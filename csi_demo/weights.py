@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .errors import WeightsError
+from .registry import build_network
 
 MANIFEST, METRICS = "manifest.json", "metrics.json"
 Module = TypeVar("Module", bound=nn.Module)
@@ -179,6 +180,27 @@ def load_into(model: str, module: Module, folder: Path | None = None) -> Module:
         reason = str(error).splitlines()[-1].strip()
         raise WeightsError(f"the weights of {model} do not fit its config.json: {reason}") from None
     return module.eval().requires_grad_(False)
+
+
+def load_network(name: str, folder: Path | None = None, weights: str | None = None) -> Any:
+    """The trained network of this name in the registry, in eval mode; weights: its name in the manifest, where it is
+    another. Raises WeightsError."""
+    model = weights or name
+    return load_into(model, build_network(name, load_config(model, folder)), folder)
+
+
+def start_from(module: nn.Module, file: Path) -> None:
+    """Takes over the tensors of a safetensors file that a module has by the same name and shape; others stay as they
+    are. Raises WeightsError for a file that is missing, damaged or has nothing that fits."""
+    try:
+        state = load_file(file)
+    except Exception as error:
+        raise WeightsError(f"{file} is not readable as safetensors ({error})") from None
+    own = module.state_dict()
+    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise WeightsError(f"{file} has no tensor that fits the model")
+    module.load_state_dict(fitting, strict=False)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -45,12 +45,32 @@ def test_training_masks_hold_rectangles_strokes_and_whole_frames():
     assert any(hole.mean() > 0.95 for hole in drawn)
 
 
+@pytest.mark.parametrize(
+    ("name", "points"),
+    [
+        ("mouth", [(32, 46), (32, 62), (18, 52), (46, 52), (20, 57), (44, 57)]),  # lips, closed, open and smiling
+        ("eyes", [(12, 30), (52, 30), (22, 24), (42, 24), (22, 33), (42, 33), (32, 40)]),  # corners, brows, lids
+        ("nose", [(32, 33), (32, 47), (24, 45), (40, 45)]),
+    ],
+)
+@pytest.mark.parametrize("size", [64, 128, 300])
+def test_shapes_hide_what_they_name(name: str, points: list[tuple[int, int]], size: int):
+    mask = masks.family(name, size)
+    for x, y in points:
+        assert not mask[y * size // 64, x * size // 64]
+    share = float((~mask).mean())
+    assert share == pytest.approx(float((~masks.family(name)).mean()), rel=0.12)
+    for x, y in ((0, 0), (32, 20), (5, 60), (60, 50)):
+        assert mask[y * size // 64, x * size // 64]
+
+
 def test_families():
     assert not masks.family("full").any()
     for name, (x0, y0, x1, y1) in masks.BOXES.items():
         hole = ~masks.family(name)
-        assert hole[y0:y1, x0:x1].all()
-        assert hole.sum() == (y1 - y0) * (x1 - x0)
+        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+        assert (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) == (x0, y0, x1, y1)
+        assert (hole.sum() == (y1 - y0) * (x1 - x0)) == (name not in masks.SHAPES)
     assert np.array_equal(masks.family("16,16,48,48"), masks.family("center"))
     assert np.array_equal(masks.family("random:7"), masks.random_rectangle(rng(7)))
     assert (~masks.family("center", 32)).sum() == 16 * 16

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from csi_demo.methods import Control, Method, Step
-from csi_demo.methods.base import keep_observed
+from csi_demo.methods.base import Task, keep_observed
 from csi_demo.ui import filling, painter, photo, results
 from csi_demo.ui.examples import FOLDER
 from csi_demo.ui.filling import Desk
@@ -49,10 +49,10 @@ class PlainMethod(Method):
         self.calls.append((dict(controls or {}), dict(options or {})))
         return super().complete(image, mask, seeds, controls, options)
 
-    def _complete(self, image: Any, mask: Any, seeds: Any, controls: Any, options: Any) -> Iterator[Step]:
-        smile = controls.get("smile")
+    def _complete(self, task: Task) -> Iterator[Step]:
+        smile, seeds = task.controls.get("smile"), task.seeds
         levels = torch.tensor([seed / 10 if smile is None else smile / 3 for seed in seeds])
-        images = keep_observed(image, mask, levels[:, None, None, None].expand(-1, 3, 64, 64))
+        images = keep_observed(task.image, task.mask, levels[:, None, None, None].expand(-1, 3, 64, 64))
         try:
             for row in range(50):
                 time.sleep(self.pause)
@@ -87,5 +87,5 @@ def run_fill(
     start: Any = None, sliders: tuple[float, ...] = (), seed: object = 0, samples: object = 2, what: str | None = None
 ) -> list[Update]:
     what = what or painting(a_photo())
-    desk = Desk.of("plain", what, "Crisp", results.IN_PHOTO, start, seed, samples, *sliders)
+    desk = Desk.of("plain", what, "Crisp", results.IN_PHOTO, True, start, seed, samples, *sliders)
     return list(filling.fill(desk))

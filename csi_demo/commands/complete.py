@@ -39,6 +39,7 @@ class Recipe:
     face: int | None
     place: Placement | None
     blend: bool
+    refine: bool
 
     def fingerprint(self, photo: bytes) -> str:
         """SHA-256 of a photo's file and of everything that decides how it is filled in."""
@@ -68,7 +69,7 @@ class Recipe:
     def request(self, photo: bytes, name: str, method: Method) -> Request:
         """The hole in a photo's file and how it is to be filled. Raises as `subject`."""
         subject = self.subject(photo, name)
-        return Request(subject, method, tuple(self.seeds), self.controls, self.options, Finish(self.blend))
+        return Request(subject, method, tuple(self.seeds), self.controls, self.options, Finish(self.blend, self.refine))
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -87,6 +88,9 @@ def add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="of the first sample; sample k takes SEED + k")
     command.add_argument("--samples", type=int, default=1)
     command.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
+    command.add_argument(
+        "--no-refine", action="store_true", help="leave the fill at 64x64, without redrawing it larger"
+    )
     command.add_argument("--no-blend", action="store_true", help="paste the fill as it is, without fitting it")
 
 
@@ -129,6 +133,7 @@ def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Method]:
         face=options.face,
         place=None if options.place is None else Placement.from_numbers(options.place),
         blend=not options.no_blend,
+        refine=not options.no_refine,
     )
     return recipe, method
 
@@ -165,6 +170,7 @@ def result_files(photo: bytes, name: str, recipe: Recipe, method: Method) -> dic
         "options": recipe.options,
         "placement": asdict(placement) | {"corners": placement.corners},
         "blend": recipe.blend and not placement.exact,
+        "refine": request.subject.refines(request.finish),
         "info": last.info,
         "fingerprint": recipe.fingerprint(photo),
     }

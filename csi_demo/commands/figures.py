@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,21 @@ from .common import FAMILIES, positive, settings_of, write_json
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the commands to the parser."""
     some = f"one or more of {', '.join(available_methods())}"
-    evaluate = _command(commands, "evaluate", "figures on held-out frames, inside the hole only", _evaluate)
+    evaluate = _command(commands, "evaluate", "figures on held-out frames, inside the hole only", _evaluate, False)
+    evaluate.add_argument(
+        "--photos",
+        type=Path,
+        metavar="FILE",
+        help="instead of --data: a pack of whole photos, filled as `complete` does",
+    )
     evaluate.add_argument("--method", nargs="+", default=["csi"], help=some)
     evaluate.add_argument(
         "--mask", nargs="+", help=f"random or strokes (a fresh one a picture), {FAMILIES}; or several"
     )
     evaluate.add_argument(
-        "--controls", action="store_true", help="instead: how far each direction of CSI moves its attribute and others"
+        "--controls",
+        action="store_true",
+        help="instead: how far CSI's named latents move their attributes",
     )
     evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
@@ -42,10 +51,12 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     _command(commands, "evaluate-alignment", "how exactly faces are found in turned, scaled pictures", _alignment)
 
 
-def _command(commands: argparse._SubParsersAction, name: str, text: str, run) -> argparse.ArgumentParser:
+def _command(
+    commands: argparse._SubParsersAction, name: str, text: str, run, needs_data: bool = True
+) -> argparse.ArgumentParser:
     """A command that takes a pack, a limit and a seed, and prints, writes or records its figures."""
     command = commands.add_parser(name, help=text)
-    command.add_argument("--data", type=Path, required=True, help="a Parquet pack")
+    command.add_argument("--data", type=Path, required=needs_data, help="a Parquet pack of aligned faces")
     command.add_argument("--limit", type=int)
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--json", type=Path)
@@ -63,39 +74,30 @@ def _report(options: argparse.Namespace, figures: dict[str, Any], model: str, na
 
 def _evaluate(options: argparse.Namespace) -> None:
     positive(options.limit)
+    if (options.data is None) == (options.photos is None):
+        raise UsageError("--data or --photos is needed, and only one of them")
     if options.controls:
         _controls(options)
         return
     if not options.mask:
         raise UsageError("--mask is needed, or --controls in its place")
-    from ..studies.fills import evaluate
     from ..studies.tables import table
 
     if not 0 <= options.workers <= 256:
         raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
     if options.settings and options.record:
         raise UsageError("--record is for the defaults: it goes without --set")
+    if options.c2st and options.photos:
+        raise UsageError("--c2st looks at frames: it goes without --photos")
     runs = [(mask, method) for mask in options.mask for method in options.method]
     rows = []
     for mask, method in runs:
         sheet = options.contact_sheet
         if sheet and len(runs) > 1:
             sheet = sheet.with_stem(f"{sheet.stem}-{method}-{mask.replace(':', '-')}")
-        controls, tuning = load_method(method).split(settings_of(options.settings))
-        row = evaluate(
-            method,
-            options.data,
-            mask,
-            limit=options.limit,
-            seed=options.seed,
-            contact_sheet=sheet,
-            workers=options.workers,
-            detect=options.c2st,
-            controls=controls,
-            options=tuning,
-        )
-        rows.append({"mask": mask, "method": method} | row)
-        _report(options, row, method, mask)
+        for name, row in _rows(options, mask, method, sheet):
+            rows.append({"mask": mask, "method": method} | row)
+            _report(options, row, method, name)
     if options.json:
         content = rows[0] if len(rows) == 1 else {"rows": rows}
         write_json(content | {"command": options.line}, options.json)
@@ -103,11 +105,35 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(table(rows))
 
 
+def _rows(
+    options: argparse.Namespace, mask: str, method: str, sheet: Path | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The figures of a method and a mask, and what they are called where they are recorded."""
+    controls, tuning = load_method(method).split(settings_of(options.settings))
+    common: dict[str, Any] = {
+        "limit": options.limit,
+        "seed": options.seed,
+        "contact_sheet": sheet,
+        "workers": options.workers,
+        "controls": controls,
+        "options": tuning,
+    }
+    if options.photos:
+        from ..studies.photos import evaluate_photos
+
+        for row in evaluate_photos(method, options.photos, mask, **common):
+            yield f"photos {mask} {'refined' if row['refine'] else 'as drawn'}", row
+    else:
+        from ..studies.fills import evaluate
+
+        yield mask, evaluate(method, options.data, mask, detect=options.c2st, **common)
+
+
 def _controls(options: argparse.Namespace) -> None:
     from ..studies.controls import evaluate_controls
     from ..studies.tables import CONTROL_COLUMNS, table
 
-    words = ("mask", "contact_sheet", "workers", "c2st", "settings")
+    words = ("mask", "photos", "contact_sheet", "workers", "c2st", "settings")
     if any(getattr(options, word) for word in words) or options.method != ["csi"]:
         raise UsageError("--controls goes without what fills are drawn with: each control has its own hole")
     figures = evaluate_controls(options.data, limit=options.limit, seed=options.seed)

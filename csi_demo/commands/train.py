@@ -5,32 +5,19 @@ from __future__ import annotations
 import argparse
 import ast
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..device import DEVICES
 from ..errors import UsageError
+from ..registry import REGISTRY, find
 from .common import pairs
-
-MODELS = {  # name -> module:class under training
-    "csi": "csi:CSIRecipe",
-    "dcgan": "dcgan:DCGANRecipe",
-    "vae": "vae:VAERecipe",
-    "vae-oneshot": "vae:OneShotRecipe",
-    "vae-attributes": "attribute_vae:AttributeVAERecipe",
-    "pixelcnn": "gated_pixelcnn:GatedPixelCNNRecipe",
-    "pixelcnn-autoencoder": "pixelcnn_autoencoder:AutoencoderRecipe",
-    "attributes": "attributes:AttributeRecipe",
-    "judge": "judge:JudgeRecipe",
-    "aligner": "aligner:AlignerRecipe",
-}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
     train = commands.add_parser("train", help="train a model")
-    train.add_argument("model", choices=tuple(MODELS))
+    train.add_argument("model", choices=tuple(REGISTRY))
     train.add_argument("--data", type=Path, required=True, help="a folder with train*.parquet and val.parquet")
     train.add_argument("--out", type=Path, required=True, help="a folder for checkpoint, curves and weights")
     train.add_argument("--resume", action="store_true")
@@ -52,8 +39,7 @@ def _train(options: argparse.Namespace) -> None:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
     from ..training.loop import train
 
-    module, _, attribute = MODELS[options.model].partition(":")
-    kind = getattr(import_module(f"..training.{module}", __package__), attribute)
+    kind = find("training", REGISTRY[options.model].recipe)
     values = {name: _literal(name, text) for name, text in pairs(options.settings).items()}
     known = {field.name for field in fields(kind.settings_type)}
     model_fields = {field.name for field in fields(kind.config_type)}

@@ -1,33 +1,23 @@
-"""Ways of filling a hole, by name. A new one is one file here, one line in `REGISTRY` and one folder in weights/."""
+"""Ways of filling a hole, by name. A new one is a file here, a line in `registry` and a folder in weights/."""
 
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 
 from ..device import chosen_device
 from ..errors import CompletionError, ControlError, UnknownMethodError
+from ..registry import REGISTRY, find
 from .base import Control, Method, Step
-
-# name -> (module:class, the class's label), so that listing the methods imports none of them.
-REGISTRY = {
-    "csi": ("csi:CSIMethod", "CSI"),
-    "dcgan": ("dcgan:DCGANMethod", "DCGAN"),
-    "vae": ("vae:VAEMethod", "VAE"),
-    "vae-oneshot": ("vae:OneShotMethod", "VAE one-shot"),
-    "vae-attributes": ("attribute_vae:AttributeVAEMethod", "Attribute VAE"),
-    "pixelcnn": ("gated_pixelcnn:GatedPixelCNNMethod", "Gated PixelCNN"),
-}
 
 
 def available_methods() -> tuple[str, ...]:
     """Names that `load_method` takes."""
-    return tuple(REGISTRY)
+    return tuple(name for name, entry in REGISTRY.items() if entry.method)
 
 
 def method_labels() -> dict[str, str]:
     """Name -> label of every method, without importing any."""
-    return {name: label for name, (_, label) in REGISTRY.items()}
+    return {name: REGISTRY[name].label for name in available_methods()}
 
 
 @cache
@@ -36,11 +26,10 @@ def load_method(name: str) -> Method:
 
     Raises UnknownMethodError, DeviceError or WeightsError.
     """
-    if name not in REGISTRY:
-        raise UnknownMethodError(f"unknown method {name!r}: use one of {', '.join(REGISTRY)}")
-    module, _, attribute = REGISTRY[name][0].partition(":")
+    if name not in available_methods():
+        raise UnknownMethodError(f"unknown method {name!r}: use one of {', '.join(available_methods())}")
     device = chosen_device()
-    method = getattr(import_module(f".{module}", __name__), attribute)()
+    method = find("methods", REGISTRY[name].method)()
     method.place(device)
     return method
 

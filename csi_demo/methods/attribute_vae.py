@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..models.attribute_vae import AttributeVAE, AttributeVAEConfig
+from ..models.attribute_vae import AttributeVAE
 from .attributes import AttributeSliders
-from .base import Control, keep_observed
+from .base import Control, Task, keep_observed
 from .fitting import BLEND
 from .vae import TEMPERATURE, IteratingVAE
 
@@ -30,9 +30,9 @@ class AttributeVAEMethod(IteratingVAE):
     )
 
     def __init__(self) -> None:
-        config = AttributeVAEConfig(**weights.load_config("vae-attributes"))
-        self.model, self.latent_dim = weights.load_into("vae-attributes", AttributeVAE(config)), config.latent_dim
-        self.sliders = AttributeSliders("vae-attributes", config.names)
+        self.model: AttributeVAE = weights.load_network("vae-attributes")
+        self.latent_dim = self.model.config.latent_dim
+        self.sliders = AttributeSliders("vae-attributes", self.model.config.names)
         self._seen: dict[bytes, Tensor] = {}
         self._lock = threading.Lock()
 
@@ -65,9 +65,9 @@ class AttributeVAEMethod(IteratingVAE):
                     self._seen.pop(next(iter(self._seen)))
         return found
 
-    def hold(self, image: Tensor, mask: Tensor, controls: Mapping[str, float]) -> tuple[Tensor, ...]:
-        y, known = self.sliders.held(controls)
-        y = torch.where(known > 0.5, y, self.seen(image, mask)).to(self.device)
+    def hold(self, task: Task) -> tuple[Tensor, ...]:
+        y, known = self.sliders.held(task.controls)
+        y = torch.where(known > 0.5, y, self.seen(task.image, task.mask)).to(self.device)
         return y, torch.ones_like(y)
 
     @torch.no_grad()

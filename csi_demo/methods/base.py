@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import CompletionError, ControlError
@@ -21,7 +21,7 @@ Number = float | int
 class Control:
     """A number that a visitor may set. ``default=None``: left to what the method infers from the picture.
 
-    kind: what sort of control it is where a method has several, such as "latent" or "direction"; "" otherwise.
+    kind: what sort of control it is where a method has several, such as "latent" or "named latent"; "" otherwise.
     """
 
     name: str
@@ -78,6 +78,22 @@ class Step:
     views: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a method is asked to do. image: (1, 3, H, W); mask: (1, 1, H, W), 1 = observed; controls: those that are set
+    or have a default; options: all."""
+
+    image: Tensor
+    mask: Tensor
+    seeds: tuple[int, ...]
+    controls: dict[str, float]
+    options: dict[str, float]
+
+    def on(self, device: torch.device | str) -> Task:
+        """The same with its pictures on a device."""
+        return replace(self, image=self.image.to(device), mask=self.mask.to(device))
+
+
 class Method(ABC):
     """A way of filling a hole. `load_method` makes one and keeps it."""
 
@@ -124,18 +140,12 @@ class Method(ABC):
         ControlError for an unknown control or option or a value out of range, ValueError for an empty hole.
         """
         check_inputs(image, mask, seeds)
-        return self._complete(image, mask, tuple(seeds), self.check_controls(controls), self.check_options(options))
+        checked = self.check_controls(controls), self.check_options(options)
+        return self._complete(Task(image, mask, tuple(seeds), *checked))
 
     @abstractmethod
-    def _complete(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        seeds: tuple[int, ...],
-        controls: dict[str, float],
-        options: dict[str, float],
-    ) -> Iterator[Step]:
-        """`complete` with everything checked: controls that are set or have a default, and all options."""
+    def _complete(self, task: Task) -> Iterator[Step]:
+        """What `complete` was asked for, checked."""
 
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
         """Where this picture's controls stand before anyone moves them: name -> value."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .. import weights
 from ..errors import CompletionError
-from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_loss, contextual_weights
-from .base import Control, Method, Step, keep_observed, toggle
+from ..models.dcgan import DCGAN, completion_loss, contextual_loss, contextual_weights
+from .base import Control, Method, Step, Task, keep_observed, toggle
 from .fitting import BLEND, blended
 
 L_BFGS, ADAM, MOMENTUM = range(3)
@@ -80,8 +80,8 @@ class DCGANMethod(Method):
     )
 
     def __init__(self) -> None:
-        self.config = DCGANConfig(**weights.load_config("dcgan"))
-        model = weights.load_into("dcgan", DCGAN(self.config))
+        model: DCGAN = weights.load_network("dcgan")
+        self.config = model.config
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -97,29 +97,23 @@ class DCGANMethod(Method):
         generator = torch.Generator().manual_seed(seed)
         return self.generate(2.0 * torch.rand(count, self.config.latent_dim, generator=generator) - 1.0)
 
-    def _complete(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        seeds: tuple[int, ...],
-        controls: dict[str, float],
-        options: dict[str, float],
-    ) -> Iterator[Step]:
-        began, total = time.perf_counter(), int(options["steps"])
-        image, mask = image.to(self.device), mask.to(self.device)
-        weighting = contextual_weights(mask) if options["weighted"] else mask
+    def _complete(self, task: Task) -> Iterator[Step]:
+        began, options = time.perf_counter(), task.options
+        task = task.on(self.device)
+        weighting = contextual_weights(task.mask) if options["weighted"] else task.mask
         if not weighting.any():  # no hole near anything observed: whatever is observed counts alike
-            weighting = mask
-        goal = _Goal(self.model, image, weighting, options["perceptual"])
-        descents = [self._start(image, mask, seed, options) for seed in seeds]
-        yield self._step(image, mask, descents, options, 0.0, {})
+            weighting = task.mask
+        goal = _Goal(self.model, task.image, weighting, options["perceptual"])
+        descents = [self._start(task, seed) for seed in task.seeds]
+        yield self._step(task, descents, 0.0, {})
         shown = 0.0
         while active := [descent for descent in descents if not self._done(descent, options)]:
             for descent in active:
                 self._advance(goal, descent, options)
-            progress = sum(1.0 if self._done(d, options) else d.steps / total for d in descents) / len(descents)
+            shares = (1.0 if self._done(some, options) else some.steps / options["steps"] for some in descents)
+            progress = sum(shares) / len(descents)
             if shown + 1.0 / UPDATES <= progress < 1.0:
-                yield self._step(image, mask, descents, options, progress, {"seconds": time.perf_counter() - began})
+                yield self._step(task, descents, progress, {"seconds": time.perf_counter() - began})
                 shown = progress
         for descent in descents:
             self._measure(goal, descent)
@@ -127,15 +121,15 @@ class DCGANMethod(Method):
             "iterations": max(descent.steps for descent in descents),
             "loss_trace": [[(step, round(loss, 3)) for step, loss in descent.trace] for descent in descents],
         }
-        yield self._step(image, mask, descents, options, 1.0, info, began)
+        yield self._step(task, descents, 1.0, info, began)
 
-    def _start(self, image: Tensor, mask: Tensor, seed: int, options: Mapping[str, float]) -> _Descent:
+    def _start(self, task: Task, seed: int) -> _Descent:
         generator = torch.Generator().manual_seed(seed)
-        restarts = int(options["restarts"])
-        if options["learned_start"]:
+        restarts = int(task.options["restarts"])
+        if task.options["learned_start"]:
             noise = torch.randn(restarts, self.config.latent_dim, generator=generator)
             with torch.no_grad():
-                z = self.model.encoder(image, mask) + START_SPREAD * noise.to(self.device)
+                z = self.model.encoder(task.image, task.mask) + START_SPREAD * noise.to(self.device)
         else:
             z = 2.0 * torch.rand(restarts, self.config.latent_dim, generator=generator) - 1.0
         z = z.to(self.device).clamp(-1.0, 1.0)
@@ -234,23 +228,14 @@ class DCGANMethod(Method):
 
     @torch.no_grad()
     def _step(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        descents: Sequence[_Descent],
-        options: Mapping[str, float],
-        progress: float,
-        info: dict,
-        began: float | None = None,
+        self, task: Task, descents: Sequence[_Descent], progress: float, info: dict, began: float | None = None
     ) -> Step:
         """Each sample's best restart: the completion, G(z), and what it is worth."""
         best = [descent.best_z[descent.best.argmin()][None] for descent in descents]
         drawn = torch.cat([self.model.generator(z) for z in best]).cpu()
-        image, mask = image.cpu(), mask.cpu()
+        image, mask, blends = task.image.cpu(), task.mask.cpu(), task.options["blend"]
         pasted = keep_observed(image, mask, drawn)
-        shown = pasted
-        if options["blend"]:
-            shown = blended(image, mask, drawn)
+        shown = blended(image, mask, drawn) if blends else pasted
         figures = [{"loss": float(descent.best.min())} for descent in descents]
         if began is not None:
             info = info | {
@@ -260,5 +245,5 @@ class DCGANMethod(Method):
             }
         elif math.isfinite(figures[0]["loss"]):
             info = info | {"figures": figures}
-        views = {"G(z)": drawn} | ({"Not blended": pasted} if options["blend"] else {})
+        views = {"G(z)": drawn} | ({"Not blended": pasted} if blends else {})
         return Step(shown, progress, info, views)

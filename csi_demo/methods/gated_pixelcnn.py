@@ -14,10 +14,10 @@ from torch import Tensor
 
 from .. import weights
 from ..models import logistic_mixture
-from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
+from ..models.gated_pixelcnn import GatedPixelCNN
 from ..sampling.gated import Conditions, Taste, bits_per_dim, frozen_uniforms, sample_rows, to_precision, window
 from .attributes import AttributeSliders
-from .base import Control, Method, Step, keep_observed
+from .base import Control, Method, Step, Task, keep_observed
 
 KEPT = 16  # photos with their holes whose y is kept
 GUIDANCE, TEMPERATURE = 2.0, 0.9
@@ -49,8 +49,8 @@ class GatedPixelCNNMethod(Method):
 
     def __init__(self, precision: torch.dtype = torch.float64):
         """precision: of the stacks; float64 keeps a sample free of the batch that it is drawn in."""
-        self.config = GatedPixelCNNConfig(**weights.load_config("pixelcnn"))
-        self.model = to_precision(weights.load_into("pixelcnn", GatedPixelCNN(self.config)), precision)
+        self.model = to_precision(weights.load_network("pixelcnn"), precision)
+        self.config = self.model.config
         self.sliders = AttributeSliders("pixelcnn", self.config.names)
         self.precision = precision
         self._sketched: dict[bytes, tuple[Tensor, Tensor]] = {}
@@ -90,15 +90,9 @@ class GatedPixelCNNMethod(Method):
         return keep_observed(image, mask, means.permute(0, 3, 1, 2).clamp(-1.0, 1.0))
 
     @torch.inference_mode()
-    def _complete(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        seeds: tuple[int, ...],
-        controls: dict[str, float],
-        options: dict[str, float],
-    ) -> Iterator[Step]:
+    def _complete(self, task: Task) -> Iterator[Step]:
         began = time.perf_counter()
+        image, mask, seeds, controls, options = task.image, task.mask, task.seeds, task.controls, task.options
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         y, known = self.sliders.held(controls)
         hole = mask[0, 0] < 0.5

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..models.vae import VAE, OneShotVAE, VAEConfig
-from .base import Control, Method, Step, keep_observed, toggle
+from ..models.vae import VAE, OneShotVAE
+from .base import Control, Method, Step, Task, keep_observed, toggle
 from .fitting import BLEND, blended
 
 TEMPERATURE = Control(
@@ -36,7 +36,7 @@ class IteratingVAE(Method):
     def controls(self) -> tuple[Control, ...]:
         return ()
 
-    def hold(self, image: Tensor, mask: Tensor, controls: Mapping[str, float]) -> tuple[Tensor, ...]:
+    def hold(self, task: Task) -> tuple[Tensor, ...]:
         """What stays as it is in all iterations, besides the observed pixels: passed on to `draw`."""
         return ()
 
@@ -46,26 +46,19 @@ class IteratingVAE(Method):
     ) -> Tensor:
         """X_t (1, 3, H, W), the mean of p(x | Z_t), from X'_t (1, 3, H, W), with noise eps (1, z) for Z_t."""
 
-    def _complete(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        seeds: tuple[int, ...],
-        controls: dict[str, float],
-        options: dict[str, float],
-    ) -> Iterator[Step]:
-        began, total = time.perf_counter(), int(options["iterations"])
-        held = self.hold(image, mask, controls)
-        photo, hole = image, mask
-        image, mask = image.to(self.device), mask.to(self.device)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        pictures = keep_observed(image, mask, torch.zeros_like(image)).repeat(len(seeds), 1, 1, 1)
+    def _complete(self, task: Task) -> Iterator[Step]:
+        began, total = time.perf_counter(), int(task.options["iterations"])
+        photo, hole, held = task.image, task.mask, self.hold(task)
+        task = task.on(self.device)
+        image, mask = task.image, task.mask
+        generators = [torch.Generator().manual_seed(seed) for seed in task.seeds]
+        pictures = keep_observed(image, mask, torch.zeros_like(image)).repeat(len(task.seeds), 1, 1, 1)
         yield Step(pictures.cpu(), 0.0)
         moved: list[float] = []
         for turn in range(1, total + 1):
             drawn = torch.cat(
                 [
-                    self.draw(picture[None], mask, self._noise(generator), options, held)
+                    self.draw(picture[None], mask, self._noise(generator), task.options, held)
                     for picture, generator in zip(pictures, generators, strict=True)
                 ]
             )
@@ -76,7 +69,7 @@ class IteratingVAE(Method):
             if turn == total:
                 figures = [{"last change": value} for value in change.tolist()]
                 info |= {"iterations": total, "change_trace": moved, "figures": figures}
-            shown = blended(photo, hole, drawn.cpu()) if options["blend"] else pictures.cpu()
+            shown = blended(photo, hole, drawn.cpu()) if task.options["blend"] else pictures.cpu()
             yield Step(shown, turn / total, info, {"Reconstruction": drawn.cpu()})
 
     def _noise(self, generator: torch.Generator) -> Tensor:
@@ -96,8 +89,8 @@ class VAEMethod(IteratingVAE):
     )
 
     def __init__(self) -> None:
-        config = VAEConfig(**weights.load_config("vae"))
-        self.model, self.latent_dim = weights.load_into("vae", VAE(config)), config.latent_dim
+        self.model: VAE = weights.load_network("vae")
+        self.latent_dim = self.model.config.latent_dim
 
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> Tensor:
@@ -125,8 +118,8 @@ class OneShotMethod(IteratingVAE):
     )
 
     def __init__(self) -> None:
-        config = VAEConfig(**weights.load_config("vae-oneshot"))
-        self.model, self.latent_dim = weights.load_into("vae-oneshot", OneShotVAE(config)), config.latent_dim
+        self.model: OneShotVAE = weights.load_network("vae-oneshot")
+        self.latent_dim = self.model.config.latent_dim
 
     @torch.no_grad()
     def draw(

@@ -9,21 +9,21 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..models.attributes import AttributeConfig, AttributeNet
+from ..models.attributes import AttributeNet
 
 
 @cache
 def face_network() -> AttributeNet:
     """The trained face network, loaded once. Raises WeightsError."""
     with torch.inference_mode(False):  # whoever asks first: others may want gradients through it
-        return weights.load_into("attributes", AttributeNet(AttributeConfig(**weights.load_config("attributes"))))
+        return weights.load_network("attributes")
 
 
 @cache
 def judge_network() -> AttributeNet:
     """The second face network, of other people and another shape, that no training saw, loaded once. Raises
     WeightsError."""
-    return weights.load_into("judge", AttributeNet(AttributeConfig(**weights.load_config("judge"))))
+    return weights.load_network("judge")
 
 
 @torch.inference_mode()

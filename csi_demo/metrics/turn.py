@@ -11,8 +11,6 @@ from torch import Tensor
 
 from .features import face_network
 
-TURN = "turn"  # among the names of attributes
-
 
 def odd_features(images: Tensor) -> Tensor:
     """The last but one level's activations of pictures (n, 3, H, W) minus those of their mirror images: (n, C h w)."""

@@ -76,7 +76,12 @@ class Posterior(NamedTuple):
     def draw(self, eps: Tensor) -> Tensor:
         """Latents (B, z) for standard normal noise (B, noise_dim)."""
         own, shared = eps.split(self.factor.shape[1:], 1)
-        return self.mean + own * torch.exp(0.5 * self.log_variance) + (self.factor @ shared.unsqueeze(2)).squeeze(2)
+        return self.draw_together(shared) + own * torch.exp(0.5 * self.log_variance)
+
+    def draw_together(self, eps: Tensor) -> Tensor:
+        """Latents (B, z) for standard normal noise (B, rank), moved only by what is uncertain of several together: each
+        one's own uncertainty alone would fray a picture."""
+        return self.mean + (self.factor @ eps.unsqueeze(2)).squeeze(2)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Natural logarithm of the density at latents (B, z): (B,); by the matrix determinant and inversion lemmas."""

@@ -18,7 +18,7 @@ HALF_STEP = 1.0 / 255.0
 MIN_LOG_SCALE = -7.0
 LOGISTIC_VARIANCE = math.pi**2 / 3.0  # of scale 1
 STEEPEST = 1.0 - 1e-7  # coefficient of a channel on another, where it is turned back into a parameter
-TRUNCATION = 1.0  # scales that a drawn channel strays from its mean, at most (CSI, appendix A.2)
+PAPER_TRUNCATION = 1.0  # scales that a drawn channel strays from its mean, at most (CSI, appendix A.2)
 
 
 def channels(components: int) -> int:
@@ -26,14 +26,19 @@ def channels(components: int) -> int:
     return 10 * components
 
 
+def components(channels: int) -> int:
+    """The inverse of `channels`."""
+    return channels // 10
+
+
 def unpack(params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Splits (..., 10 K) into logits (..., K), means, log-scales and coefficients (..., 3, K).
 
     Coefficients are squashed to (-1, 1): [0] of red on green, [1] of red on blue, [2] of green on blue.
     """
-    components = params.shape[-1] // 10
-    logits, rest = params.split((components, 9 * components), dim=-1)
-    means, log_scales, coefficients = rest.unflatten(-1, (3, 3, components)).unbind(-3)
+    count = components(params.shape[-1])
+    logits, rest = params.split((count, 9 * count), dim=-1)
+    means, log_scales, coefficients = rest.unflatten(-1, (3, 3, count)).unbind(-3)
     return logits, means, log_scales.clamp(min=MIN_LOG_SCALE), torch.tanh(coefficients)
 
 
@@ -119,7 +124,7 @@ def entropy(x: Tensor, params: Tensor) -> Tensor:
 
 
 def noise(
-    generator: torch.Generator, height: int, width: int, components: int, truncation: float = TRUNCATION
+    generator: torch.Generator, height: int, width: int, components: int, truncation: float = PAPER_TRUNCATION
 ) -> Tensor:
     """The frozen noise of one sample: (H, W, K + 3), K Gumbel variates for the component and 3 truncated logistic ones.
 

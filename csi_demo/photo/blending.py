@@ -16,6 +16,7 @@ NEIGHBOURS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=np.float32) / 4.0
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 COARSEST = 6  # side of the smallest picture that the membrane is solved on
 NOISE_TILE = 512
+SMOOTH = 0.3  # share of the surroundings, the smoothest, that grain is measured on
 
 
 def margin(step: float) -> int:
@@ -38,12 +39,13 @@ def extend(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return filled
 
 
-def blend(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, step: float) -> np.ndarray:
+def blend(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, step: float, refined: bool = False) -> np.ndarray:
     """The photo (uint8) with the fill (float32) in the hole, its colours and grain those of the photo around it.
 
     The fill keeps its gradients and takes the photo's values at the hole's edge (Perez et al., 2003: what is added is
     harmonic, so fine differences end near the edge and a drift of colour is lifted as a whole). Then grain is added
-    until every octave finer than a frame pixel is as strong as around the hole. step: photo pixels a frame pixel.
+    until every octave that the fill cannot hold is as strong as where it is smooth around the hole. step: photo pixels
+    a pixel of the fill. refined: whether the fill is as sharp as its pixels allow, up to the last octave.
     """
     distance = cv2.distanceTransform((~hole).view(np.uint8), cv2.DIST_L2, 3)
     outside, where = distance > 0, hole.view(np.uint8)
@@ -53,8 +55,9 @@ def blend(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, step: float) ->
     if edge.any():
         result = cv2.add(result, _lift(photo, fill, edge, step))
     added = np.zeros_like(result)
-    if around.any():
-        added = grain(cv2.copyTo(result, where, photo.astype(np.float32)), hole, around, step)
+    octaves = int(math.log2(max(step, 1.0))) + (not refined)
+    if octaves and around.any():
+        added = grain(cv2.copyTo(result, where, photo.astype(np.float32)), hole, around, octaves)
     return cv2.copyTo(cv2.add(result, added, dtype=cv2.CV_8U), where, photo.copy())
 
 
@@ -105,21 +108,22 @@ def membrane(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return cv2.copyTo(values, where, result)
 
 
-def grain(picture: np.ndarray, hole: np.ndarray, around: np.ndarray, step: float) -> np.ndarray:
-    """Noise (h, w, 3) that gives each octave finer than a frame pixel the strength in the hole that it has around it.
+def grain(picture: np.ndarray, hole: np.ndarray, around: np.ndarray, octaves: int) -> np.ndarray:
+    """Noise (h, w, 3) that gives each of the finest octaves the strength in the hole that it has around it.
 
-    Strengths are robust (median absolute deviation), so that an edge nearby does not pass for grain. The noise is the
-    same for the same picture size.
+    It is measured where the surroundings are smoothest, so that hair and edges do not pass for grain; strengths are
+    robust (median absolute deviation). The noise is the same for the same picture size.
     """
     rng = np.random.default_rng(0)
-    levels = max(1, min(int(math.log2(max(step, 1.0))) + 1, int(math.log2(min(hole.shape)))))
+    levels = max(1, min(octaves, int(math.log2(min(hole.shape)))))
     bands: list[np.ndarray] = []
     fine: np.ndarray = picture.astype(np.float32, copy=False)
     inside, outside = hole.view(np.uint8), around.view(np.uint8)
     for _ in range(levels):
         coarse: np.ndarray = cv2.pyrDown(fine)
-        present, wanted = (_some(part) for part in (inside, outside))
+        present, wanted = _some(inside), _some(outside)
         if len(present) and len(wanted):
+            wanted = _smoothest(wanted, structure(coarse), fine.shape)
             band = cv2.subtract(fine, cv2.pyrUp(coarse, dstsize=fine.shape[1::-1])).reshape(-1, 3)
             tile = _octave(fine.shape, rng)
             bands.append(_tiled(cv2.transform(tile, _mixing(band[wanted], band[present], tile).T), fine.shape))
@@ -129,6 +133,20 @@ def grain(picture: np.ndarray, hole: np.ndarray, around: np.ndarray, step: float
     for level, finer in enumerate(reversed(bands)):
         result = cv2.add(finer, cv2.pyrUp(result, dstsize=finer.shape[1::-1])) if level else finer
     return result
+
+
+def structure(picture: np.ndarray) -> np.ndarray:
+    """How much a picture (h, w, 3) varies around each pixel: (h, w). Grain, already averaged, counts for little."""
+    grey = picture.mean(2)
+    apart = cv2.absdiff(grey, cv2.GaussianBlur(grey, (0, 0), 2.0))
+    return cv2.blur(apart, (5, 5))
+
+
+def _smoothest(pixels: np.ndarray, uneven: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Of the indices of pixels, those where a picture of half the size is least uneven, SMOOTH of them all."""
+    rows, columns = np.divmod(pixels, shape[1])
+    found = uneven[(rows // 2).clip(0, uneven.shape[0] - 1), (columns // 2).clip(0, uneven.shape[1] - 1)]
+    return pixels[found <= np.quantile(found, SMOOTH)]
 
 
 def _halved(part: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from .. import weights
-from ..models.aligner import Aligner, AlignerConfig
+from ..models.aligner import Aligner
 from ..pixels import FRAME, to_float
 from .placement import LARGEST, SMALLEST, Placement, pixel_matrix
 
@@ -133,7 +133,7 @@ def _apart(found: Sequence[tuple[Placement, float]], sure: float) -> list[tuple[
 
 @cache
 def _aligner() -> Aligner:
-    return weights.load_into("aligner", Aligner(AlignerConfig(**weights.load_config("aligner"))))
+    return weights.load_network("aligner")
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .. import masks
 from ..errors import PhotoError
 from ..pixels import FRAME, to_bytes
 from . import blending
@@ -95,22 +96,37 @@ class Placement:
         x, y = self.to_photo(np.array([FRAME / 2 + dx, FRAME / 2 + dy]))
         return Placement(float(x), float(y), self.size * scale, self.angle + angle)
 
-    def frame(self, photo: Image.Image) -> Image.Image:
-        """The 64x64 RGB frame, every pixel the mean of the photo below it; beyond the photo its edge goes on.
+    def frame(self, photo: Image.Image, side: int = FRAME) -> Image.Image:
+        """The RGB frame of so many pixels a side, each the mean of the photo below it; beyond the photo its edge goes
+        on.
 
         Raises PhotoError for a frame whose centre lies outside the photo.
         """
-        step = self.size / FRAME
+        return Image.fromarray(self._square(photo, side))
+
+    def context(self, photo: Image.Image, mask: np.ndarray, side: int) -> np.ndarray:
+        """The frame of the photo's observed pixels alone, mask (height, width), True = keep: uint8 (side, side, 3).
+
+        Like `frame`, but nothing of the hole, not even a share in the pixels beside it, gets in; 0 well inside it.
+        Raises as `frame`.
+        """
+        keep = Image.fromarray(mask.view(np.uint8) * np.uint8(255))
+        kept = Image.composite(photo, Image.new("RGB", photo.size), keep)
+        shares = self._square(keep, side).astype(np.float32)[..., None] / 255.0
+        colours = self._square(kept, side).astype(np.float32)
+        return np.where(shares > 0.05, np.rint(np.clip(colours / np.maximum(shares, 0.05), 0, 255)), 0).astype(np.uint8)
+
+    def _square(self, photo: Image.Image, side: int) -> np.ndarray:
+        """The pixels of `frame`, of a photo of any number of channels."""
+        step = self.size / side
         reduction = max(1, int(step / 2))
         left, top, right, bottom = self._bounds(photo.size, 2 * reduction)
         crop = photo.crop((left, top, right, bottom)).reduce(reduction)
         samples = max(1, math.ceil(step / reduction))
         matrix = self.matrix
         matrix[:, 2] -= left, top
-        pixels = warp(np.asarray(crop), matrix / reduction, (FRAME * samples, FRAME * samples), samples)
-        if samples > 1:
-            pixels = cv2.resize(pixels, (FRAME, FRAME), interpolation=cv2.INTER_AREA)
-        return Image.fromarray(pixels)
+        pixels = warp(np.asarray(crop), matrix / reduction, (side * samples, side * samples), samples * side / FRAME)
+        return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA) if samples > 1 else pixels
 
     def meets(self, size: tuple[int, int]) -> bool:
         """Whether the frame's centre lies in a photo of this (width, height)."""
@@ -128,8 +144,9 @@ class Placement:
     def __str__(self) -> str:
         return ",".join(f"{number:.6g}" for number in (self.x, self.y, self.size, self.angle))
 
-    def frame_mask(self, mask: np.ndarray) -> np.ndarray:
-        """A photo's mask (height, width), True = keep, in the frame: a frame pixel is hole where any of it is hole.
+    def frame_mask(self, mask: np.ndarray, side: int = FRAME) -> np.ndarray:
+        """A photo's mask (height, width), True = keep, in the frame of so many pixels a side: a frame pixel is hole
+        where any of it is hole.
 
         Raises PhotoError when the hole reaches outside the frame, or there is none.
         """
@@ -147,34 +164,48 @@ class Placement:
                 f"the hole reaches outside the square of the photo that is filled in, which is at {self} "
                 "(x, y of its centre, its side, its angle)"
             )
-        columns, rows = self._frame_pixels(box)
-        small = np.zeros((FRAME, FRAME), dtype=bool)
-        small[rows[hole].clip(0, FRAME - 1), columns[hole].clip(0, FRAME - 1)] = True
-        if self.size < 1.5 * FRAME:  # a frame pixel may hold no photo pixel's centre
-            small |= self._at_frame_pixels(~mask)
+        columns, rows = self._frame_pixels(box, side)
+        small = np.zeros((side, side), dtype=bool)
+        small[rows[hole].clip(0, side - 1), columns[hole].clip(0, side - 1)] = True
+        if self.size < 1.5 * side:  # a frame pixel may hold no photo pixel's centre
+            small |= self._at_frame_pixels(~mask, side)
         return ~small
 
-    def _frame_pixels(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Column and row of the frame (h, w) that the pixels of a part of the photo have their centres in."""
+    def _frame_points(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Where in the frame, in its 64ths, the centres of a part of the photo's pixels lie: x and y, both (h, w)."""
         left, top, right, bottom = box
         x, y = np.arange(left, right) + 0.5, np.arange(top, bottom)[:, None] + 0.5
-        found = []
-        for along, down, start in self.inverse:
-            across, below = (along * x).astype(np.float32), (down * y + start + TINY).astype(np.float32)
-            found.append(np.floor(across + below).astype(np.int16))
-        return found[0], found[1]
+        across, below = (
+            (along * x).astype(np.float32) + (down * y + start + TINY).astype(np.float32)
+            for along, down, start in self.inverse
+        )
+        return across, below
 
-    def _at_frame_pixels(self, hole: np.ndarray) -> np.ndarray:
-        """A photo's hole, looked up at the centre of every frame pixel: boolean (64, 64)."""
-        centres = np.stack(np.meshgrid(np.arange(FRAME), np.arange(FRAME)), 2) + 0.5  # x, y
+    def _frame_pixels(self, box: tuple[int, int, int, int], side: int = FRAME) -> tuple[np.ndarray, np.ndarray]:
+        """Column and row of the frame (h, w) that the pixels of a part of the photo have their centres in."""
+        columns, rows = (np.floor(along * np.float32(side / FRAME)) for along in self._frame_points(box))
+        return columns.astype(np.int16), rows.astype(np.int16)
+
+    def _at_frame_pixels(self, hole: np.ndarray, side: int) -> np.ndarray:
+        """A photo's hole, looked up at the centre of every frame pixel: boolean (side, side)."""
+        centres = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), 2) + 0.5) * (FRAME / side)  # x, y
         x, y = np.moveaxis(np.floor(self.to_photo(centres)).astype(int), 2, 0)
         inside = (x >= 0) & (x < hole.shape[1]) & (y >= 0) & (y < hole.shape[0])
         return inside & hole[y.clip(0, hole.shape[0] - 1), x.clip(0, hole.shape[1] - 1)]
 
-    def photo_mask(self, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """A frame's mask (64, 64) in a photo of this (width, height): boolean (height, width), True = keep."""
+    def photo_mask(self, mask: np.ndarray | str, size: tuple[int, int]) -> np.ndarray:
+        """A frame's mask (64, 64) in a photo of this (width, height): boolean (height, width), True = keep.
+
+        mask: or the name of a family (see `masks.family`); those with a rounded shape are as smooth as the photo.
+        """
         left, top, right, bottom = self._bounds(size, 1)
         photo = np.ones((size[1], size[0]), dtype=bool)
+        if isinstance(mask, str):
+            if mask in masks.SHAPES and not self.exact:
+                across, down = self._frame_points((left, top, right, bottom))
+                photo[top:bottom, left:right] = ~masks.SHAPES[mask].contains(across, down)
+                return photo
+            mask = masks.family(mask)
         columns, rows = self._frame_pixels((left, top, right, bottom))
         inside = (columns >= 0) & (columns < FRAME) & (rows >= 0) & (rows < FRAME)
         photo[top:bottom, left:right] = mask[rows.clip(0, FRAME - 1), columns.clip(0, FRAME - 1)] | ~inside
@@ -183,10 +214,12 @@ class Placement:
     def paste(self, photo: Image.Image, mask: np.ndarray, frame: Image.Image, blend: bool = True) -> Image.Image:
         """The photo with the frame's pixels in the hole of `mask` (height, width), every other pixel its own.
 
-        blend: fit colour and grain to what is around the hole (see `blending.blend`), unless the placement is exact.
-        The photo is RGB. Raises as `frame_mask`.
+        frame: the filled frame, of 64 pixels a side, or of more once it is refined. blend: fit colour and grain to what
+        is around the hole (see `blending.blend`), unless the placement is exact. The photo is RGB. Raises as
+        `frame_mask`.
         """
-        small, step = ~self.frame_mask(mask), self.size / FRAME
+        side = frame.width
+        small, step = ~self.frame_mask(mask, side), self.size / side
         left, top, right, bottom = hole_box(mask)  # type: ignore[misc]  # there is a hole
         blend = blend and not self.exact
         room = blending.margin(step) if blend else 0
@@ -200,9 +233,9 @@ class Placement:
             fill = cv2.GaussianBlur(fill, (0, 0), 0.5 / step)
         matrix = self.inverse
         matrix[:, 2] += matrix[:, :2] @ (left, top)
-        fill = warp(fill, matrix, hole.shape)
+        fill = warp(fill, matrix * (side / FRAME), hole.shape)
         if blend:
-            pixels = blending.blend(region, hole, fill, step)
+            pixels = blending.blend(region, hole, fill, step, refined=side > FRAME)
         else:
             pixels = np.where(hole[..., None], to_bytes(fill), region)
         result = photo.copy()
@@ -216,7 +249,7 @@ def hole_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
     return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(rows) else None
 
 
-def pixel_matrix(matrix: np.ndarray, samples: int = 1) -> np.ndarray:
+def pixel_matrix(matrix: np.ndarray, samples: float = 1) -> np.ndarray:
     """A (2, 3) matrix between points as one between pixel indices, whose pixels' centres lie at halves.
 
     samples: how many target pixels go to one unit of the matrix.
@@ -225,7 +258,7 @@ def pixel_matrix(matrix: np.ndarray, samples: int = 1) -> np.ndarray:
     return np.column_stack((matrix[:, :2] / samples, centre))
 
 
-def warp(pixels: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...], samples: int = 1) -> np.ndarray:
+def warp(pixels: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...], samples: float = 1) -> np.ndarray:
     """A picture (h, w, 3) of this (height, width) whose points lie at matrix @ (x, y, 1) in `pixels`; edges go on."""
     return cv2.warpAffine(
         pixels,

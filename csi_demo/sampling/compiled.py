@@ -1,7 +1,6 @@
 """The compiled way of drawing a hole's pixels: what `kernel` needs, laid out once, and one fill at a time.
 
-In float32 a sample is the same, bit for bit, whatever batch it is drawn in; the torch path of `sampling` needs float64
-for that. numba may be missing, and its first compilation takes long: `kernel_ready` says whether this way can be taken.
+In float32 a sample is the same, bit for bit, in any batch. `kernel_ready`: numba may be missing, or still compiling.
 """
 
 from __future__ import annotations
@@ -20,12 +19,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 from filelock import FileLock
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..models import logistic_mixture
-from ..models.csi import CSI, CSIConfig
 from ..models.logistic_mixture import Guide
+from ..models.pixelcnn import PixelCNNStream
+from .base import StreamModel, mixtures_of
 
 LANES = 16  # channels are padded to a multiple of this, as in kernel.LANES
 PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
@@ -80,9 +80,8 @@ class Stream:
     """A model's forward stream and its conditioning with the weights laid out for the kernel, in one dtype."""
 
     @torch.no_grad()
-    def __init__(self, model: CSI, dtype: torch.dtype = torch.float32):
-        self.config, self.dtype = model.config, dtype
-        stream = model.forward_stream
+    def __init__(self, model: StreamModel, dtype: torch.dtype = torch.float32):
+        self.mixtures, self.dtype, stream = mixtures_of(model), dtype, model.forward_stream
         self.blocks, self.filters = stream.blocks, stream.filters
         self.padded = _up(self.filters)
         vertical: list[Any] = list(stream.vertical)
@@ -137,7 +136,7 @@ class Stream:
     def _flat_biases(self, biases: list[Tensor]) -> np.ndarray:
         return _numpy(torch.cat([self._pad(bias) for bias in biases]), self.dtype)
 
-    def _conditioning(self, model: CSI, name: str) -> tuple[Tensor | None, Tensor | None]:
+    def _conditioning(self, model: StreamModel, name: str) -> tuple[Tensor | None, Tensor | None]:
         """A 1x1 convolution as a matrix (inputs, 2 * blocks * F padded) and its bias; None where there is none."""
         if not hasattr(model, name):
             return None, None
@@ -148,7 +147,7 @@ class Stream:
     def constant(self, mask: Tensor, context: Tensor | None, box: Box) -> Tensor:
         """What every latent shares: biases (rows * columns, 2 * blocks * F padded) of the mask and the reverse stream.
 
-        mask: (1, 1, H, W); context: (1, F, H, W) of `CSI.context_features`, or None.
+        mask: (1, 1, H, W); context: (1, F, H, W), the reverse stream's features, or None.
         """
         total = self.own.expand(box.rows * box.columns, -1)
         if self.map_bias is not None:
@@ -173,7 +172,7 @@ class Stream:
         return result.unflatten(1, (box.rows, box.columns))
 
     def biases_of(self, biases: Tensor | None, count: int, box: Box) -> Tensor:
-        """Biases as `biases_of_maps` gives them, from those of `CSI.biases` (n, 2 * blocks * F, H, W) or None."""
+        """Biases as `biases_of_maps` gives them, from those that the model takes, (n, 2 * blocks * F, H, W) or None."""
         if biases is None:
             return self.own.expand(count, box.rows, box.columns, -1).contiguous()
         return (self._pad(box.cut(biases).permute(0, 2, 3, 1).to(self.dtype)) + self.own).contiguous()
@@ -199,7 +198,7 @@ class Fill:
         self.box = (box.top, box.left, box.rows, box.columns)
         assert biases.shape[:3] == (count, box.rows, box.columns), "biases of another hole"
         self.biases = _numpy(biases.flatten(), stream.dtype)
-        components = stream.config.mixtures
+        components = stream.mixtures
         self.noise = np.zeros((count, height, width, components + 3)) if noise is None else _numpy(noise, torch.float64)
         self.guide = np.zeros((count, 1, 1, 3)), 0.0
         if guide is not None:
@@ -330,14 +329,23 @@ def entropy(x: Tensor, params: Tensor) -> Tensor:
     return torch.from_numpy(result).view(x.shape[:-1])
 
 
-def compile_kernel(dtype: torch.dtype = torch.float32) -> bool:
-    """Reads the kernel's machine code from the disk, or compiles it; says whether that worked. Takes long at first.
+class _Smallest(nn.Module):
+    """As little as the kernel can be run on."""
 
-    dtype: of the streams that will be run; what is not compiled here must not be run by several processes at once.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self.forward_stream = PixelCNNStream(3, LANES, 1)
+        self.head = nn.Conv2d(LANES, logistic_mixture.channels(1), 1)
+
+    def logits(self, x: Tensor, biases: Tensor | None) -> Tensor:
+        return self.head(F.elu(self.forward_stream(x, biases)))
+
+
+def compile_kernel(dtype: torch.dtype = torch.float32) -> bool:
+    """Reads the kernel's machine code from the disk, or compiles it, which takes long; says whether that worked. dtype:
+    of the streams that will be run; what is not compiled here must not be run by several processes at once."""
     try:
-        config = CSIConfig(16, 0, encoder_channels=(8, 8), filters=LANES, blocks=1, mixtures=1, reverse_stream=False)
-        stream = Stream(CSI(config).requires_grad_(False), dtype)
+        stream = Stream(_Smallest().requires_grad_(False), dtype)
         x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
         mask[..., 2, 2] = 0.0
         with alone():

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from ..models import logistic_mixture
-from ..models.csi import CSI
 from ..models.logistic_mixture import Guide
-from .base import guided
+from .base import PixelModel, guided
 
 
 def sample_reference(
-    model: CSI, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor, guide: Guide | None = None
+    model: PixelModel, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor, guide: Guide | None = None
 ) -> Iterator[tuple[Tensor, float]]:
-    """Runs the whole forward stream once for every hole pixel. Arguments and result as `sample_pixels`."""
+    """Runs the whole model once for every hole pixel. Arguments and result as `sample_pixels`."""
     x, hole = x * mask, mask[:, 0] < 0.5
     pixels = hole.any(0).nonzero().tolist()
     for done, (row, column) in enumerate(pixels, 1):

@@ -14,21 +14,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..models import logistic_mixture
-from ..models.csi import CSI
 from ..models.logistic_mixture import Guide
 from ..models.pixelcnn import GatedBlock
-from .base import guided
+from .base import StreamModel, guided
 
 
 def sample_pixels(
-    model: CSI, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor, guide: Guide | None = None
+    model: StreamModel, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor, guide: Guide | None = None
 ) -> Iterator[tuple[Tensor, float]]:
     """Draws the hole's pixels, all samples at once, reusing activations.
 
-    x: (n, 3, H, W), hole pixels ignored; mask: (n, 1, H, W), 1 = observed, may differ between samples; biases as of
-    `CSI.biases`; noise: (n, H, W, K + 3); guide: what every pixel's distribution is multiplied with. Yields (pictures
-    so far (n, 3, H, W), share of the pixels drawn) after every row with hole pixels; the tensor yielded is the one
-    being filled.
+    x: (n, 3, H, W), hole pixels ignored; mask: (n, 1, H, W), 1 = observed, may differ between samples; biases: (n,
+    2 * blocks * F, H, W) or None; noise: (n, H, W, K + 3); guide: what every pixel's distribution is multiplied with.
+    Yields (pictures so far (n, 3, H, W), share of the pixels drawn) after every row with hole pixels; the tensor
+    yielded is the one being filled.
 
     Rows start as far above the hole as a hole pixel sees. One row of the vertical stack depends on finished rows only,
     so it is computed at once; within a row only the horizontal stack's new column is computed for every pixel, with the
@@ -59,7 +58,7 @@ def sample_pixels(
 class _Rows:
     """The forward stream of one batch, row by row. A row is (n, F, 1, W); a column (n, F)."""
 
-    def __init__(self, model: CSI, x: Tensor, biases: Tensor | None):
+    def __init__(self, model: StreamModel, x: Tensor, biases: Tensor | None):
         self.stream, self.head, self.biases = model.forward_stream, model.head, biases
         self.blocks, self.filters = self.stream.blocks, self.stream.filters
         self.vertical_blocks = cast(list[GatedBlock], list(self.stream.vertical))

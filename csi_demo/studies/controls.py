@@ -14,8 +14,8 @@ from ..data import read_pack
 from ..errors import CompletionError
 from ..methods.csi import CSIMethod
 from ..methods.csi.controls import load_measured
+from ..methods.csi.places import TURN
 from ..metrics.features import face_network, judge_network
-from ..metrics.turn import TURN
 from ..models.attributes import AttributeNet
 from ..pixels import masks_to_tensor, to_float
 from .discovery.measures import WORDS

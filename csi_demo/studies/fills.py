@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import starmap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import masks
+from .. import masks, sheets
 from ..data import read_pack
 from ..errors import CompletionError
 from ..methods import load_method
@@ -23,8 +20,9 @@ from ..metrics.c2st import FEWEST, c2st
 from ..metrics.features import face_network, judge_network
 from ..metrics.frechet import distance_to_faces
 from ..metrics.inside import measure
-from ..pixels import masks_to_tensor, to_float
-from ..sheets import write_contact_sheet
+from ..pixels import masks_to_tensor, png, to_float
+from ..weights import write_atomically
+from .shared import shared
 
 SAMPLES = 4  # drawn for every picture; the figures are means over all of them
 CONTACT_SHEET = 16  # pictures on a contact sheet, at most
@@ -68,14 +66,14 @@ def evaluate(
     rows: list[dict[str, float]] = []
     sheet: list[Tensor] = []
     every: list[Tensor] = []
-    for (_, frame, hole, *_), (row, fills) in zip(jobs, _shared(_figures, jobs, workers), strict=True):
+    for (_, frame, hole, *_), (row, fills) in zip(jobs, shared(_figures, jobs, workers), strict=True):
         rows.append(row)
         every.append(torch.from_numpy(fills))
         if len(sheet) < CONTACT_SHEET:
             image, mask = to_float(torch.from_numpy(frame))[None], masks_to_tensor([hole])
             sheet.append(torch.cat((image * mask, image, torch.from_numpy(fills))))
     if contact_sheet is not None:
-        write_contact_sheet(torch.stack(sheet), contact_sheet)
+        write_atomically(contact_sheet, png(sheets.contact_sheet(torch.stack(sheet))))
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     for name, part in (("seam", "step"), ("sharpness", "rough")):
         drawn, true = means.pop(part), means.pop(f"true_{part}")
@@ -106,13 +104,3 @@ def _figures(
     row = measure(image, mask, last.images) | {"seconds_per_image": seconds}
     bits = method.true_bits(image, mask, seeds[0])
     return row | ({} if bits is None else {"bits_per_dim": bits}), last.images.numpy()
-
-
-def _shared(work: Callable[..., Any], jobs: Sequence[tuple], workers: int) -> Iterator[Any]:
-    """What `work` makes of each job, in order; by so many processes of one thread each, or by this one."""
-    if not workers:
-        yield from starmap(work, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        yield from pool.map(work, *zip(*jobs, strict=True), chunksize=2)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .. import sheets
 from ..data import read_pack
 from ..methods import load_method
 from ..metrics.features import face_features
 from ..metrics.frechet import frechet_distance
-from ..pixels import to_float
-from ..sheets import write_contact_sheet
+from ..pixels import png, to_float
+from ..weights import write_atomically
 
 
 def evaluate_samples(
@@ -30,7 +31,7 @@ def evaluate_samples(
     drawn = load_method(method_name).sample(len(faces), seed)
     if contact_sheet is not None:
         rows = drawn[: min(64, len(drawn) // 8 * 8)]
-        write_contact_sheet(rows.unflatten(0, (-1, 8)), contact_sheet)
+        write_atomically(contact_sheet, png(sheets.contact_sheet(rows.unflatten(0, (-1, 8)))))
     real = face_features(faces)
     floor = frechet_distance(real[::2], real[1::2])
     distance = frechet_distance(face_features(drawn), real)

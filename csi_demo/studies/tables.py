@@ -8,6 +8,8 @@ from typing import Any
 COLUMNS = (
     "mask",
     "method",
+    "refine",
+    "found",
     "psnr",
     "ssim",
     "l1",
@@ -20,6 +22,7 @@ COLUMNS = (
     "c2st",
     "c2st_error",
     "seconds_per_image",
+    "seconds_finish",
     "n",
 )
 

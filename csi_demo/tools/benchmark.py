@@ -21,13 +21,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import CompletionError
-from ..methods.csi.method import GUIDANCE, CSIMethod
+from ..methods.csi.drawing import to_precision
+from ..methods.csi.method import DEFAULT_GUIDANCE, CSIMethod
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
 from ..models.logistic_mixture import Guide
 from ..photo.reading import open_photo
 from ..pixels import to_tensor
-from ..sampling.base import frozen_noise, to_precision
+from ..sampling.base import frozen_noise
 from ..sampling.compiled import SharedFill, compile_kernel, regions
 from ..sampling.rows import sample_pixels
 from ..studies.tables import table
@@ -174,23 +175,24 @@ def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, 
     mask[..., top : top + height, left : left + columns] = 0.0
     pixels, seeds = columns * height, tuple(range(count))
 
-    observe = _seconds(lambda: method._observe(image, mask), max(1, repeats // 3))
-    known, z = method._known(image, mask), method.latents(image, mask, seeds, {}, 1.0)
+    drawing = method.drawing
+    observe = _seconds(lambda: (drawing.observe(image, mask), drawing.infer(image, mask)), max(1, repeats // 3))
+    known, z = method.known(image, mask), method.latents(image, mask, seeds, {}, 1.0)
     x, masks = (tensor.float().expand(count, -1, -1, -1) for tensor in (known.x, known.mask))
     threads = torch.get_num_threads()
     noise = frozen_noise(method.model, seeds, size, size)
 
     def conditioning() -> tuple[Tensor, Guide]:
-        maps = method._maps(z)
-        return method._kernel_biases(known, maps), method._guide(image, mask, maps, GUIDANCE)
+        maps = drawing.maps(z)
+        assert maps is not None
+        return drawing.conditions(known, maps, count), drawing.guide(image, mask, maps, DEFAULT_GUIDANCE)
 
     biases, guide = conditioning()
 
-    fast = _seconds(lambda: list(SharedFill(method._stream, x[:1], masks[:1], biases, noise, threads, guide)), repeats)
+    fast = _seconds(lambda: list(SharedFill(drawing.stream, x[:1], masks[:1], biases, noise, threads, guide)), repeats)
     conditions = _seconds(conditioning, repeats)
-    plain_biases = method._torch_biases(known, method._maps(z))
+    plain_biases = drawing.biases(known, drawing.maps(z), count)
     plain_biases = plain_biases.float() if plain_biases is not None else None
-    hole = mask[0, 0] < 0.5
 
     def a_whole_pixel() -> None:
         params = whole.logits(x, plain_biases)[:, :, top, left]
@@ -206,12 +208,11 @@ def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, 
         return last.images
 
     slider = _seconds(move, repeats)
-    assert int(hole.sum()) == pixels
     return {
         "hole": f"{columns}x{height}",
         "samples": count,
         "us_per_pixel": 1e6 * fast / pixels,
-        "multiply_adds_per_pixel": count * multiply_adds(method.config, hole.numpy()) / pixels,
+        "multiply_adds_per_pixel": count * multiply_adds(method.config, known.hole.numpy()) / pixels,
         "fill_ms": 1e3 * fast,
         "conditions_ms": 1e3 * conditions,
         "slider_ms": 1e3 * slider,

@@ -5,12 +5,12 @@ What lies around a picture, and where the picture ends, is random: otherwise its
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -20,14 +20,19 @@ from .. import weights
 from ..data import read_split
 from ..errors import DataError
 from ..models.aligner import Aligner, AlignerConfig
-from ..photo.celeba import FACE, PICTURE, background
-from ..photo.placement import Placement, pixel_matrix
-from ..pixels import FRAME, to_bytes, to_float
+from ..photo.celeba import FACE, PICTURE
+from ..pixels import FRAME, to_float
+from .batches import generator
 from .loop import Recipe, Settings
 
 HELD_OUT = 256  # rows at the end of the training pack, for validation
 # Both eyes, the corners of the mouth, the chin: points of the frame that a correction should bring into place.
+EYES = ((69.0, 111.0), (108.0, 111.0))  # in the pictures
 POINTS = ((22.25, 33.25), (41.5, 33.25), (25.0, 49.0), (39.0, 49.0), (32.0, 59.0))
+
+
+CELLS = (1, 2, 4, 8, 32, 0, 0)  # beyond a picture's end lies noise of so many cells a side; 0: another picture's corner
+CORNER = 50  # pixels of that
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ class AlignerSettings(Settings):
     scale: float = 1.55
     angle: float = 42.0  # degrees
     widths: tuple[float, ...] = (1.0, 0.4, 0.12)  # of a first, second and third pass
+    start: str = ""  # a safetensors file of an aligner to start from
     faceless: float = 0.2  # share of crops with no face within reach
+    proportions: float = 0.1  # how much faces are stretched above, below and beside the eyes
 
 
 class AlignerRecipe(Recipe):
@@ -63,20 +70,22 @@ class AlignerRecipe(Recipe):
         return frames[:-HELD_OUT], frames[-HELD_OUT:]
 
     def build(self) -> Aligner:
-        return Aligner(self.config)
+        model = Aligner(self.config)
+        if self.settings.start:
+            weights.start_from(model, Path(self.settings.start))
+        return model
 
     def step(self, model: Aligner, stage: int, dataset_size: int) -> AlignerStep:
         return AlignerStep(model)
 
     def batch(self, model: Aligner, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict:
-        return make_batch(frames, count, rng, self.settings)
+        return make_batch(frames, count, generator(rng, frames.device), self.settings)
 
     @torch.no_grad()
     def validate(self, model: Aligner, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
-        step, rng, totals = AlignerStep(model).eval(), np.random.default_rng(0), dict[str, float]()
+        step, draw, totals = AlignerStep(model).eval(), torch.Generator(device).manual_seed(0), dict[str, float]()
         for _ in range(4):
-            batch = make_batch(frames, 256, rng, self.settings)
-            for name, value in step(**{key: tensor.to(device) for key, tensor in batch.items()}).items():
+            for name, value in step(**make_batch(frames.to(device), 256, draw, self.settings)).items():
                 totals[name] = totals.get(name, 0.0) + float(value) / 4
         return totals
 
@@ -119,94 +128,138 @@ def place(correction: Tensor) -> Tensor:
     return turned + shift
 
 
-def make_batch(frames: Tensor, count: int, rng: np.random.Generator, settings: AlignerSettings) -> dict[str, Tensor]:
-    """Draws what `AlignerStep.forward` takes, from whole pictures: uint8 (N, 3, 218, 178)."""
-    crops = np.empty((count, FRAME, FRAME, 3), dtype=np.uint8)
-    target, face = np.zeros((count, 4), dtype=np.float32), np.ones(count, dtype=np.float32)
-    for index, row in enumerate(rng.integers(0, len(frames), count)):
-        picture = np.ascontiguousarray(frames[row].permute(1, 2, 0).numpy())
-        if rng.random() < 0.5:
-            picture = np.ascontiguousarray(picture[:, ::-1])
-        if rng.random() < settings.faceless:
-            face[index] = 0.0
-            off = _far_off(rng)
-        else:
-            width = rng.choice(settings.widths)
-            dx, dy = settings.shift * width * rng.uniform(-1, 1, 2)
-            scale = np.log(settings.scale) * width * rng.uniform(-1, 1)
-            angle = np.radians(settings.angle) * width * rng.uniform(-1, 1)
-            target[index] = dx, dy, scale, angle
-            off = crop_before(dx, dy, scale, angle)
-        other = frames[int(rng.integers(len(frames)))].permute(1, 2, 0).numpy()
-        crops[index] = _disturb(_crop(picture, off, background(other, rng), rng), rng)
-    return {
-        "crops": torch.from_numpy(crops).permute(0, 3, 1, 2),
-        "target": torch.from_numpy(target),
-        "face": torch.from_numpy(face),
-    }
-
-
-def crop_before(dx: float, dy: float, scale: float, angle: float) -> Placement:
-    """The crop that this correction would turn into the picture's frame."""
-    size, turn = FACE.size / np.exp(scale), -np.degrees(angle)
-    upright = Placement(0.0, 0.0, size, turn)
-    x, y = upright.to_photo(np.array([FRAME * (0.5 + dx), FRAME * (0.5 + dy)]))
-    return Placement(FACE.x - float(x), FACE.y - float(y), size, turn)
-
-
-def _far_off(rng: np.random.Generator) -> Placement:
-    """A crop whose correction would be far beyond any trained for."""
-    kind = rng.integers(4)
-    x, y, size = FACE.x + rng.uniform(-15, 15), FACE.y + rng.uniform(-15, 15), FACE.size * rng.uniform(0.6, 1.6)
-    angle = rng.uniform(-45, 45)
-    if kind == 0:  # beside it
-        way = rng.uniform(0, 2 * np.pi)
-        far = size * rng.uniform(0.6, 1.2)
-        x, y = x + far * np.cos(way), y + far * np.sin(way)
-    elif kind == 1:  # a part of it
-        size = FACE.size * rng.uniform(0.12, 0.38)
-        x, y = x + rng.uniform(-50, 50), y + rng.uniform(-60, 60)
-    elif kind == 2:
-        size = FACE.size * rng.uniform(2.6, 5.0)
-    else:
-        angle = rng.uniform(90, 270)
-    return Placement(x, y, size, angle)
-
-
-def _crop(picture: np.ndarray, off: Placement, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The placement's 64x64 crop of a picture cut down at random around the face, over or continued beyond it."""
-    height, width = picture.shape[:2]
-    left, right = (int(rng.integers(0, 34)) for _ in range(2))
-    top, bottom = (int(rng.integers(0, 48)) for _ in range(2))
-    piece = np.ascontiguousarray(picture[top : height - bottom, left : width - right])
-    matrix = pixel_matrix(off.matrix, 2)
-    matrix[:, 2] -= left, top
-    how = rng.choice((cv2.BORDER_TRANSPARENT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101), p=(0.55, 0.35, 0.1))
-    warped = cv2.warpAffine(
-        piece,
-        matrix,
-        (2 * FRAME, 2 * FRAME),
-        dst=background.copy(),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=int(how),
+def make_batch(frames: Tensor, count: int, draw: torch.Generator, settings: AlignerSettings) -> dict[str, Tensor]:
+    """Draws what `AlignerStep.forward` takes, from whole pictures: uint8 (N, 3, 218, 178), on their device."""
+    chance = Chance(count, draw)
+    rows, others = (chance.whole(len(frames)) for _ in range(2))
+    pictures = to_float(frames[rows])
+    pictures = torch.where(chance.uniform(1, 1, 1) < 0.5, pictures.flip(3), pictures)
+    face = chance.uniform() >= settings.faceless
+    width = torch.tensor(settings.widths, device=frames.device)[chance.whole(len(settings.widths))][:, None]
+    reach = torch.tensor(
+        (settings.shift, settings.shift, math.log(settings.scale), math.radians(settings.angle)), device=frames.device
     )
-    return cv2.resize(warped, (FRAME, FRAME), interpolation=cv2.INTER_AREA)
+    target = reach * width * (2.0 * chance.uniform(4) - 1.0)
+    off = torch.where(face[:, None], crops_before(target), _far_off(chance))
+    crops = _disturb(_crop(pictures, off, to_float(frames[others]), chance, settings.proportions), chance)
+    return {"crops": crops, "target": target * face[:, None], "face": face.float()}
 
 
-def _disturb(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Other light, colours, sharpness and grain, now and then something in front."""
-    x: np.ndarray = crop.astype(np.float32)
-    if rng.random() < 0.2:
-        x[:] = x.mean(2, keepdims=True)
-    if rng.random() < 0.2:
-        soft = float(rng.uniform(0.4, 1.5))
-        x = cv2.GaussianBlur(x, (0, 0), soft)
-    if rng.random() < 0.15:
-        w, h = rng.integers(6, 28, 2)
-        x0, y0 = rng.integers(0, FRAME - w), rng.integers(0, FRAME - h)
-        x[y0 : y0 + h, x0 : x0 + w] = rng.integers(0, 256, 3)
-    x = 255.0 * np.clip(x / 255.0, 0.0, 1.0) ** np.float32(np.exp(rng.normal(0, 0.3)))
-    x = x * (rng.uniform(0.6, 1.3) + rng.normal(0, 0.06, 3)).astype(np.float32) + np.float32(rng.normal(0, 12))
-    if rng.random() < 0.5:
-        x += rng.standard_normal(x.shape, dtype=np.float32) * np.float32(rng.uniform(0, 10))
-    return to_bytes(x)
+class Chance:
+    """Random numbers for so many pictures, from one generator and on its device."""
+
+    def __init__(self, count: int, draw: torch.Generator):
+        self.count, self.draw, self.device = count, draw, draw.device
+
+    def uniform(self, *shape: int) -> Tensor:
+        """(count, *shape) in 0 ... 1."""
+        return torch.rand(self.count, *shape, generator=self.draw, device=self.device)
+
+    def between(self, low: float, high: float, *shape: int) -> Tensor:
+        """(count, *shape) in low ... high."""
+        return low + (high - low) * self.uniform(*shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        """(count, *shape), standard normal."""
+        return torch.randn(self.count, *shape, generator=self.draw, device=self.device)
+
+    def whole(self, kinds: int) -> Tensor:
+        """(count,) of 0 ... kinds - 1."""
+        return torch.randint(kinds, (self.count,), generator=self.draw, device=self.device)
+
+
+def crops_before(target: Tensor) -> Tensor:
+    """The crops that these corrections (B, 4) would turn into the picture's frame: x, y, side, angle in radians."""
+    dx, dy, scale, angle = target.unbind(1)
+    size = FACE.size * torch.exp(-scale)
+    cosine, sine = torch.cos(angle), torch.sin(angle)  # the crop is turned by minus that
+    return torch.stack(
+        (FACE.x - size * (cosine * dx + sine * dy), FACE.y - size * (cosine * dy - sine * dx), size, -angle), 1
+    )
+
+
+def _far_off(chance: Chance) -> Tensor:
+    """Crops (B, 4), as `crops_before` has them, whose correction would be far beyond any trained for."""
+    x, y = FACE.x + chance.between(-15, 15), FACE.y + chance.between(-15, 15)
+    size, angle = FACE.size * chance.between(0.6, 1.6), chance.between(-0.8, 0.8)
+    way, far = chance.between(0, 2 * math.pi), size * chance.between(0.6, 1.2)
+    beside = (x + far * torch.cos(way), y + far * torch.sin(way), size, angle)
+    part = (x + chance.between(-35, 35), y + chance.between(-45, 45), FACE.size * chance.between(0.12, 0.38), angle)
+    distant = (x, y, FACE.size * chance.between(2.6, 5.0), angle)
+    upside_down = (x, y, size, chance.between(0.5 * math.pi, 1.5 * math.pi))
+    kinds = torch.stack([torch.stack(kind, 1) for kind in (beside, part, distant, upside_down)])  # (4, B, 4)
+    return kinds[chance.whole(4), torch.arange(chance.count, device=chance.device)]
+
+
+def _crop(pictures: Tensor, off: Tensor, others: Tensor, chance: Chance, proportions: float) -> Tensor:
+    """The crops `off` (B, 4) of pictures (B, 3, 218, 178), which end at random around the face: (B, 3, 64, 64).
+
+    Beyond their end something else begins, or they go on. What lies around the eyes' line and beside the eyes is
+    stretched by random factors, of standard deviation `proportions`: where the frame is depends on the eyes alone.
+    """
+    side, device = 2 * FRAME, pictures.device
+    steps = (torch.arange(side, device=device) + 0.5) / side - 0.5
+    x, y, size, angle = (column[:, None, None] for column in off.unbind(1))
+    cosine, sine = size * torch.cos(angle), size * torch.sin(angle)
+    across = x + cosine * steps - sine * steps[:, None]  # (B, side, side), picture pixels
+    down = y + sine * steps + cosine * steps[:, None]
+
+    factors = torch.exp(proportions * chance.normal(3))[:, :, None, None]
+    (left_eye, eyes), (right_eye, _) = ((px, py) for px, py in EYES)
+    middle, apart = 0.5 * (left_eye + right_eye), 0.5 * (right_eye - left_eye)
+    down = eyes + (down - eyes) * torch.where(down < eyes, factors[:, 0], factors[:, 1])
+    aside = (across - middle).abs()
+    across = middle + torch.sign(across - middle) * (aside + (factors[:, 2] - 1.0) * (aside - apart).clamp(min=0.0))
+
+    left, right = chance.between(0, 34, 1, 1), PICTURE[0] - chance.between(0, 34, 1, 1)
+    top, bottom = chance.between(0, 48, 1, 1), PICTURE[1] - chance.between(0, 48, 1, 1)
+    inside = (across >= left) & (across <= right) & (down >= top) & (down <= bottom)
+    how = chance.uniform(1, 1)
+    kept_x = torch.maximum(torch.minimum(across, right), left)
+    kept_y = torch.maximum(torch.minimum(down, bottom), top)
+    mirrored_x, mirrored_y = 2.0 * kept_x - across, 2.0 * kept_y - down
+    seen_x = torch.where(how < 0.1, mirrored_x, kept_x)
+    seen_y = torch.where(how < 0.1, mirrored_y, kept_y)
+    grid = torch.stack((2.0 * seen_x / PICTURE[0] - 1.0, 2.0 * seen_y / PICTURE[1] - 1.0), 3)
+    drawn = F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    around = (~inside & (how > 0.45))[:, None]
+    return F.avg_pool2d(torch.where(around, _surroundings(others, chance), drawn), 2)
+
+
+def _surroundings(others: Tensor, chance: Chance) -> Tensor:
+    """What lies beyond a picture's end: noise, a gradient, or a corner of another picture: (B, 3, 128, 128)."""
+    kinds: list[Tensor] = []
+    for rows in torch.arange(chance.count).split(-(-chance.count // len(CELLS))):
+        cells = CELLS[len(kinds)]
+        if cells:
+            grid = 2.0 * torch.rand(len(rows), 3, cells, cells, generator=chance.draw, device=chance.device) - 1.0
+        else:
+            grid = others[rows[0] : rows[-1] + 1, :, :CORNER, :CORNER]
+        kinds.append(F.interpolate(grid, size=(2 * FRAME, 2 * FRAME), mode="bilinear", align_corners=True))
+    return torch.cat(kinds)
+
+
+def _disturb(crops: Tensor, chance: Chance) -> Tensor:
+    """Other light, colours, sharpness and grain, now and then something in front: uint8 (B, 3, 64, 64)."""
+    x = 0.5 * crops + 0.5
+    x = torch.where(chance.uniform(1, 1, 1) < 0.2, x.mean(1, keepdim=True), x)
+    soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    softer = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2.0, mode="bilinear", align_corners=False)
+    x = torch.lerp(x, torch.where(chance.uniform(1, 1, 1) < 0.5, soft, softer), _seldom(chance, 0.3))
+    left, top = chance.between(0, FRAME - 6, 1, 1), chance.between(0, FRAME - 6, 1, 1)
+    steps = torch.arange(FRAME, device=chance.device)
+    across, down = steps[None, None] - left, steps[None, :, None] - top
+    covered = (
+        (across >= 0) & (across < chance.between(6, 28, 1, 1)) & (down >= 0) & (down < chance.between(6, 28, 1, 1))
+    )
+    covered = covered & (chance.uniform(1, 1) < 0.15)
+    x = torch.where(covered[:, None], chance.uniform(3, 1, 1), x)
+    x = x.clamp(min=1e-3, max=1.0) ** torch.exp(0.3 * chance.normal(1, 1, 1))
+    x = x * (chance.between(0.6, 1.3, 1, 1, 1) + 0.06 * chance.normal(3, 1, 1)) + 0.047 * chance.normal(1, 1, 1)
+    x = x + chance.between(0.0, 0.04, 1, 1, 1) * (chance.uniform(1, 1, 1) < 0.5) * chance.normal(3, FRAME, FRAME)
+    return (255.0 * x).round().clamp(0, 255).byte()
+
+
+def _seldom(chance: Chance, share: float) -> Tensor:
+    """Weights (B, 1, 1, 1) in 0 ... 1 for a share of the pictures, 0 for the rest."""
+    return chance.uniform(1, 1, 1) * (chance.uniform(1, 1, 1) < share)

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import masks
-from ..methods.csi.places import REGIONS, SHOWN
+from ..methods.csi.places import REGIONS, SHOWN, TURN
 from ..metrics.features import face_network
 from ..metrics.frechet import distance_to_faces
 from ..metrics.sharpness import roughness
-from ..metrics.turn import TURN, odd_features, turning_axis
+from ..metrics.turn import odd_features, turning_axis
 from ..models.critic import FILLED, REAL, RECONSTRUCTED, gradient_penalty, told
 from ..models.csi import CSIConfig, Posterior
 from ..photo.blending import poisson

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from .. import masks, weights
 from ..data import read_split, shrink
-from ..errors import TrainingError
-from ..metrics.turn import TURN
+from ..methods.csi.places import TURN
 from ..models.critic import Critic, CriticConfig
 from ..models.csi import CSI, CSIConfig
 from ..pixels import to_float
@@ -142,17 +141,13 @@ class CriticisedCSI(CSI):
 
 
 def start_from(model: nn.Module, folder: Path) -> None:
-    """Takes over the tensors of a folder of weights that fit: the model's "csi", and "critic" where both are there.
-
-    Raises WeightsError for a damaged folder, TrainingError where nothing fits.
-    """
+    """Takes over the tensors of a folder of weights that have the name and the shape of the model's: of "csi", and of
+    "critic" where it has one. Raises WeightsError for a folder that is damaged or has none."""
     carried = weights.load_state("csi", folder)
     if weights.available("critic", folder):
         carried |= {f"critic.{name}": tensor for name, tensor in weights.load_state("critic", folder).items()}
     own = model.state_dict()
     fitting = {name: carried[name] for name in own if name in carried and carried[name].shape == own[name].shape}
-    if not fitting:
-        raise TrainingError(f"start={folder}: no tensor there has a name and shape of this model's")
     model.load_state_dict(own | fitting)
 
 

@@ -15,7 +15,7 @@ from gradio import FileData
 from PIL import Image
 
 from .. import masks
-from ..complete import Request, Subject
+from ..complete import Finish, Request, Subject
 from ..errors import CompletionError
 from ..photo.reading import open_photo
 from . import engine, photo, render
@@ -57,6 +57,7 @@ def complete(
     samples: int = 1,
     settings: dict[str, float] | None = None,
     face: int = 1,
+    refine: bool = True,
 ) -> dict[str, Any]:
     """Fills a hole in the photo of a face: the pictures as PNG data URLs of the photo's size, and how they came about.
 
@@ -69,16 +70,20 @@ def complete(
         samples: how many, 1 to 8.
         settings: values of list_controls by name; what is left out stays where the picture puts it.
         face: which face where there are several, the largest being 1.
+        refine: whether the fill is redrawn at the photo's own resolution, where that is higher than 64x64.
     """
     with _Spoken():
         shown, hole = _read(picture, mask)
         loaded = engine.load(_text(method, "The method", 40))
         first = whole(seed, "The seed", 0, MAX_SEED)
         seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
-        return _filled(shown, hole, loaded, seeds, _settings(settings), whole(face, "The face", 1, photo.MAX_FACES))
+        which = whole(face, "The face", 1, photo.MAX_FACES)
+        return _filled(shown, hole, loaded, seeds, _settings(settings), which, _switch(refine))
 
 
-def compare(picture: FileData | str, mask: str = "mouth", seed: int = 0, face: int = 1) -> dict[str, Any]:
+def compare(
+    picture: FileData | str, mask: str = "mouth", seed: int = 0, face: int = 1, refine: bool = True
+) -> dict[str, Any]:
     """Fills the same hole with the same seed by every method: name of the method -> what `complete` returns for it.
 
     Parameters:
@@ -86,13 +91,14 @@ def compare(picture: FileData | str, mask: str = "mouth", seed: int = 0, face: i
         mask: as of `complete`.
         seed: of the one sample.
         face: which face where there are several, the largest being 1.
+        refine: as of `complete`.
     """
     with _Spoken():
         shown, hole = _read(picture, mask)
         number = whole(seed, "The seed", 0, MAX_SEED)
         which = whole(face, "The face", 1, photo.MAX_FACES)
         loaded = [engine.load(name) for _, name in engine.method_choices()]
-        return {one.name: _filled(shown, hole, one, (number,), {}, which) for one in loaded}
+        return {one.name: _filled(shown, hole, one, (number,), {}, which, _switch(refine)) for one in loaded}
 
 
 class _Spoken:
@@ -115,6 +121,12 @@ def _described(control: Control, kind: str) -> dict[str, Any]:
 def _text(value: object, what: str, longest: int) -> str:
     if not isinstance(value, str) or len(value) > longest:
         raise ValueError(f"{what} is a text of at most {longest} characters.")
+    return value
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("refine is true or false.")
     return value
 
 
@@ -159,10 +171,11 @@ def _filled(
     seeds: tuple[int, ...],
     settings: Mapping[str, float],
     face: int,
+    refine: bool,
 ) -> dict[str, Any]:
     began = time.monotonic()
     subject = Subject.of(shown, hole, face=face if face > 1 else None)
-    request = Request(subject, loaded, seeds, *loaded.split(settings))
+    request = Request(subject, loaded, seeds, *loaded.split(settings), Finish(refine=refine))
     *_, last = engine.complete(request)
     return {
         "pictures": [render.png_url(request.finished(fill)) for fill in last.pictures],

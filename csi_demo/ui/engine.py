@@ -65,14 +65,18 @@ def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Con
     on, each kind filled up with None.
 
     ranks: name -> what controls are ordered by, highest first, those below 0 left out; otherwise and for the rest the
-    declaration's order holds. The last controls may find no slot.
+    declaration's order holds. Latents that nothing names are not among the first where others are. The last controls
+    may find no slot.
     """
     ranks = ranks or {}
     offered = [control for control in method.controls if ranks.get(control.name, 0.0) >= 0.0]
+    ordered = sorted(offered, key=lambda control: -ranks.get(control.name, 0.0))
+    first = ([control for control in ordered if control.kind != "latent"] or ordered)[:FIRST_CONTROLS]
     switches = [option for option in method.options if option.switch]
     sliders = [option for option in method.options if not option.switch]
     kinds: tuple[tuple[Sequence[Control], int], ...] = (
-        (sorted(offered, key=lambda control: -ranks.get(control.name, 0.0)), MAX_CONTROLS),
+        (first, FIRST_CONTROLS),
+        ([control for control in ordered if control not in first], MAX_CONTROLS - FIRST_CONTROLS),
         (sliders, MAX_OPTION_SLIDERS),
         (switches, MAX_SWITCHES),
     )

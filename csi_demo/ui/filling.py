@@ -13,13 +13,13 @@ import gradio as gr
 from ..complete import FrameStep, Request
 from ..errors import CompletionError, PageError
 from ..methods import Method
+from ..sheets import Reel
 from . import engine, render
-from .comparison import Reel
 from .engine import MAX_SAMPLES, MAX_SEED
 from .examples import Example, hole_name
 from .photo import KEPT
-from .render import Result, Sample
-from .results import CRISP, IN_PHOTO, kept_result
+from .render import Look, Result, Sample
+from .results import chosen_look, kept_result
 from .subject import Painted, Start, moved, read_painting, whole
 from .wiring import Update
 
@@ -36,14 +36,6 @@ class Run:
     stopped: bool = False  # by the stop button
     outdated: bool = False  # by a slider
     result: str | None = None  # the key of what the visitor has, until the next result takes its place
-
-
-@dataclass(frozen=True)
-class Look:
-    """How the visitor wants to see results: small pictures crisp or smooth; in the photo, or 64x64."""
-
-    crisp: bool
-    in_photo: bool
 
 
 @dataclass(frozen=True)
@@ -66,13 +58,14 @@ class Desk:
         painting: object,
         look: object,
         where: object,
+        refine: object,
         start: object,
         seed: object,
         samples: object,
         *slots: object,
     ) -> Desk:
         """In the order in which the page sends them."""
-        return cls(method, painting, Look(look == CRISP, where == IN_PHOTO), start, seed, samples, slots)
+        return cls(method, painting, chosen_look(look, where, refine), start, seed, samples, slots)
 
     def order(self) -> Order:
         """The fill that is wanted. Raises PageError or ControlError."""
@@ -242,7 +235,9 @@ def compare(desk: Desk) -> Generator[Update]:
         yield _refused(str(error))
 
 
-def fill_linked(example: Example | None, painting: object, look: object, where: object) -> Generator[Update]:
+def fill_linked(
+    example: Example | None, painting: object, look: object, where: object, refine: object
+) -> Generator[Update]:
     """Fills what a link asks for, once it is open. Leaves all as it is without one."""
     if example is None:
         yield {}
@@ -251,7 +246,7 @@ def fill_linked(example: Example | None, painting: object, look: object, where: 
     try:
         painted, method = read_painting(painting), engine.load(example.method)
         order = Order.of(painted, method, example.seed, example.samples, example.settings)
-        yield from _fill(order, Look(look == CRISP, where == IN_PHOTO))
+        yield from _fill(order, chosen_look(look, where, refine))
     except ValueError as error:
         yield _refused(str(error))
 
@@ -347,7 +342,7 @@ def _stopped(result: Result | None, crisp: bool) -> Update:
 
 
 def _finished(result: Result, line: str, key: str | None, look: Look) -> Update:
-    view = render.result_view(result, look.in_photo, look.crisp)
+    view = render.result_view(result, look)
     return _shown(KEPT.put(result, result.cost, key), view, line, complete=True) | _buttons(idle=True)
 
 

@@ -14,13 +14,12 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from .. import masks
 from ..complete import Subject
 from ..errors import PageError, PhotoError
 from ..photo.placement import Placement
 from ..photo.reading import open_photo
 from ..pixels import FRAME
-from .comparison import memory_of
+from ..sheets import memory_of
 from .painter import VIEW_SIDE
 from .server.keep import Keep
 
@@ -88,7 +87,7 @@ class Photo:
 
     def preset(self, name: str) -> np.ndarray:
         """A family's hole (see `masks.family`) on the view: boolean (height, width), True = keep."""
-        return self.view_place.photo_mask(masks.family(name), self.view.size)
+        return self.view_place.photo_mask(name, self.view.size)
 
     def suggested(self, mask: np.ndarray) -> Mapping[str, float]:
         """Where an example or a link wants the sliders for this mask of the view: name -> value."""

@@ -13,14 +13,21 @@ from PIL import Image
 
 from ..complete import Finish, Subject
 from ..pixels import jpeg, png
-from .comparison import GIF_SIDE, STRIP_SIDE, Film, Tile, memory_of
+from ..sheets import GIF_SIDE, STRIP_SIDE, Film, Tile, enlarge, masked_picture, memory_of
 from .photo import Photo
 
 SIDE = 384  # six screen pixels a frame pixel
 RESULT_SIDE = 1024  # of a finished photo as it is shown
 MASKED_SIDE = 128  # of the input among the tiles
-STRIPES = 32  # across a masked picture
-HOLE_COLOURS = ((228, 228, 231), (199, 199, 207))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a visitor wants to see results: small pictures crisp or smooth; in the photo, refined or not, or 64x64."""
+
+    crisp: bool
+    in_photo: bool
+    refine: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,13 +87,14 @@ class Result:
         sample = self.samples[index]
         return sample.method if self.compared else f"Seed {sample.seed}"
 
-    def full(self) -> Image.Image:
+    def full(self, refine: bool) -> Image.Image:
         """The chosen sample in the photo, at the photo's own size; every pixel outside the hole is the photo's own."""
-        return self.photo.at_full_size(self.subject).finished(self.samples[self.chosen].picture, Finish())
+        subject = self.photo.at_full_size(self.subject)
+        return subject.finished(self.samples[self.chosen].picture, Finish(refine=refine))
 
-    def after(self) -> str:
+    def after(self, refine: bool) -> str:
         """A data URL of the view with the chosen sample in it."""
-        return view_url(self.subject.finished(self.samples[self.chosen].picture, Finish()), RESULT_SIDE)
+        return view_url(self.subject.finished(self.samples[self.chosen].picture, Finish(refine=refine)), RESULT_SIDE)
 
     def masked(self, crisp: bool, side: int) -> Image.Image:
         """What was filled, with stripes over the hole."""
@@ -121,20 +129,6 @@ def captions(result: Result, sample: Sample) -> list[str]:
     return [*lines, sample.flaw] if sample.flaw else lines
 
 
-def enlarge(picture: Image.Image, crisp: bool, side: int = SIDE) -> Image.Image:
-    """The picture at this many pixels a side: every pixel a square when crisp, bicubic otherwise."""
-    return picture.resize((side, side), Image.Resampling.NEAREST if crisp else Image.Resampling.BICUBIC)
-
-
-def masked_picture(frame: Image.Image, mask: np.ndarray, crisp: bool, side: int = SIDE) -> Image.Image:
-    """The enlarged frame with stripes over the hole; mask: boolean (64, 64), True = observed."""
-    scale = side // mask.shape[0]
-    hole = ~mask.repeat(scale, 0).repeat(scale, 1)
-    rows, columns = np.indices(hole.shape)
-    stripes = np.array(HOLE_COLOURS, dtype=np.uint8)[(rows + columns) * STRIPES // side % 2]
-    return Image.fromarray(np.where(hole[..., None], stripes, np.asarray(enlarge(frame, crisp, side))))
-
-
 def png_url(picture: Image.Image) -> str:
     """The picture as a data URL, exact."""
     return _url("png", png(picture, quickly=True))
@@ -157,7 +151,9 @@ def _url(kind: str, content: bytes) -> str:
 def masked_view(frame: Image.Image, mask: np.ndarray, crisp: bool) -> str:
     """The masked input as a tile."""
     what = "The square with the hole striped out" if not mask.all() else "The square, without a hole yet"
-    image = f'<img src="{png_url(masked_picture(frame, mask, crisp))}" alt="{what}" width="{SIDE}" height="{SIDE}">'
+    image = (
+        f'<img src="{png_url(masked_picture(frame, mask, crisp, SIDE))}" alt="{what}" width="{SIDE}" height="{SIDE}">'
+    )
     return f'<figure class="csi-tile">{image}<figcaption>What the model sees: 64x64</figcaption></figure>'
 
 
@@ -195,17 +191,18 @@ def running_view(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> st
     return f'<div class="csi-tiles{" csi-compared" if result.compared else ""}{_look(crisp)}">{"".join(tiles)}</div>'
 
 
-def result_view(result: Result | None, in_photo: bool, crisp: bool) -> str:
+def result_view(result: Result | None, look: Look) -> str:
     """The chosen sample, with a wipe between before and after, by the side of all of them; photos or 64x64 squares."""
+    in_photo, crisp = look.in_photo, look.crisp
     if result is None:
         return empty_view()
     if not result.before:
         return running_view(result, crisp)
     chosen = result.samples[result.chosen]
     if in_photo:
-        before, after = result.before, result.after()
+        before, after = result.before, result.after(look.refine)
     else:
-        before, after = (png_url(enlarge(picture, crisp)) for picture in (result.photo.frame, chosen.picture))
+        before, after = (png_url(enlarge(picture, crisp, SIDE)) for picture in (result.photo.frame, chosen.picture))
     wipe = (
         f'<figure class="csi-big"><div class="csi-wipe" style="--cut: 0%"><img src="{before}" alt="Before">'
         f'<img class="csi-after" src="{after}" alt="After"><i></i>'
@@ -330,7 +327,9 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
     masked = png_url(masked_picture(frame, mask, True, MASKED_SIDE))
     size = f"{frame.width}x{frame.height}"
     tiles = [(masked, "The small square with the hole striped out", "With the hole", f"The square at {size}.")]
-    tiles += [(png_url(enlarge(picture, True)), f"Fill of {label}", label, text) for label, text, picture in fills]
+    tiles += [
+        (png_url(enlarge(picture, True, SIDE)), f"Fill of {label}", label, text) for label, text, picture in fills
+    ]
     figures = "".join(
         f'<figure class="csi-tile">{_square(source, alt)}{_caption(title, [text])}</figure>'
         for source, alt, title, text in tiles

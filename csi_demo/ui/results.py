@@ -9,11 +9,12 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
+from .. import sheets
 from ..errors import PageError
 from ..pixels import png
-from . import comparison, render
+from . import render
 from .photo import KEPT
-from .render import Result
+from .render import Look, Result
 from .wiring import Update
 
 CRISP, SMOOTH = "Crisp", "Smooth"
@@ -34,24 +35,29 @@ def finished_result(key: object) -> Result:
     return result
 
 
-def show_result(key: object, look: object, where: object) -> Update:
+def chosen_look(look: object, where: object, refine: object) -> Look:
+    """What the page's components say of how results are to be seen."""
+    return Look(look == CRISP, where == IN_PHOTO, refine is not False)
+
+
+def show_result(key: object, look: object, where: object, refine: object) -> Update:
     """The current result in the look that is chosen."""
-    return {"pictures": render.result_view(kept_result(key), where == IN_PHOTO, look == CRISP)}
+    return {"pictures": render.result_view(kept_result(key), chosen_look(look, where, refine))}
 
 
-def choose_sample(key: object, look: object, where: object, event: gr.EventData) -> Update:
+def choose_sample(key: object, look: object, where: object, refine: object, event: gr.EventData) -> Update:
     """Shows a sample large, and remembers which."""
     result = kept_result(key)
     index = event._data.get("index") if isinstance(event._data, dict) else None
     if result is None or not isinstance(index, int) or not 0 <= index < len(result.samples):
         return {}
     KEPT.put(replace(result, chosen=index), result.cost, key)  # type: ignore[arg-type]
-    return show_result(key, look, where)
+    return show_result(key, look, where, refine)
 
 
-def save(key: object) -> Update:
+def save(key: object, refine: object) -> Update:
     """The chosen sample at the photo's own size, as a file to download."""
-    return _download(key, _full_size)
+    return _download(key, lambda result: _full_size(result, refine is not False))
 
 
 def save_strip(key: object, look: object) -> Update:
@@ -64,16 +70,16 @@ def save_animation(key: object, look: object) -> Update:
     return _download(key, lambda result: _animation(result, look == CRISP))
 
 
-def _full_size(result: Result) -> tuple[bytes, str]:
-    return png(result.full(), quickly=True), f"csi-seed-{result.seeds[result.chosen]}.png"
+def _full_size(result: Result, refine: bool) -> tuple[bytes, str]:
+    return png(result.full(refine), quickly=True), f"csi-seed-{result.seeds[result.chosen]}.png"
 
 
 def _strip(result: Result, crisp: bool) -> tuple[bytes, str]:
-    return png(comparison.strip(result.strip_tiles(crisp), crisp), quickly=True), f"{_name(result)}.png"
+    return png(sheets.strip(result.strip_tiles(crisp), crisp), quickly=True), f"{_name(result)}.png"
 
 
 def _animation(result: Result, crisp: bool) -> tuple[bytes, str]:
-    return comparison.animation(result.animation_tiles(crisp), crisp), f"{_name(result)}.gif"
+    return sheets.animation(result.animation_tiles(crisp), crisp), f"{_name(result)}.gif"
 
 
 def _name(result: Result) -> str:

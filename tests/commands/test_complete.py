@@ -153,7 +153,7 @@ BAD = [
     ("complete FRAME --mask chin --out OUT", "unknown mask 'chin': use eyes, nose, mouth"),
     ("complete FRAME --mask 5,5,5,9 --out OUT", "0 <= x0 < x1 <= 64"),
     ("complete FRAME --mask mouth --method gan --out OUT", "unknown method 'gan': use one of csi"),
-    ("complete FRAME --mask mouth --set smirk=1 --out OUT", "unknown control of csi: 'smirk'; it has: z"),
+    ("complete FRAME --mask mouth --set smirk=1 --out OUT", "unknown control of csi: 'smirk'; it has: smile, "),
     ("complete FRAME --mask mouth --set z0=99 --out OUT", "z0=99 is out of range: -3 to 3"),
     ("complete FRAME --mask mouth --set z0=nan --out OUT", "z0=nan is out of range"),
     ("complete FRAME --mask mouth --set z0=much --out OUT", "z0=much is not a number"),

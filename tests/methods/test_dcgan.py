@@ -143,7 +143,10 @@ def test_the_search_lowers_the_loss_and_reports_it(optimiser: int):
 
 
 def test_the_learned_start_is_ahead():
-    learned, random = (last_step(steps=1, learned_start=value).info["loss_trace"][0][0][1] for value in (1, 0))
+    center = masks_to_tensor([masks.family("center")])
+    learned, random = (
+        last_step(mask=center, steps=1, learned_start=value).info["loss_trace"][0][0][1] for value in (1, 0)
+    )
     assert learned < 0.8 * random
 
 

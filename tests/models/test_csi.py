@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from csi_demo.models.csi import CSI
+from csi_demo.models.csi import CSI, Posterior
 from csi_demo.models.pixelcnn import PixelCNNStream
 
 from ..conftest import random_images, random_masks, random_model, tiny_config
@@ -117,3 +117,20 @@ def test_stages_train_disjoint_parts():
     first, second = ({names[id(p)].split(".")[0] for p in model.stage_parameters(stage)} for stage in (1, 2))
     assert first == {"forward_stream", "head", "encoder", "decoder", "from_maps", "rgb_head"}
     assert second == {"forward_stream", "head", "from_maps", "reverse_stream", "from_context"}
+
+
+def test_the_posterior_is_a_normal_distribution_of_low_rank():
+    torch.manual_seed(0)
+    posterior = Posterior(torch.randn(3, 6), torch.randn(3, 6), torch.randn(3, 6, 2))
+    known = torch.distributions.LowRankMultivariateNormal(
+        posterior.mean, posterior.factor, posterior.log_variance.exp()
+    )
+    z = torch.randn(3, 6)
+    assert torch.allclose(posterior.log_prob(z), known.log_prob(z), atol=1e-4)
+    assert torch.allclose(posterior.sigma, known.stddev, atol=1e-5)
+    many = Posterior(*(part[:1].expand(20_000, *part.shape[1:]) for part in posterior))
+    drawn = many.draw(torch.randn(20_000, posterior.noise_dim))
+    assert torch.allclose(drawn.mT.cov(), known.covariance_matrix[0], atol=0.25)
+    assert torch.equal(posterior.draw(torch.zeros(3, posterior.noise_dim)), posterior.mean)
+    shared = torch.randn(3, 2)
+    assert torch.allclose(posterior.draw_together(shared), posterior.draw(torch.cat((torch.zeros(3, 6), shared), 1)))

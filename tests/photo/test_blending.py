@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -60,6 +61,36 @@ def test_grain_in_the_hole_is_as_strong_as_around_it():
     _, _, blended = pasted("mouth", blend=True)
     assert strength(raw.astype(float), hole) < 0.3 * strength(photo, ~hole)
     assert strength(blended.astype(float), hole) == pytest.approx(strength(photo, ~hole), rel=0.25)
+
+
+def strands(photo: Image.Image, seed: int = 0) -> Image.Image:
+    """The photo with hair over its left and upper half: dark and light strands a pixel or two wide."""
+    pixels, rng = np.asarray(photo).astype(float), np.random.default_rng(seed)
+    hair = 60.0 * rng.choice((-1.0, 1.0), (1, photo.width)).repeat(photo.height, 0)[..., None]
+    y, x = np.mgrid[: photo.height, : photo.width]
+    return Image.fromarray(to_bytes(np.where(((x < 0.48 * photo.width) | (y < 120))[..., None], pixels + hair, pixels)))
+
+
+@pytest.mark.parametrize("refined", [False, True])
+@pytest.mark.parametrize("size", [90.0, 140.0, 400.0])
+@pytest.mark.parametrize("strength", [0.0, 3.0])
+def test_hair_around_the_hole_does_not_pass_for_grain(size: float, refined: bool, strength: float):
+    """Noise in a smooth fill: at most that of the smooth parts of the ring, however much hair there is."""
+
+    def noise(picture: np.ndarray, where: np.ndarray) -> float:
+        steps = np.diff(picture.astype(float).mean(2), axis=0)[where[1:] & where[:-1]]
+        return float(1.4826 * np.median(np.abs(steps)))
+
+    place, photo = Placement(300.0, 260.0, size, 12.0), strands(grainy(strength=strength))
+    mask = place.photo_mask("mouth", photo.size)
+    fill = place.frame(grainy(strength=0.0), 128 if refined else 64)
+    blended = np.asarray(place.paste(photo, mask, fill))
+    inner = cv2.erode((~mask).view(np.uint8), np.ones((5, 5))).astype(bool)
+    y, x = np.mgrid[: photo.height, : photo.width]
+    smooth = mask & (x > 330) & (y > 140)
+    assert noise(blended, inner) <= 1.1 * noise(np.asarray(photo), smooth) + 0.6
+    if strength and not refined and size > 100:
+        assert noise(blended, inner) >= 0.4 * noise(np.asarray(photo), smooth)
 
 
 def test_what_the_hole_held_does_not_matter():

@@ -245,7 +245,7 @@ def test_guidance_draws_pixels_to_the_decoders_picture_and_none_is_the_papers(fr
     method, hole = CSIMethod(), mask[0, 0] < 0.5
     z = method.latents(image, mask, (7,), {}, 1.0)
     with torch.inference_mode():
-        towards = method._guide(image, mask, method._maps(z), 1.0).towards
+        towards = method.drawing.guide(image, mask, method.drawing.maps(z), 1.0).towards
     apart = []
     for guidance in (0.0, 10.0, 100.0):
         *_, (images, _, _) = method.fill(image, mask, z, (7,), guidance=guidance)
@@ -253,9 +253,10 @@ def test_guidance_draws_pixels_to_the_decoders_picture_and_none_is_the_papers(fr
         assert torch.equal(images * mask, image * mask)
     assert apart[0] > apart[1] > apart[2]
     assert apart[2] < 0.02
-    known = method._known(image, mask)
-    biases = method._kernel_biases(known, method._maps(z))
-    *_, (plain, _) = Fill(method._stream, known.x, known.mask, biases, frozen_noise(method.model, (7,), 64, 64, 2.0))
+    known = method.known(image, mask)
+    biases = method.drawing.conditions(known, method.drawing.maps(z), 1)
+    noise = frozen_noise(method.model, (7,), 64, 64, 2.0)
+    *_, (plain, _) = Fill(method.drawing.stream, known.x, known.mask, biases, noise)
     *_, (images, _, _) = method.fill(image, mask, z, (7,), guidance=0.0)
     assert torch.equal(images[:, :, hole], plain[:, :, hole].to(images.dtype))
 
@@ -263,10 +264,10 @@ def test_guidance_draws_pixels_to_the_decoders_picture_and_none_is_the_papers(fr
 def test_the_guide_meets_the_photo_at_the_edge_and_sees_nothing_of_the_hole(frame):
     image, mask = frame
     method = CSIMethod()
-    maps = method._maps(method.latents(image, mask, (0,), {}, 1.0))
+    maps = method.drawing.maps(method.latents(image, mask, (0,), {}, 1.0))
     with torch.inference_mode():
-        towards = method._guide(image, mask, maps, 1.0).towards
-        other = method._guide(torch.where(mask > 0.5, image, -image), mask, maps, 1.0).towards
+        towards = method.drawing.guide(image, mask, maps, 1.0).towards
+        other = method.drawing.guide(torch.where(mask > 0.5, image, -image), mask, maps, 1.0).towards
         plain = method.model.rgb_head(maps)
     assert torch.equal(towards, other)
     rows, columns = (mask[0, 0] < 0.5).nonzero().unbind(1)
@@ -279,8 +280,8 @@ def test_the_guide_meets_the_photo_at_the_edge_and_sees_nothing_of_the_hole(fram
 
 
 def test_torch_draws_until_the_kernel_is_ready(frame, monkeypatch):
-    monkeypatch.setattr("csi_demo.methods.csi.method.kernel_ready", lambda: False)
-    monkeypatch.setattr("csi_demo.methods.csi.method.SharedFill", None)
+    monkeypatch.setattr("csi_demo.methods.csi.drawing.kernel_ready", lambda: False)
+    monkeypatch.setattr("csi_demo.methods.csi.drawing.SharedFill", None)
     *_, last = CSIMethod().complete(*frame, (0,))
     assert last.progress == 1.0
 

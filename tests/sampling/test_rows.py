@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from csi_demo import masks
+from csi_demo.methods.csi.drawing import to_precision
 from csi_demo.models.logistic_mixture import Guide
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.sampling.base import frozen_noise, to_precision
+from csi_demo.sampling.base import frozen_noise
 from csi_demo.sampling.reference import sample_reference
 from csi_demo.sampling.rows import sample_pixels
 

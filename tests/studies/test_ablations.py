@@ -13,7 +13,7 @@ from PIL import Image
 
 from csi_demo import masks, weights
 from csi_demo.cli import main
-from csi_demo.models.csi import CSI, CSIConfig
+from csi_demo.models.csi import CSI, CSIConfig, Posterior
 from csi_demo.pixels import masks_to_tensor
 from csi_demo.studies.ablations import measures, report, variants
 from csi_demo.studies.ablations.variants import SHOWN, VARIANTS
@@ -50,7 +50,7 @@ def model_of(mean: float, sigma: float, seed: int = 0) -> CSI:
 
     def encode(x, mask, noise):
         brightness = x.mean((1, 2, 3))[:, None].expand(-1, 4)
-        return mean * brightness, torch.full((len(x), 4), 2.0 * math.log(sigma))
+        return Posterior(mean * brightness, torch.full((len(x), 4), 2.0 * math.log(sigma)), torch.zeros(len(x), 4, 0))
 
     model.encode = encode  # type: ignore[method-assign]
     return model

@@ -1,4 +1,4 @@
-"""What latents do, what they are called, directions, and the controls made of both."""
+"""What latents do, what they are called, what moves with those that have a name, and the controls made of them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from csi_demo.data import read_pack
 from csi_demo.errors import ControlError
 from csi_demo.methods import list_controls, load_method
 from csi_demo.methods.csi import CSIMethod
-from csi_demo.methods.csi.controls import GRID, from_measured, load_measured, pack_map, unpack_map
+from csi_demo.methods.csi.controls import GRID, HIDDEN, from_measured, load_measured, pack_map, unpack_map
+from csi_demo.methods.csi.places import REGIONS, SHOWN, TURN
 from csi_demo.metrics.features import face_network
 from csi_demo.pixels import mask_to_tensor, masks_to_tensor, to_float, to_tensor
-from csi_demo.studies.discovery import directions
-from csi_demo.studies.discovery.directions import HOLES, PLACES, WHOLE, Response, plan, regress
 from csi_demo.studies.discovery.latents import EVERYWHERE, main_region, monotonic
-from csi_demo.studies.discovery.measures import TURN, WORDS, Measures
+from csi_demo.studies.discovery.measures import WORDS, Measures
+from csi_demo.studies.discovery.named import UNSEEN, Response, compensated, regress
 from csi_demo.studies.discovery.naming import UNUSED, Found, evidence, machine_name, name_effect, unique, usual_change
 
 from ..server import ROOT
@@ -107,40 +107,28 @@ def test_a_regression_on_moves_finds_what_latents_do():
     slopes = rng.standard_normal((5, 3))
     moves = rng.standard_normal((20, 60, 5))
     level = rng.standard_normal((20, 1, 3)) * 10
-    found = regress(moves, moves @ slopes + level + 0.1 * rng.standard_normal((20, 60, 3)))
-    assert found.slopes == pytest.approx(slopes, abs=0.05)
-    assert found.base.shape == (20, 3)
+    found, base = regress(moves, moves @ slopes + level + 0.1 * rng.standard_normal((20, 60, 3)))
+    assert found == pytest.approx(slopes, abs=0.05)
+    assert base.shape == (20, 3)
 
 
-def test_planned_directions_keep_out_of_each_others_way():
-    base = np.zeros((50, 4))
-    slopes = np.zeros((8, 4))
-    slopes[0, 0] = 1.0
-    slopes[:2, 1] = (1.0, 0.5)  # goes along with the first
-    slopes[2, 2] = 0.02  # hardly moves
-    slopes[3, 3] = 1.0  # is not allowed
-    small = Response(slopes * 0.2, base)
-    places = dict.fromkeys((0, 1, 2), ("small", "large"))
-    found = {one.attribute: one for one in plan({"small": small, "large": Response(slopes, base)}, places)}
-    assert set(found) == {0, 1}
-    for one in found.values():
-        moved = np.abs(Response(slopes, base).moved(one.vector))
-        assert np.linalg.norm(one.vector) == pytest.approx(1)
-        assert one.hole == "large"
-        assert moved[1 - one.attribute] <= directions.UNWANTED * moved[one.attribute]
-        assert one.wanted == pytest.approx(moved[one.attribute])
-    both = {"small": Response(slopes, base), "large": Response(slopes * 1.1, base)}
-    assert [one.hole for one in plan(both, {0: ("small", "large")})] == ["small"], "small and nearly as good"
-    assert [one.hole for one in plan(both, {0: ("large",), 1: ()})] == ["large"], "the small one does not show it"
-    assert plan({"small": Response(slopes * 0.01, base)}, dict.fromkeys((0, 1, 2), ("small",))) == []
+def test_a_named_latent_takes_along_what_undoes_what_it_drags_along():
+    slopes = np.array([[2.0, 1.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.5]])  # the first drags the second attribute along
+    response = Response(slopes, np.zeros((50, 3)))
+    vector = compensated(response, 0, 0, (0, 1, 2))
+    assert vector == pytest.approx([1.0, -0.5, 0.0], abs=0.02)
+    alone, together = response.moved(np.array([1.0, 0.0, 0.0])), response.moved(vector)
+    assert together[0] == pytest.approx(alone[0])
+    assert abs(together[1]) < 0.05 < alone[1]
+    assert compensated(response, 2, 2, (0, 1, 2)) == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
 
 
-def test_every_place_of_an_attribute_is_a_hole():
-    names = {*face_network().config.names}
-    assert {*PLACES} <= names <= {*WORDS} | {name for name, holes in PLACES.items() if not holes}
-    assert all(hole in HOLES for holes in (*PLACES.values(), WHOLE) for hole in holes)
-    for holes in (*PLACES.values(), WHOLE):
-        assert sorted(holes, key=list(HOLES).index) == list(holes), "the smallest first"
+def test_every_place_of_an_attribute_is_a_region():
+    assert {*SHOWN} - {TURN} <= {*face_network().config.names}
+    assert {*SHOWN} <= {*WORDS}
+    areas = {name: (x1 - x0) * (y1 - y0) for name, (x0, y0, x1, y1) in REGIONS.items()}
+    for regions in SHOWN.values():
+        assert sorted(regions, key=lambda region: areas[region]) == list(regions), "the smallest first"
 
 
 def test_effect_maps_are_kept_in_bytes_and_say_where():
@@ -152,7 +140,7 @@ def test_effect_maps_are_kept_in_bytes_and_say_where():
     assert main_region(cells, cells) == main_region(even, even) == EVERYWHERE
     measured = {
         "latents": [{"index": 0, "name": "smile", "evidence": "seen"} | pack_map(cells)],
-        "directions": [],
+        "named": [],
     }
     declared = from_measured(measured, 2)
     assert [control.name for control in declared.controls] == ["z0", "z1"], "those that were not measured come last"
@@ -198,77 +186,85 @@ def test_the_shipped_latents_are_those_of_the_shipped_weights():
     assert measured is not None, "run discover: latents.json was measured on other weights"
     config = weights.load_config("csi")
     entries = measured["latents"]
-    assert sorted(entry["index"] for entry in entries) == list(range(config["latent_dim"]))
+    assert sorted(entry["index"] for entry in entries) == list(range(len(config["named"]), config["latent_dim"]))
     strengths = [entry["strength"] for entry in entries]
     assert strengths == sorted(strengths, reverse=True)
     assert len({entry["name"] for entry in entries}) == len(entries)
     assert measured["active"] == sum(strength > measured["threshold"] for strength in strengths)
-    for entry in (*entries, *measured["directions"]):
+    for entry in (*entries, *measured["named"]):
         assert len(entry["change"]) == len(entry["error"]) == len(measured["measures"])
         assert unpack_map(entry).shape == (GRID, GRID)
         assert entry["evidence"].endswith("of 2.")
-    for entry in measured["directions"]:
+    assert [entry["attribute"] for entry in measured["named"]] == [
+        attribute for attribute in config["named"] if attribute not in UNSEEN
+    ]
+    for entry in measured["named"]:
         assert len(entry["vector"]) == config["latent_dim"]
+        assert entry["vector"][entry["latent"]] == entry["sign"]
+        assert config["named"][entry["latent"]] == entry["attribute"]
         place = measured["measures"].index(entry["attribute"])
-        assert entry["sign"] * entry["change"][place] > 3 * entry["error"][place]
+        if entry["attribute"] != TURN:  # whose sign is arbitrary
+            assert entry["sign"] * entry["change"][place] > 3 * entry["error"][place]
         assert not masks.family(entry["hole"]).all()
     assert measured["command"].startswith("python -m csi_demo discover ")
-    assert (weights.weights_folder() / "csi" / "latents.json").stat().st_size < 100_000
+    assert (weights.weights_folder() / "csi" / "latents.json").stat().st_size < 150_000
 
 
-def test_controls_are_latents_then_directions():
+def test_controls_are_named_latents_then_all():
     controls = list_controls("csi")
     method = load_method("csi")
     assert isinstance(method, CSIMethod)
+    named = [control for control in controls if control.kind == "named latent"]
     latents = [control for control in controls if control.kind == "latent"]
-    moves = [control for control in controls if control.kind == "direction"]
-    assert controls == (*latents, *moves)
+    assert controls == (*named, *latents)
     assert {control.name for control in latents} == {f"z{index}" for index in range(method.config.latent_dim)}
-    assert len(moves) >= 4
+    assert len(named) >= 12
     names = [control.name for control in (*controls, *method.options)]
     assert len(set(names)) == len(names)
-    assert all(control.default == 0.0 and control.minimum == -control.maximum for control in moves)
+    assert all(control.default is None and control.minimum == -control.maximum for control in named)
     assert all(control.help for control in controls)
 
 
-def test_a_direction_moves_latents_on_top_of_everything_else():
+def test_a_named_latent_is_set_and_takes_others_along():
     method = load_method("csi")
     assert isinstance(method, CSIMethod)
-    entry = (load_measured() or {})["directions"][0]
+    entry = (load_measured() or {})["named"][0]
+    latent, vector = entry["latent"], np.array(entry["vector"])
     image, mask = to_tensor(Image.open(FRAME)), masks_to_tensor([masks.family(entry["hole"])])
     start = method.start_values(image, mask)
-    assert start[entry["name"]] == 0.0
+    mean, _ = method.infer(image, mask)
+    assert start[entry["name"]] == pytest.approx(entry["sign"] * float(mean[0, latent]), abs=1e-6)
     assert {f"z{index}" for index in range(method.config.latent_dim)} < set(start)
-    plain = method.latents(image, mask, (1, 2), {"z0": 1.5}, 1.0)
-    moved = method.latents(image, mask, (1, 2), {entry["name"]: 2.0, "z0": 1.5}, 1.0)
-    assert plain[:, 0].tolist() == [1.5, 1.5]
-    assert (moved - plain).numpy() == pytest.approx(2.0 * np.array([entry["vector"]] * 2), abs=1e-5)
+    plain = method.latents(image, mask, (1, 2), {}, 1.0)
+    moved = method.latents(image, mask, (1, 2), {entry["name"]: 1.5}, 1.0)
+    assert (entry["sign"] * moved[:, latent]).tolist() == pytest.approx([1.5, 1.5], abs=1e-5)
+    lack = 1.5 - entry["sign"] * plain[:, latent].numpy()
+    assert (moved - plain).numpy() == pytest.approx(lack[:, None] * vector, abs=1e-5)
     fills = []
-    for value in (-entry["range"], 0.0, entry["range"]):
+    for value in (-entry["range"], entry["range"]):
         *_, last = method.complete(image, mask, (3,), {entry["name"]: value})
         fills.append(last.images)
-    assert torch.equal(method.ends(image, mask, 3, entry["name"]), torch.cat((fills[0], fills[2])))
-    *_, untouched = method.complete(image, mask, (3,))
-    assert torch.equal(fills[1], untouched.images)
-    assert (fills[2] - fills[0]).abs().mean() > 0.02
+    assert torch.equal(method.ends(image, mask, 3, entry["name"]), torch.cat(fills))
+    assert (fills[1] - fills[0]).abs().mean() > 0.02
     with pytest.raises(ControlError, match="out of range"):
         method.complete(image, mask, (3,), {entry["name"]: entry["range"] + 1})
 
 
-def test_the_hole_decides_which_controls_come_first():
+def test_the_hole_decides_which_controls_are_offered_and_come_first():
     ranked = {}
     for hole in ("mouth", "eyes"):
         found = load_method("csi").relevance(mask_to_tensor(masks.family(hole)))
         assert set(found) == {control.name for control in list_controls("csi")}
-        assert all(value >= 0 for value in found.values())
-        ranked[hole] = sorted(found, key=lambda name: -found[name])
-    assert ranked["mouth"][:6] != ranked["eyes"][:6]
-    for entry in (load_measured() or {})["directions"]:
+        ranked[hole] = sorted((name for name in found if found[name] >= 0), key=lambda name: -found[name])
+    assert ranked["mouth"][0] == "smile"
+    assert "glasses" in ranked["eyes"]
+    assert not {"smile", "open_mouth", "lipstick"} & {*ranked["eyes"]}, "what lies outside the hole"
+    assert not {"glasses", "fringe"} & {*ranked["mouth"]}
+    for entry in (load_measured() or {})["named"]:
         own, elsewhere = masks.family(entry["hole"]), ~masks.family(entry["hole"])
-        assert load_method("csi").relevance(mask_to_tensor(own))[entry["name"]] == pytest.approx(
-            1.0 + entry["strength"], rel=0.05
-        )
-        assert load_method("csi").relevance(mask_to_tensor(elsewhere))[entry["name"]] < 0.2 * entry["strength"]
+        assert load_method("csi").relevance(mask_to_tensor(own))[entry["name"]] > 100
+        assert load_method("csi").relevance(mask_to_tensor(elsewhere))[entry["name"]] == HIDDEN
+        assert load_method("csi").relevance(mask_to_tensor(own))[f"z{entry['latent']}"] == HIDDEN, "twice the same"
     assert load_method("vae").relevance(mask_to_tensor(masks.family("mouth"))) == {}
 
 
@@ -307,11 +303,12 @@ def test_discover_on_real_faces(packs: Path, tmp_path: Path, monkeypatch: pytest
     found = json.loads(out.read_text())
     assert found["faces"] == 2
     assert found["weights"] == weights.fingerprint("csi")
-    assert sorted(entry["index"] for entry in found["latents"]) == list(range(len(found["latents"])))
+    assert len(found["latents"]) == 64 - len(weights.load_config("csi")["named"])
     assert all(0 <= entry["monotonic"] <= 1 and entry["strength"] > 0 for entry in found["latents"])
-    assert from_measured(found, len(found["latents"])).relevance(~masks.family("mouth")).keys() == {
+    assert from_measured(found, 64).relevance(~masks.family("mouth")).keys() == {
         *(f"z{entry['index']}" for entry in found["latents"]),
-        *(entry["name"] for entry in found["directions"]),
+        *(f"z{entry['latent']}" for entry in found["named"]),
+        *(entry["name"] for entry in found["named"]),
     }
 
 
@@ -321,8 +318,9 @@ def test_evaluate_controls_on_real_faces(packs: Path, tmp_path: Path, capsys):
     assert main([*words, "--limit", "2", "--json", str(out)]) == 0
     figures, printed = json.loads(out.read_text()), capsys.readouterr().out
     assert figures["n"] == 2
-    names = [control.name for control in list_controls("csi") if control.kind == "direction"]
-    assert [row["control"] for row in figures["controls"]] == names
+    names = [control.name for control in list_controls("csi") if control.kind == "named latent"]
+    assert [row["control"] for row in figures["controls"][::2]] == [name for name in names if name != TURN]
+    assert [row["judge"] for row in figures["controls"][:2]] == ["face network", "judge"]
     for row in figures["controls"]:
         assert row["merit"] == pytest.approx(row["wanted"] - row["unwanted"], abs=2e-3)
         assert 0 <= row["right_way"] <= 1

@@ -25,7 +25,7 @@ from ..server import ROOT
 from .test_page import url  # noqa: F401  (fixture)
 
 FRAME = ROOT / "examples" / "astronaut.png"
-README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
 TOOLS = {"complete", "compare", "list_methods", "list_controls"}
 
 
@@ -53,7 +53,7 @@ def test_mcp_offers_the_public_tools_only(url: str) -> None:  # noqa: F811
     assert {tool["name"] for tool in tools} == TOOLS
     (complete,) = [tool for tool in tools if tool["name"] == "complete"]
     assert set(complete["inputSchema"]["properties"]) == set(
-        ("picture", "mask", "method", "seed", "samples", "settings", "face")
+        ("picture", "mask", "method", "seed", "samples", "settings", "face", "refine")
     )
     assert all(one.get("description") for one in complete["inputSchema"]["properties"].values())
 
@@ -158,14 +158,16 @@ def test_bad_input_is_answered_in_one_line(url: str, wrong: dict[str, Any], mess
 
 
 def test_a_short_call_that_is_no_endpoint_logs_nothing(url: str) -> None:  # noqa: F811
-    body = {"data": ["a secret"], "fn_index": 12, "session_hash": "short"}
+    events = httpx.get(f"{url}config", timeout=60).json()["dependencies"]
+    several = next(event["id"] for event in events if len(event["inputs"]) > 1 and event["backend_fn"])
+    body = {"data": ["a secret"], "fn_index": several, "session_hash": "short"}
     assert httpx.post(f"{url}gradio_api/queue/join", json=body, timeout=60).status_code == 200
     answer = httpx.get(f"{url}gradio_api/queue/data", params={"session_hash": "short"}, timeout=60).text
     assert "Values are missing" in answer  # the log is looked through when the server ends
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", API, re.DOTALL)
 
 
 def test_the_python_of_the_readme_runs(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 import gradio as gr
@@ -15,12 +14,13 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
-from csi_demo import methods
+from csi_demo import methods, sheets
 from csi_demo.errors import CompletionError
 from csi_demo.methods import Control, Step
-from csi_demo.methods.base import keep_observed, toggle
-from csi_demo.ui import comparison, engine, filling, render, results
-from csi_demo.ui.comparison import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
+from csi_demo.methods.base import Task, keep_observed, toggle
+from csi_demo.registry import REGISTRY, Entry, find
+from csi_demo.sheets import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
+from csi_demo.ui import engine, filling, render, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
 from csi_demo.ui.filling import Desk
 from csi_demo.ui.panels import steer
@@ -49,16 +49,21 @@ class Searching(PlainMethod):
     def start_values(self, image: Any, mask: Any) -> dict[str, float]:
         return {}
 
-    def _complete(self, image: Any, mask: Any, seeds: Any, controls: Any, options: Any) -> Iterator[Step]:
+    def _complete(self, task: Task) -> Iterator[Step]:
         try:
             for number in range(11):
                 if number == self.broken:
                     raise CompletionError("its loss is not finite")
-                drawn = torch.full((len(seeds), 3, 64, 64), number / 20)
-                info = {"figures": [{"loss": 20.0 - number}] * len(seeds), "seconds": 0.5}
-                yield Step(keep_observed(image, mask, drawn), number / 10, info, {"G(z)": drawn})
+                drawn = torch.full((len(task.seeds), 3, 64, 64), number / 20)
+                info = {"figures": [{"loss": 20.0 - number}] * len(task.seeds), "seconds": 0.5}
+                yield Step(keep_observed(task.image, task.mask, drawn), number / 10, info, {"G(z)": drawn})
         finally:
             self.closed = True
+
+
+def registry(labels: dict[str, str]) -> dict[str, Entry]:
+    """Methods alone, by name."""
+    return {name: Entry("", "", "", "here:Method", label) for name, label in labels.items()}
 
 
 @pytest.fixture
@@ -72,21 +77,21 @@ def two(monkeypatch: pytest.MonkeyPatch) -> dict[str, PlainMethod]:
         return known[name]
 
     monkeypatch.setattr("csi_demo.methods.load_method", load)
-    monkeypatch.setattr("csi_demo.methods.REGISTRY", {name: ("", one.label) for name, one in known.items()})
+    monkeypatch.setattr("csi_demo.methods.REGISTRY", registry({name: one.label for name, one in known.items()}))
     monkeypatch.setattr("csi_demo.ui.filling.SECONDS_BETWEEN_UPDATES", 0.0)
     return known
 
 
 def run_fill(name: str, what: str | None = None, start: Any = None, values: tuple[Any, ...] = ()) -> list[Update]:
     what = what or painting(a_photo())
-    return list(filling.fill(Desk.of(name, what, "Crisp", results.IN_FRAME, start, 0, 1, *values)))
+    return list(filling.fill(Desk.of(name, what, "Crisp", results.IN_FRAME, True, start, 0, 1, *values)))
 
 
 def run_compare(
     what: str | None = None, start: Any = None, values: tuple[Any, ...] = (), seed: int = 7
 ) -> Iterator[Update]:
     what = what or painting(a_photo())
-    return filling.compare(Desk.of("plain", what, "Crisp", results.IN_PHOTO, start, seed, 1, *values))
+    return filling.compare(Desk.of("plain", what, "Crisp", results.IN_PHOTO, True, start, seed, 1, *values))
 
 
 def tiles(*counts: int) -> list[Tile]:
@@ -103,11 +108,11 @@ def corners(count: int, side: int) -> list[int]:
 
 def test_a_strip_holds_the_pictures_pixel_by_pixel() -> None:
     three = tiles(1, 2, 1)
-    pixels = np.asarray(comparison.strip(three, crisp=True))
+    pixels = np.asarray(sheets.strip(three, crisp=True))
     for tile, left in zip(three, corners(3, STRIP_SIDE), strict=True):
         shown = pixels[16 : 16 + STRIP_SIDE, left : left + STRIP_SIDE]
         assert np.array_equal(shown, np.asarray(tile.frames[-1]).repeat(4, 0).repeat(4, 1))
-    smooth = np.asarray(comparison.strip(three, crisp=False))
+    smooth = np.asarray(sheets.strip(three, crisp=False))
     assert smooth.shape == pixels.shape
     assert not np.array_equal(smooth, pixels)
     assert (pixels[:, :16] == 255).all()
@@ -115,7 +120,7 @@ def test_a_strip_holds_the_pictures_pixel_by_pixel() -> None:
 
 
 def test_a_strip_has_its_labels_below_the_pictures() -> None:
-    named = comparison.strip([Tile("CSI", (noise(64, 64),), ("0.41 s",)), Tile("", (noise(64, 64),), ("", ""))], True)
+    named = sheets.strip([Tile("CSI", (noise(64, 64),), ("0.41 s",)), Tile("", (noise(64, 64),), ("", ""))], True)
     pixels = np.asarray(named)[16 + STRIP_SIDE :]
     left, right = pixels[:, : 16 + STRIP_SIDE], pixels[:, 16 + STRIP_SIDE :]
     dark = (left.max(-1) < 100).any(1)
@@ -125,15 +130,15 @@ def test_a_strip_has_its_labels_below_the_pictures() -> None:
 
 
 def test_many_tiles_take_several_rows() -> None:
-    one, two = comparison.strip(tiles(*[1] * 6), True), comparison.strip(tiles(*[1] * 10), True)
+    one, two = sheets.strip(tiles(*[1] * 6), True), sheets.strip(tiles(*[1] * 10), True)
     assert two.width == 16 + 5 * (STRIP_SIDE + 16)
     assert two.height - 16 == 2 * (one.height - 16)
 
 
 def test_text_is_shortened_to_its_tile() -> None:
     font = ImageFont.load_default(size=18)
-    assert comparison.shorten("CSI", font, 256) == "CSI"
-    short = comparison.shorten("A method with a name that is far too long for a tile", font, 256)
+    assert sheets.shorten("CSI", font, 256) == "CSI"
+    short = sheets.shorten("A method with a name that is far too long for a tile", font, 256)
     assert short.startswith("A method")
     assert short.endswith("…")
     assert 200 < font.getlength(short) <= 256
@@ -141,7 +146,7 @@ def test_text_is_shortened_to_its_tile() -> None:
 
 def test_an_animation_plays_all_frames_and_holds_the_last() -> None:
     three = tiles(1, 5, 12)
-    moving = Image.open(io.BytesIO(comparison.animation(three, crisp=True)))
+    moving = Image.open(io.BytesIO(sheets.animation(three, crisp=True)))
     assert (moving.format, moving.info["loop"], getattr(moving, "n_frames", 1)) == ("GIF", 0, 12)
     lefts, top = corners(3, GIF_SIDE), GIF_SIDE // 16
     for moment in range(12):
@@ -192,10 +197,9 @@ def test_slots_follow_the_declaration_by_kind() -> None:
 
 
 def test_every_registered_method_has_its_label_and_a_slot_for_each_option() -> None:
-    for where, label in methods.REGISTRY.values():
-        module, _, name = where.partition(":")
-        method = getattr(import_module(f"csi_demo.methods.{module}"), name)
-        assert method.label == label
+    for name, label in methods.method_labels().items():
+        method = find("methods", REGISTRY[name].method)
+        assert (method.name, method.label) == (name, label)
         shown = Searching()
         shown.options = method.options  # type: ignore[misc]
         assert {slot.name for slot in engine.slots(shown) if slot} == {option.name for option in method.options}
@@ -249,7 +253,7 @@ def test_what_diverges_leaves_one_line_and_the_last_good_step(two: dict[str, Pla
     assert "loss 15.00" in last["pictures"]
     assert [last[name]["interactive"] for name in ("fill", "compare", "stop")] == [True, True, False]
     assert not any(last[name]["interactive"] for name in filling.FOLLOWING)
-    assert "loss 15.00" in results.show_result(last["result"], "Crisp", results.IN_FRAME)["pictures"]
+    assert "loss 15.00" in results.show_result(last["result"], "Crisp", results.IN_FRAME, True)["pictures"]
     two["searching"] = Searching(broken=0)
     assert "gave up" in run_fill("searching")[-1]["status"]
 
@@ -269,16 +273,16 @@ def test_all_methods_run_on_one_hole_and_seed(two: dict[str, PlainMethod]) -> No
     assert [(sample.method, sample.seed) for sample in result.samples] == [("Plain", 7), ("Searching", 7)]
     for said in ("Plain", "1.25 s", "bits per dim 3.50", "Searching", "0.50 s", "loss 10.00", "With the hole"):
         assert said in view
-    results.choose_sample(key, "Smooth", results.IN_PHOTO, gr.EventData(None, {"index": 1}))
+    results.choose_sample(key, "Smooth", results.IN_PHOTO, True, gr.EventData(None, {"index": 1}))
     hole = ~result.subject.frame_mask
-    assert (np.asarray(results.finished_result(key).full())[hole] == 191).all()
+    assert (np.asarray(results.finished_result(key).full(True))[hole] == 191).all()
     shares = [float(one["status"].split('valuenow="')[1].split('"')[0]) for one in updates[:-1]]
     assert shares == sorted(shares)
 
 
 def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, PlainMethod], monkeypatch) -> None:
-    labels = {"missing": ("", "Missing"), "searching": ("", "Searching"), "plain": ("", "Plain")}
-    monkeypatch.setattr("csi_demo.methods.REGISTRY", labels)
+    labels = {"missing": "Missing", "searching": "Searching", "plain": "Plain"}
+    monkeypatch.setattr("csi_demo.methods.REGISTRY", registry(labels))
     two["searching"] = Searching(broken=4)
     last = list(run_compare())[-1]
     result, status = results.finished_result(last["result"]), last["status"]
@@ -287,14 +291,14 @@ def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, Plain
     assert "Searching gave up: its loss is not finite." in status
     assert "secret" not in status
     assert "gave up on the way" in last["pictures"]
-    monkeypatch.setattr("csi_demo.methods.REGISTRY", {"missing": ("", "Missing")})
+    monkeypatch.setattr("csi_demo.methods.REGISTRY", registry({"missing": "Missing"}))
     assert "could not be loaded" in list(run_compare())[-1]["status"]
 
 
 @pytest.mark.parametrize(("name", "waiting"), [("plain", 1), ("searching", 0)])
 def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMethod], name: str, waiting: int) -> None:
     run = filling.begin(None)["run"]
-    values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, None, 7, 1)
+    values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, True, None, 7, 1)
     updates = filling.stoppable(filling.compare)(run, *values)
     running = (update for update in updates if "pictures" in update)
     key = next(update["result"] for update in running if update["pictures"].count("csi-hold") == waiting)
@@ -304,7 +308,7 @@ def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMet
     assert two[name].closed
     assert len(two["searching"].calls) == (name == "searching")
     assert "Stopped at" in last["status"]
-    assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO)["pictures"]
+    assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO, True)["pictures"]
     assert "no longer here" in results.save_strip(key, "Crisp")["status"]
 
 

@@ -116,10 +116,10 @@ def test_drawing_sliders_never_fails(fuzz: None, name: Any, painting: Any) -> No
 
 
 @fuzzed
-@given(paintings(), st.lists(values, min_size=6, max_size=6), st.lists(values, max_size=20))
+@given(paintings(), st.lists(values, min_size=7, max_size=7), st.lists(values, max_size=20))
 def test_filling_never_fails(fuzz: None, painting: Any, arguments: list[Any], slots: list[Any]) -> None:
-    method, look, where, start, seed, samples = arguments
-    values = (method, painting, look, where, start, seed, samples, *slots)
+    method, look, where, refine, start, seed, samples = arguments
+    values = (method, painting, look, where, refine, start, seed, samples, *slots)
     for update in (*filling.fill(Desk.of(*values)), *filling.refill(start, *values)):
         sendable(update)
 
@@ -128,7 +128,7 @@ def test_filling_never_fails(fuzz: None, painting: Any, arguments: list[Any], sl
 @given(st.lists(values, max_size=20))
 def test_any_slider_values_are_used_or_refused(fuzz: None, slots: list[Any]) -> None:
     what = json.dumps({"photo": PHOTO_KEY, "size": [80, 60], "runs": [0, 4800]})
-    values = ("plain", what, "Crisp", "64x64", draw_sliders("plain", what)["start"], 0, 1, *slots)
+    values = ("plain", what, "Crisp", "64x64", True, draw_sliders("plain", what)["start"], 0, 1, *slots)
     updates = list(filling.fill(Desk.of(*values)))
     assert len(updates) >= 2
     sendable(updates)

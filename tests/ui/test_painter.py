@@ -86,7 +86,7 @@ def test_what_the_painter_sends_is_checked(method: PlainMethod, changes: dict[st
     ],
 )
 def test_malformed_and_long_json_is_refused(method: PlainMethod, value: Any, message: str) -> None:
-    updates = list(filling.fill(Desk.of("plain", value, "Crisp", results.IN_PHOTO, None, 0, 1)))
+    updates = list(filling.fill(Desk.of("plain", value, "Crisp", results.IN_PHOTO, True, None, 0, 1)))
     assert message in updates[-1]["status"]
     assert message in show_masked(value, "Smooth")["masked"]
     assert draw_sliders("plain", value) == {}

@@ -16,7 +16,7 @@ from gradio.components.base import FormComponent
 from gradio.state_holder import SessionState
 from PIL import Image
 
-from csi_demo import masks
+from csi_demo import masks, sheets
 from csi_demo.errors import ControlError, PageError
 from csi_demo.methods import Method
 from csi_demo.methods.csi import CSIMethod
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("faces")
 
 
 def test_examples_name_files_holes_and_sliders() -> None:
-    known = {one.name: one for one in (*CSIMethod.options, *from_measured(load_measured(), 32).controls)}
+    known = {one.name: one for one in (*CSIMethod.options, *from_measured(load_measured(), 64).controls)}
     for example in all_examples():
         assert (FOLDER / example.photo).is_file()
         assert not masks.family(example.hole).all()
@@ -72,7 +72,7 @@ def test_orientation_is_applied_and_a_result_has_no_metadata(method: PlainMethod
     shown = a_photo(file_of(noise(40, 30), "PNG", exif=exif))
     assert shown.size == (30, 40)
     key = run_fill(what=painting(shown))[-1]["result"]
-    assert not Image.open(io.BytesIO(png(results.finished_result(key).full()))).getexif()
+    assert not Image.open(io.BytesIO(png(results.finished_result(key).full(True)))).getexif()
 
 
 def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainMethod, tmp_path, monkeypatch) -> None:
@@ -81,7 +81,7 @@ def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainM
     shown = a_photo(file_of(picture))
     assert shown.view.size == (1600, 1000)
     key = run_fill(what=painting(shown))[-1]["result"]
-    with Image.open(results.save(key)["file"]) as saved:
+    with Image.open(results.save(key, True)["file"]) as saved:
         before, after = np.asarray(picture), np.asarray(saved)
     changed = (before != after).any(-1)
     hole = ~shown.at_full_size(shown.subject(shown.preset("mouth"))).mask
@@ -93,16 +93,16 @@ def test_a_large_photo_comes_back_at_its_size_with_its_own_pixels(method: PlainM
 def test_a_result_becomes_the_photo(method: PlainMethod) -> None:
     shown = a_photo(file_of(noise(300, 200)))
     key = run_fill(what=painting(shown))[-1]["result"]
-    results.choose_sample(key, "Smooth", results.IN_PHOTO, gr.EventData(None, {"index": 1}))
+    results.choose_sample(key, "Smooth", results.IN_PHOTO, True, gr.EventData(None, {"index": 1}))
     result = results.finished_result(key)
     assert result.chosen == 1
-    used = use_result(key)
+    used = use_result(key, True)
     chained = photo.kept(json.loads(used["painter"])["photo"])
     assert "the photo now" in used["status"]
     assert chained.place == shown.place
-    assert np.array_equal(np.asarray(chained.full()), np.asarray(result.full()))
-    assert "no longer here" in use_result("gone")["status"]
-    assert "no longer here" in results.save(None)["status"]
+    assert np.array_equal(np.asarray(chained.full()), np.asarray(result.full(True)))
+    assert "no longer here" in use_result("gone", True)["status"]
+    assert "no longer here" in results.save(None, True)["status"]
 
 
 def test_faces_are_offered_and_the_frame_moves(faces: list[Placement]) -> None:
@@ -155,7 +155,7 @@ def test_only_moved_sliders_count() -> None:
 def test_crisp_keeps_pixels_smooth_blends_them() -> None:
     board = np.indices((64, 64)).sum(0) % 2 * 255
     frame = Image.fromarray(board.astype(np.uint8)).convert("RGB")
-    crisp, smooth = (np.asarray(render.enlarge(frame, look)) for look in (True, False))
+    crisp, smooth = (np.asarray(sheets.enlarge(frame, look, render.SIDE)) for look in (True, False))
     assert crisp.shape == smooth.shape == (render.SIDE, render.SIDE, 3)
     assert np.array_equal(crisp[::6, ::6], np.asarray(frame))
     assert set(np.unique(crisp)) == {0, 255}
@@ -164,7 +164,7 @@ def test_crisp_keeps_pixels_smooth_blends_them() -> None:
 
 def test_masked_picture_stripes_the_hole_only() -> None:
     frame, mask = Image.new("RGB", (64, 64), (200, 0, 0)), masks.family("mouth")
-    pixels = np.asarray(render.masked_picture(frame, mask, crisp=True))
+    pixels = np.asarray(sheets.masked_picture(frame, mask, True, render.SIDE))
     red = (pixels == (200, 0, 0)).all(-1)
     assert np.array_equal(red[3::6, 3::6], mask)
 
@@ -233,7 +233,9 @@ def test_fill_says_what_is_wrong(method: PlainMethod, fault: dict[str, Any], mes
 
 def test_stop_ends_the_work_and_what_was_drawn_stays(method: PlainMethod) -> None:
     run = filling.begin(None)["run"]
-    updates = filling.stoppable(filling.fill)(run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
+    updates = filling.stoppable(filling.fill)(
+        run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, True, None, 0, 1
+    )
     assert "Getting ready" in next(updates)["status"]
     key = next(updates)["result"]
     assert not method.closed
@@ -250,7 +252,9 @@ def test_stop_ends_the_work_and_what_was_drawn_stays(method: PlainMethod) -> Non
 def test_a_run_stopped_while_it_waits_does_nothing(method: PlainMethod) -> None:
     run = filling.begin(None)["run"]
     filling.stop(run)
-    (only,) = filling.stoppable(filling.fill)(run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, None, 0, 1)
+    (only,) = filling.stoppable(filling.fill)(
+        run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, True, None, 0, 1
+    )
     assert "Stopped." in only["status"]
     assert method.calls == []
 
@@ -258,12 +262,12 @@ def test_a_run_stopped_while_it_waits_does_nothing(method: PlainMethod) -> None:
 def test_look_changes_without_filling_again(method: PlainMethod) -> None:
     key = run_fill()[-1]["result"]
     crisp, smooth, in_photo = (
-        results.show_result(key, look, where)["pictures"]
+        results.show_result(key, look, where, True)["pictures"]
         for look, where in (("Crisp", results.IN_FRAME), ("Smooth", results.IN_FRAME), ("Smooth", results.IN_PHOTO))
     )
     assert len({crisp, smooth, in_photo}) == 3
     assert len(method.calls) == 1
-    assert "Your fills appear here" in results.show_result(None, "Crisp", results.IN_PHOTO)["pictures"]
+    assert "Your fills appear here" in results.show_result(None, "Crisp", results.IN_PHOTO, True)["pictures"]
 
 
 def test_an_example_suggests_sliders_for_its_own_hole(method: PlainMethod) -> None:
@@ -318,7 +322,7 @@ def test_port_and_host_come_from_the_environment(monkeypatch: pytest.MonkeyPatch
 def test_a_visitors_next_result_takes_the_place_of_the_last(method: PlainMethod) -> None:
     what, keys, run = painting(a_photo()), [], None
     start = steer.draw_sliders("plain", what)["start"]
-    shown = (what, "Smooth", results.IN_PHOTO, start)
+    shown = (what, "Smooth", results.IN_PHOTO, True, start)
     for seed in range(2):
         run = filling.begin(run)["run"]
         *_, last = filling.stoppable(filling.fill)(run, "plain", *shown, seed, 1)

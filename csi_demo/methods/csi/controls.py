@@ -114,6 +114,6 @@ def pack_map(cells: np.ndarray) -> dict[str, Any]:
 
 
 def unpack_map(entry: Mapping[str, Any]) -> np.ndarray:
-    """The effect map (GRID, GRID) of a latent's or direction's entry; see `pack_map`."""
+    """The effect map (GRID, GRID) of a latent's entry; see `pack_map`."""
     levels = np.frombuffer(base64.b64decode(entry["map"]), np.uint8).reshape(GRID, GRID)
     return levels * (entry["map_peak"] / 255.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...metrics.turn import TURN
+TURN = "turn"  # of the head, beside the attributes
 
 # Holes (x0, y0, x1, y1) that hide a region, with room for what surrounds it.
 REGIONS: Mapping[str, tuple[int, int, int, int]] = {

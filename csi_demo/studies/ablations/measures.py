@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,13 +10,11 @@ import torch
 from torch import Tensor
 
 from ... import masks
+from ...metrics.posterior import kl_decomposition, mmd
 from ...metrics.seam import edge_step
-from ...models import logistic_mixture
 from ...models.csi import CSI
 from ...pixels import masks_to_tensor
-from ...training.csi import LN2
-from ...training.losses import kl_decomposition, mmd
-from .variants import SIZE, biases, draw, infer, normal
+from .variants import SIZE, draw, infer, normal
 
 BATCH = 100  # pictures that are measured at once
 REDRAWS = 4  # of every picture, for how much draws differ
@@ -151,10 +150,11 @@ def draw_all(model: CSI, images: Tensor, mask: Tensor, z: Tensor, seeds: Sequenc
 def _true_bits(model: CSI, images: Tensor, mask: Tensor, z: Tensor) -> Tensor:
     """-log2 p a channel of the P true pixels of the hole (1, 1, H, W): (N, P)."""
     found = []
-    for some, its in zip(images.split(BATCH), z.split(BATCH), strict=True):
-        params = model.logits(some, biases(model, some, mask.expand(len(some), -1, -1, -1), its))
-        log_prob = logistic_mixture.log_prob(some.permute(0, 2, 3, 1), params.permute(0, 2, 3, 1))
-        found.append(-log_prob[:, mask[0, 0] < 0.5] / (3.0 * LN2))
+    for some, latents in zip(images.split(BATCH), z.split(BATCH), strict=True):
+        masks, config = mask.expand(len(some), -1, -1, -1), model.config
+        maps = model.decode(latents) if config.latent_dim else None
+        nll = model.pixel_nll(some, maps, masks)
+        found.append(nll[:, mask[0, 0] < 0.5] / (3.0 * math.log(2.0)))
     return torch.cat(found)
 
 

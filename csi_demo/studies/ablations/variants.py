@@ -15,16 +15,15 @@ from torch import Tensor
 
 from ... import weights
 from ...methods.base import keep_observed
-from ...methods.csi.method import TRUNCATION
+from ...methods.csi.drawing import Drawing
 from ...models import logistic_mixture
 from ...models.csi import CSI, CSIConfig
 from ...pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
 from ...sampling.base import frozen_noise
-from ...sampling.compiled import Stream, kernel_ready, sample_compiled
-from ...sampling.rows import sample_pixels
 
 FOLDER = "ablations"  # of the weights that the page shows
 SIZE = 32
+TRUNCATION = 2.0  # scales that a drawn channel strays from its mean, at most
 SMALL: dict[str, Any] = {
     "image_size": SIZE,
     "latent_dim": 32,
@@ -113,40 +112,26 @@ def model_name(name: str, folder: Path | None) -> str:
 
 def load(name: str, folder: Path | None = None) -> CSI:
     """A trained variant from a folder of variants; None: from those that the page shows. Raises WeightsError."""
-    model = model_name(name, folder)
-    return weights.load_into(model, CSI(CSIConfig(**weights.load_config(model, folder))), folder)
+    return weights.load_network("csi", folder, model_name(name, folder))
 
 
-@torch.inference_mode()
 def infer(model: CSI, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (n, z) of the latents; images: (n, 3, H, W), masks: (n, 1, H, W). The noise in the
-    holes is the same for every picture."""
+    """Mean and standard deviation (n, z) of the latents; images: (n, 3, H, W), masks: (n, 1, H, W)."""
     if not model.config.latent_dim:
         return images.new_zeros(len(images), 0), images.new_zeros(len(images), 0)
-    noise = torch.rand(images[:1].shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
-    posterior = model.encode(images, masks, noise.expand_as(images))
+    posterior = Drawing(model, images.dtype).infer(images, masks)
     return posterior.mean, posterior.sigma
 
 
-@torch.inference_mode()
-def biases(model: CSI, images: Tensor, masks: Tensor, z: Tensor) -> Tensor | None:
-    """What conditions the forward stream, as `CSI.biases` has it; z: (n, latents)."""
-    maps = model.decode(z) if model.config.latent_dim else None
-    context = model.context_features(images, masks) if model.config.reverse_stream else None
-    return model.biases(maps, masks, context)
-
-
-@torch.inference_mode()
 def draw(model: CSI, images: Tensor, masks: Tensor, z: Tensor, seeds: Sequence[int]) -> Tensor:
     """Draws every picture's hole with its own latents (n, z) and the pixel noise of its own seed: (n, 3, H, W)."""
-    height, width = images.shape[2:]
-    noise = frozen_noise(model, seeds, height, width, TRUNCATION)
-    given = biases(model, images, masks, z)
-    if kernel_ready():
-        *_, (drawn, _) = sample_compiled(Stream(model), images, masks, given, noise)
-    else:
-        *_, (drawn, _) = sample_pixels(model, images, masks, given, noise.to(images.dtype))
-    return keep_observed(images, masks, drawn)
+    drawing, (height, width) = Drawing(model, images.dtype), images.shape[2:]
+    fills = []
+    for image, mask, latents, seed in zip(images.split(1), masks.split(1), z.split(1), seeds, strict=True):
+        noise = frozen_noise(model, (seed,), height, width, TRUNCATION)
+        *_, (drawn, _, _) = drawing.fill(drawing.observe(image, mask), drawing.maps(latents), noise)
+        fills.append(keep_observed(image, mask, drawn))
+    return torch.cat(fills)
 
 
 def normal(seeds: Sequence[int], latents: int) -> Tensor:

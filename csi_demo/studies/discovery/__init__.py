@@ -1,1 +1,1 @@
-"""What CSI's latents and directions do: measured, named, shown."""
+"""What CSI's latents do: measured, named, shown."""

@@ -16,18 +16,16 @@ from .latents import (
     EVERYWHERE,
     EXTREME,
     VALUES,
-    describe,
     effects,
-    figures,
     main_region,
     spread_outwards,
     traverse,
 )
 from .measures import Measures
 from .named import measure_named
-from .naming import UNUSED, name_effect, unique, usual_change
+from .naming import UNUSED, describe, figures, name_effect, unique, usual_change
 
-FEWER = 32  # faces on which the order of a latent's five values is measured, at most
+FEWER = 8  # faces on which the order of a latent's five values is measured, at most
 LEARNING_FACES = 1000  # of which the measures' spread is taken, at most
 
 

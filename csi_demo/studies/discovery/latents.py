@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +16,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ...methods.csi import CSIMethod
-from ...methods.csi.controls import GRID, pack_map
-from ...models.logistic_mixture import TRUNCATION
+from ...methods.csi.controls import GRID
+from ...models.logistic_mixture import PAPER_TRUNCATION
 from .measures import Measures
-from .naming import Found, evidence
 
 EXTREME = 2.5  # a latent's effect is what changes from -2.5 to +2.5
 VALUES = (-EXTREME, -EXTREME / 2, 0.0, EXTREME / 2, EXTREME)
@@ -82,7 +80,7 @@ def traverse_directions(
 
 
 def _filled(method: CSIMethod, image: Tensor, mask: Tensor, z: Tensor, seed: int) -> Tensor:
-    *_, (images, _, _) = method.fill(image, mask, z, (seed,) * len(z), TRUNCATION)
+    *_, (images, _, _) = method.fill(image, mask, z, (seed,) * len(z), PAPER_TRUNCATION)
     return images
 
 
@@ -141,19 +139,3 @@ def main_region(cells: np.ndarray, typical: np.ndarray) -> str:
         means[name] = np.concatenate(parts).mean()
     name = max(means, key=lambda region: means[region])
     return name if means[name] >= STANDS_OUT * pixels.mean() else EVERYWHERE
-
-
-def describe(measures: Measures, found: Found, measured: Effects, index: int, end: float, where: str) -> str:
-    """The evidence for what a control was found to be, moved from -end to end; where: what else is to be said."""
-    change, error = measured.change[index], measured.error[index]
-    how = f"from {-end:g} to {end:g}; {where}"
-    return evidence(measures.names, found, change, error, how, measured.strength[index])
-
-
-def figures(measured: Effects, index: int, cells: np.ndarray) -> dict[str, Any]:
-    """A control's figures and its map (GRID, GRID), in a form for JSON."""
-    return {
-        "strength": round(float(measured.strength[index]), 4),
-        "change": [round(float(value), 4) for value in measured.change[index]],
-        "error": [round(float(value), 4) for value in measured.error[index]],
-    } | pack_map(cells)

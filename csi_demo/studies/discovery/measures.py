@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...methods.csi.places import TURN
 from ...metrics.features import face_network
-from ...metrics.turn import TURN, odd_features, turning_axis
+from ...metrics.turn import odd_features, turning_axis
 
 COLOURS = ("brightness", "contrast", "warmth", "saturation")
 MEAN_TURN_FACES = 1000  # that the turn is learned from, at most

@@ -18,12 +18,11 @@ from tqdm import tqdm
 
 from ... import masks
 from ...methods.csi import CSIMethod
-from ...methods.csi.places import REGIONS, SHOWN
-from ...metrics.turn import TURN
+from ...methods.csi.places import REGIONS, SHOWN, TURN
 from ...pixels import masks_to_tensor
-from .latents import describe, effects, figures, traverse_directions
+from .latents import effects, traverse_directions
 from .measures import WORDS, Measures
-from .naming import Found, machine_name
+from .naming import Found, describe, figures, machine_name
 
 REACH = 2.0  # from the middle of a slider to either end
 DRAWS = 6  # random moves of all named latents, for every face and region

@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
+from typing import Any
 
 import numpy as np
 
-from .latents import ACTIVE, EVERYWHERE
-from .measures import COLOURS, TURN, WORDS
+from ...methods.csi.controls import pack_map
+from .latents import ACTIVE, EVERYWHERE, Effects
+from .measures import COLOURS, TURN, WORDS, Measures
 
 SURE = 3.0  # standard errors that an effect must be away from nothing
 NOTICEABLE = 0.3  # standard deviations over faces that an effect must reach to name a control
@@ -102,3 +104,19 @@ def evidence(
 def machine_name(label: str) -> str:
     """A label as a control's name: lower case, words joined with underscores."""
     return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
+
+
+def describe(measures: Measures, found: Found, measured: Effects, index: int, end: float, where: str) -> str:
+    """The evidence for what a control was found to be, moved from -end to end; where: what else is to be said."""
+    change, error = measured.change[index], measured.error[index]
+    how = f"from {-end:g} to {end:g}; {where}"
+    return evidence(measures.names, found, change, error, how, measured.strength[index])
+
+
+def figures(measured: Effects, index: int, cells: np.ndarray) -> dict[str, Any]:
+    """A control's figures and its map (GRID, GRID), in a form for JSON."""
+    return {
+        "strength": round(float(measured.strength[index]), 4),
+        "change": [round(float(value), 4) for value in measured.change[index]],
+        "error": [round(float(value), 4) for value in measured.error[index]],
+    } | pack_map(cells)

@@ -10,12 +10,15 @@ from PIL import Image
 from ...complete import Request, Subject
 from ...errors import ControlError
 from ...methods import Control, Method
-from ...models.logistic_mixture import TRUNCATION
+from ...models.logistic_mixture import PAPER_TRUNCATION
 from ...sheets import sheet
 
 COLUMNS = 5
-EXTREME = 2.5  # of a latent; a direction is traversed over its range
-CALM = {"spread": 0.0, "truncation": TRUNCATION}  # likeliest latents and the paper's pixels: the control alone differs
+EXTREME = 2.5  # of a latent; a named one is traversed over its range
+CALM = {
+    "spread": 0.0,
+    "truncation": PAPER_TRUNCATION,
+}  # likeliest latents and the paper's pixels: the control alone differs
 
 
 def strongest(subject: Subject, method: Method, count: int) -> list[str]:

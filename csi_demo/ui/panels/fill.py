@@ -77,29 +77,38 @@ class FillPanel:
             self.file = gr.DownloadButton("Download", elem_id="file")
             with gr.Row():
                 self.where = _choice([IN_PHOTO, IN_FRAME], "Show", "The photo, or what the model drew.", "where")
+                self.refine = gr.Checkbox(
+                    True, label="Refine", info="Redraws the fill at the photo's own detail.", elem_id="refine"
+                )
                 self.look = _choice([SMOOTH, CRISP], "Enlargement", "How 64 pixels become 384.", "look")
         self.buttons: dict[str, Component] = {"fill": self.fill, "compare": self.compare, "stop": self.stop}
         self.outputs: dict[str, Component] = {"pictures": self.pictures, "status": self.status, "result": self.result}
         self.outputs |= self.buttons | self.following
 
+    @property
+    def shown(self) -> list[Component]:
+        """How results are to be seen: what `results.chosen_look` takes."""
+        return [self.look, self.where, self.refine]
+
     def inputs(self, panels: Panels) -> list[Component]:
         """What `filling.Desk.of` takes."""
-        first = [self.method, panels.subject.painter, self.look, self.where, panels.steer.start]
+        first = [self.method, panels.subject.painter, *self.shown, panels.steer.start]
         return [*first, self.seed, self.samples, *panels.steer.slots.values()]
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
-        shown = [self.result, self.look, self.where]
+        shown = [self.result, *self.shown]
         for button, work in ((self.fill, filling.fill), (self.compare, filling.compare)):
             begun = {"run": self.run, "status": self.status} | self.buttons
             beginning = listen(button.click, filling.begin, self.run, begun, queue=False, **QUICK)
             self._work(beginning, filling.stoppable(work), [self.run, *self.inputs(panels)])
         listen(self.stop.click, filling.stop, self.run, {"stop": self.stop}, queue=False, **QUICK)
         self.wire_masked(self.look.change, panels.subject.painter)
-        listen(any_of((self.look.change, self.where.change)), results.show_result, shown, self._pictures, **QUICK)
+        changes = any_of((self.look.change, self.where.change, self.refine.change))
+        listen(changes, results.show_result, shown, self._pictures, **QUICK)
         listen(self.pictures.select, results.choose_sample, shown, self._pictures, **QUICK)
         for name, handler, inputs in (
-            ("save", results.save, [self.result]),
+            ("save", results.save, [self.result, self.refine]),
             ("strip", results.save_strip, [self.result, self.look]),
             ("gif", results.save_animation, [self.result, self.look]),
         ):
@@ -107,7 +116,7 @@ class FillPanel:
             saved = listen(self.following[name].click, handler, inputs, made, **QUICK)
             saved.success(None, None, None, js=static.text("click_file.js"))
         used = {"status": self.status} | panels.subject.outputs
-        listen(self.following["use"].click, use_result, self.result, used, **QUICK)
+        listen(self.following["use"].click, use_result, [self.result, self.refine], used, **QUICK)
         panels.steer.wire_sliders(self.method.input, panels)
 
     def wire_masked(self, event: Callable[..., Any], painting: Component, **options: Any) -> Any:
@@ -116,7 +125,7 @@ class FillPanel:
 
     def wire_linked(self, opening: Any, linked: Component, painting: Component) -> None:
         """Fills what a link asks for, once the page has opened it."""
-        self._work(opening, filling.fill_linked, [linked, painting, self.look, self.where])
+        self._work(opening, filling.fill_linked, [linked, painting, *self.shown])
 
     def wire_refill(self, event: Callable[..., Any], panels: Panels, **options: Any) -> None:
         """Fills again after an event of the sliders."""

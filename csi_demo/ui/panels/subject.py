@@ -179,11 +179,11 @@ def choose_example(event: gr.EventData) -> Update:
     return open_example(all_examples()[index])
 
 
-def use_result(key: object) -> Update:
+def use_result(key: object, refine: object) -> Update:
     """Makes the chosen sample of a result the photo."""
     try:
         result = finished_result(key)
-        picture = photo.from_bytes(png(result.full(), quickly=True), like=result.photo)
+        picture = photo.from_bytes(png(result.full(refine is not False), quickly=True), like=result.photo)
     except ValueError as error:
         return {"status": render.trouble(str(error))}
     return {"status": render.plain_line("The result is the photo now. Paint the next hole.")} | _shown(picture)

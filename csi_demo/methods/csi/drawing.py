@@ -1,0 +1,166 @@
+"""Drawing pixels of a CSI, whatever parts it has: what a photo and its hole determine, what latents add, and the fill.
+
+The shipped model draws so, and so do the small variants that the paper's claims are tested on: with or without latents,
+with or without the reverse stream.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import torch
+from torch import Tensor
+
+from ...models import logistic_mixture
+from ...models.csi import CSI, Posterior
+from ...models.logistic_mixture import Guide
+from ...photo.blending import poisson
+from ...sampling.compiled import Box, Fill, SharedFill, Stream, entropy, kernel_ready
+from ...sampling.rows import sample_pixels
+
+CRISPER = 0.5  # what the decoder's picture gains of its own detail; the product with the streams takes some away
+STREAMS = ("forward_stream", "reverse_stream", "head", "from_maps", "from_context")
+
+
+def to_precision(model: CSI, dtype: torch.dtype) -> CSI:
+    """Moves what sampling runs (streams, head and their conditioning, not encoder and decoder) to a dtype, in place."""
+    for name in STREAMS:
+        if hasattr(model, name):
+            getattr(model, name).to(dtype)
+    return model
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a photo and its hole determine; x and mask are (1, 3, H, W) and (1, 1, H, W)."""
+
+    x: Tensor
+    mask: Tensor
+    context: Tensor | None  # (1, F, H, W), where there is a reverse stream
+    box: Box
+    constant: Tensor  # see `Stream.constant`
+
+    @property
+    def hole(self) -> Tensor:
+        """(H, W), true = hole."""
+        return self.mask[0, 0] < 0.5
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The distributions of the P hole pixels and what they became. x: (n, P, 3); params: (n, P, 10 K); hole: (H, W)."""
+
+    x: Tensor
+    params: Tensor
+    hole: Tensor
+
+    def bits_per_dim(self) -> Tensor:
+        """-log2 p per hole pixel and channel of every picture: (n,)."""
+        log_prob = logistic_mixture.log_prob(self.x.double(), self.params.double())
+        return -log_prob.mean(1) / (3.0 * math.log(2.0))
+
+    def entropy(self) -> Tensor:
+        """Bits of uncertainty about each pixel, 0 where it is observed: (n, H, W). See `logistic_mixture.entropy`."""
+        result, x, params = torch.zeros(len(self.x), *self.hole.shape), self.x.float(), self.params.float()
+        if kernel_ready():
+            result[:, self.hole] = entropy(x, params).float()
+        else:  # in parts: every pixel takes 256 levels of every component
+            parts = zip(x.split(64, 1), params.split(64, 1), strict=True)
+            result[:, self.hole] = torch.cat([logistic_mixture.entropy(*part).float() for part in parts], 1)
+        return result
+
+
+class Drawing:
+    """precision: of what torch runs; where torch draws the pixels, float64 keeps a sample free of the batch it is drawn
+    in. compiled: whether the kernel draws them, in float32, as soon as it is ready."""
+
+    def __init__(self, model: CSI, precision: torch.dtype = torch.float64, compiled: bool = True):
+        self.model, self.precision, self.compiled = to_precision(model, precision), precision, compiled
+        self.stream = Stream(model)
+
+    @property
+    def uses_kernel(self) -> bool:
+        """Whether the kernel draws now; the first who asks waits a moment for it."""
+        return self.compiled and kernel_ready()
+
+    @torch.inference_mode()
+    def observe(self, image: Tensor, mask: Tensor) -> Known:
+        """What a photo (1, 3, H, W) and its hole (1, 1, H, W) determine."""
+        config = self.model.config
+        x, masks = logistic_mixture.quantise(image.to(self.precision)), mask.to(self.precision)
+        context = self.model.context_features(x, masks) if config.reverse_stream else None
+        box = Box.around(config.blocks, mask[0, 0].numpy() < 0.5)
+        return Known(x, masks, context, box, self.stream.constant(masks, context, box))
+
+    @torch.inference_mode()
+    def infer(self, images: Tensor, masks: Tensor) -> Posterior:
+        """q(z | x * m, m) of pictures (n, 3, H, W) and masks (n, 1, H, W), for a model with latents.
+
+        The encoder's fill of the hole is the same for every picture and seed.
+        """
+        noise = torch.rand(images[:1].shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
+        return self.model.encode(images, masks, noise.expand_as(images))
+
+    @torch.inference_mode()
+    def maps(self, z: Tensor) -> Tensor | None:
+        """The decoder's maps (n, M, H, W) of latents (n, z), None without latents; every row decoded alone, so that a
+        sample does not depend on the batch it was drawn in."""
+        return torch.cat([self.model.decode(row[None]) for row in z]) if self.model.config.latent_dim else None
+
+    @torch.inference_mode()
+    def guide(self, image: Tensor, mask: Tensor, maps: Tensor, guidance: float) -> Guide:
+        """The decoder's own pictures of the hole, crisper by `CRISPER` and lifted to meet the photo's colours at its
+        edge. guidance: 1 / the standard deviation of what is drawn around them."""
+        photo, hole = image[0].permute(1, 2, 0).numpy(), mask[0, 0].numpy() < 0.5
+        pictures = [self.model.rgb_head(own[None])[0].permute(1, 2, 0).contiguous().numpy() for own in maps]
+        pictures = [picture + CRISPER * (picture - cv2.GaussianBlur(picture, (3, 3), 0.7)) for picture in pictures]
+        lifted = torch.stack([torch.from_numpy(poisson(photo, hole, picture)) for picture in pictures])
+        return Guide(lifted.permute(0, 3, 1, 2).clamp(-1.0, 1.0), 1.0 / guidance)
+
+    def conditions(self, known: Known, maps: Tensor | None, count: int) -> Tensor:
+        """What the kernel adds for so many samples: biases as of `Stream.biases_of_maps`."""
+        return self.stream.biases_of_maps(known.constant, maps, count, known.box)
+
+    def biases(self, known: Known, maps: Tensor | None, count: int) -> Tensor | None:
+        """The same for torch, as `CSI.biases` has it."""
+        masks = known.mask.expand(count, -1, -1, -1)
+        context = known.context.expand(count, -1, -1, -1) if known.context is not None else None
+        return self.model.biases(maps.to(self.precision) if maps is not None else None, masks, context)
+
+    @torch.inference_mode()
+    def fill(
+        self, known: Known, maps: Tensor | None, noise: Tensor, guide: Guide | None = None
+    ) -> Iterator[tuple[Tensor, float, Predicted | None]]:
+        """Draws the hole once for every sample; noise: (n, H, W, K + 3), see `sampling.base.frozen_noise`.
+
+        Yields pictures (n, 3, H, W), whose observed pixels are still to be put back, progress and, on the last step,
+        what the model itself, unguided, predicted for the pixels drawn.
+        """
+        count, hole = len(noise), known.hole
+        if self.uses_kernel:
+            biases, threads = self.conditions(known, maps, count), torch.get_num_threads()
+            shared = SharedFill(self.stream, known.x, known.mask, biases, noise, threads, guide)
+            for drawn, progress in shared:
+                last = Predicted(drawn[:, :, hole].mT, shared.params, hole) if progress == 1.0 else None
+                yield drawn, progress, last
+            return
+        x, masks = (tensor.expand(count, -1, -1, -1) for tensor in (known.x, known.mask))
+        conditions, frozen = self.biases(known, maps, count), noise.to(self.precision)
+        for drawn, progress in sample_pixels(self.model, x, masks, conditions, frozen, guide):
+            yield drawn, progress, self._predicted(drawn, conditions, hole) if progress == 1.0 else None
+
+    @torch.inference_mode()
+    def predict(self, known: Known, maps: Tensor | None) -> Predicted:
+        """What the model says of the hole's true pixels, for one row of latents."""
+        hole = known.hole
+        if not self.uses_kernel:
+            return self._predicted(known.x, self.biases(known, maps, 1), hole)
+        fill = Fill(self.stream, known.x, known.mask, self.conditions(known, maps, 1), None)
+        list(fill)
+        return Predicted(known.x[:, :, hole].mT, fill.params, hole)
+
+    def _predicted(self, x: Tensor, biases: Tensor | None, hole: Tensor) -> Predicted:
+        return Predicted(x[:, :, hole].mT, self.model.logits(x, biases)[:, :, hole].mT, hole)
