@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .. import weights
 from ..models import logistic_mixture
-from ..models.gated_pixelcnn import GatedPixelCNN
 from ..sampling.gated import Conditions, Taste, bits_per_dim, frozen_uniforms, sample_rows, to_precision, window
 from .attributes import AttributeSliders
 from .base import Control, Method, Step, Task, keep_observed
