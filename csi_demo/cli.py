@@ -8,7 +8,20 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from .commands import ablations, bench, complete, complete_many, edit, figures, latents, publish, soak, strip, train
+from .commands import (
+    ablations,
+    bench,
+    complete,
+    complete_many,
+    edit,
+    figures,
+    latents,
+    methods,
+    publish,
+    soak,
+    strip,
+    train,
+)
 from .errors import UsageError, UserError
 
 
@@ -21,7 +34,20 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = _Parser(prog="python -m csi_demo", description="Controllable Semantic Inpainting")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for module in (complete, complete_many, edit, strip, figures, latents, train, ablations, bench, publish, soak):
+    for module in (
+        complete,
+        complete_many,
+        methods,
+        edit,
+        strip,
+        figures,
+        latents,
+        train,
+        ablations,
+        bench,
+        publish,
+        soak,
+    ):
         module.add_to(commands)
     return top
 

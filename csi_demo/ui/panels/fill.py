@@ -56,6 +56,12 @@ class FillPanel:
                 info="The way of filling the hole.",
                 elem_id="method",
             )
+            with gr.Accordion("Which methods to compare", open=False, elem_id="which"):
+                every = [name for _, name in engine.method_choices()]
+                self.compared = gr.CheckboxGroup(
+                    engine.method_choices(), value=every, show_label=False, container=False, elem_id="compared"
+                )
+                self.kept = gr.BrowserState(every, storage_key="csi-compared", secret="")
             with gr.Row(elem_id="run"):
                 self.fill = gr.Button("Fill the hole", variant="primary", min_width=110, scale=3, elem_id="fill")
                 self.compare = gr.Button("Compare all", min_width=100, scale=2, elem_id="compare")
@@ -98,10 +104,23 @@ class FillPanel:
     def wire(self, panels: Panels) -> None:
         """What its components do."""
         shown = [self.result, *self.shown]
-        for button, work in ((self.fill, filling.fill), (self.compare, filling.compare)):
+        for button, work, chosen in (
+            (self.fill, filling.stoppable(filling.fill), []),
+            (self.compare, filling.compare_chosen, [self.compared]),
+        ):
             begun = {"run": self.run, "status": self.status} | self.buttons
             beginning = listen(button.click, filling.begin, self.run, begun, queue=False, **QUICK)
-            self._work(beginning, filling.stoppable(work), [self.run, *self.inputs(panels)])
+            self._work(beginning, work, [self.run, *chosen, *self.inputs(panels)])
+        remembered = {"compared": self.compared, "compare": self.compare}
+        listen(panels.demo.load, recall, self.kept, remembered, queue=False, **QUICK)
+        listen(
+            self.compared.input,
+            choose_compared,
+            self.compared,
+            {"kept": self.kept, "compare": self.compare},
+            queue=False,
+            **QUICK,
+        )
         listen(self.stop.click, filling.stop, self.run, {"stop": self.stop}, queue=False, **QUICK)
         self.wire_masked(self.look.change, panels.subject.painter)
         changes = any_of((self.look.change, self.where.change, self.refine.change))
@@ -144,6 +163,26 @@ class FillPanel:
 
 def _choice(choices: list[str], label: str, info: str, name: str) -> gr.Radio:
     return gr.Radio(choices, value=choices[0], label=label, info=info, min_width=180, elem_id=name)
+
+
+def recall(kept: object) -> Update:
+    """The methods that this browser compared last."""
+    return {"compared": kept} | _compare_button(kept) if _among_methods(kept) else {}
+
+
+def choose_compared(chosen: object) -> Update:
+    """Remembers in the browser which methods are to be compared."""
+    return {"kept": chosen} | _compare_button(chosen) if _among_methods(chosen) else {}
+
+
+def _among_methods(names: object) -> bool:
+    known = [name for _, name in engine.method_choices()]
+    return isinstance(names, list) and len(names) <= len(known) and all(name in known for name in names)
+
+
+def _compare_button(names: object) -> Update:
+    count = len(names) if isinstance(names, list) else 0
+    return {"compare": gr.update(value="Compare all" if count == len(engine.method_choices()) else f"Compare {count}")}
 
 
 def show_masked(painting: object, look: object) -> Update:

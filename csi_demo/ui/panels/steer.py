@@ -93,13 +93,16 @@ def draw_sliders(name: str | None, painting: object) -> Update:
     except PageError:
         return {}
     inferred = painted.subject.start_values(method)
-    slots = engine.slots(method, painted.subject.relevance(method))
+    ranks = painted.subject.relevance(method)
+    slots = engine.slots(method, ranks)
     known = [slot for slot in slots if slot]
     values = {slot.name: on_grid(slot, inferred.get(slot.name, slot.default)) for slot in known}
     suggested = painted.photo.suggested(painted.subject.mask)
     shown = values | {slot.name: on_grid(slot, suggested[slot.name]) for slot in known if slot.name in suggested}
     then = "Move one, and the fill follows" if method.live else "Move one, then fill again"
     note = f"The sliders start where your picture stands, the strongest here first. {then}."
+    if hidden := engine.not_visible(method, ranks):
+        note += f" Not visible in this hole: {', '.join(hidden)}."
     choices = [(slot.label, slot.name) for slot in slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
     starts = {name: values[slot.name] for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
