@@ -30,8 +30,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument(
         "--controls",
-        action="store_true",
-        help="instead: how far CSI's named latents move their attributes",
+        nargs="*",
+        metavar="NAME",
+        help="instead: how far a method's controls, all or these, move the attributes that they are for",
     )
     evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
@@ -76,7 +77,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     positive(options.limit)
     if (options.data is None) == (options.photos is None):
         raise UsageError("--data or --photos is needed, and only one of them")
-    if options.controls:
+    if options.controls is not None:
         _controls(options)
         return
     if not options.mask:
@@ -134,10 +135,11 @@ def _controls(options: argparse.Namespace) -> None:
     from ..studies.tables import CONTROL_COLUMNS, table
 
     words = ("mask", "photos", "contact_sheet", "workers", "c2st", "settings")
-    if any(getattr(options, word) for word in words) or options.method != ["csi"]:
+    if any(getattr(options, word) for word in words) or len(options.method) > 1:
         raise UsageError("--controls goes without what fills are drawn with: each control has its own hole")
-    figures = evaluate_controls(options.data, limit=options.limit, seed=options.seed)
-    _report(options, figures, "csi", "controls")
+    (method,) = options.method
+    figures = evaluate_controls(options.data, method, only=options.controls, limit=options.limit, seed=options.seed)
+    _report(options, figures, method, "controls")
     print(table(figures["controls"], CONTROL_COLUMNS))
     if options.json:
         write_json(figures | {"command": options.line}, options.json)

@@ -18,8 +18,9 @@ ROWS = 8  # controls on a sheet, where none are named
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the commands to the parser."""
     discover = commands.add_parser(
-        "discover", help="measure what each latent of CSI changes, and name those without a name"
+        "discover", help="measure what each latent of CSI changes, and name those without a name; or what sliders do"
     )
+    discover.add_argument("--method", default="csi", help="csi, or a method with sliders for attributes")
     discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
     discover.add_argument("--limit", type=int, default=128, help="faces whose holes are filled")
     discover.add_argument("--json", type=Path, help="default: latents.json of the CSI weights")
@@ -39,6 +40,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def _discover(options: argparse.Namespace) -> None:
+    if options.method != "csi":
+        _discover_sliders(options)
+        return
     import torch
 
     from ..data import read_pack
@@ -62,6 +66,25 @@ def _discover(options: argparse.Namespace) -> None:
         write_json(found, options.json)
     else:
         weights.save_latents("csi", found)
+
+
+def _discover_sliders(options: argparse.Namespace) -> None:
+    from ..methods import load_method
+    from ..methods.attributes import AttributeMethod, AttributeSliders
+    from ..studies.controls import evaluate_controls, offered
+
+    method = load_method(options.method)
+    if not isinstance(method, AttributeMethod):
+        raise UsageError(f"--method {options.method} has no sliders for attributes")
+    method.sliders = AttributeSliders(options.method, method.sliders.names, everything=True)
+    figures = evaluate_controls(options.data, options.method, limit=options.limit)
+    found = offered(method, figures, options.data.parent) | {"command": options.line}
+    for entry in found["attributes"]:
+        print(f"{entry['attribute']:20} {entry['evidence']}")
+    if options.json:
+        write_json(found, options.json)
+    else:
+        weights.save_latents(options.method, found)
 
 
 def _traverse(options: argparse.Namespace) -> None:

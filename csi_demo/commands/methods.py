@@ -35,7 +35,7 @@ def _methods(options: argparse.Namespace) -> None:
 
 def described(method: Method) -> dict[str, Any]:
     """A method as JSON has it; a control's default is null where the picture decides."""
-    what = {"name": method.name, "label": method.label, "description": method.description}
+    what: dict[str, Any] = {"name": method.name, "label": method.label, "description": method.description}
     for title, some in (("controls", method.controls), ("options", method.options)):
         what[title] = [{field: getattr(control, field) for field in FIELDS} for control in some]
     return what

@@ -6,7 +6,9 @@ unsteered fill, which follows what is visible.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +18,11 @@ from torch import Tensor
 
 from .. import masks, weights
 from ..metrics.features import face_network
-from .base import Control
+from .base import Control, Method
 from .csi.places import REGIONS
 
 KIND = "attribute"
+KEPT = 16  # photos with their holes whose y is kept
 GOOD_PART, MOSTLY = 0.3, 0.6  # of a home that is hidden, of a hole that lies in a home
 WHOLE = 0.45  # of the frame: what is at home in more is a matter of the whole face
 UNSEEN = -1.0  # rank of what does not show in a hole
@@ -59,6 +62,30 @@ SLIDERS: Mapping[str, tuple[str, str, int]] = {
 }
 
 
+class AttributeMethod(Method):
+    """A method whose model is given attributes: its controls are `sliders`."""
+
+    sliders: AttributeSliders
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        return self.sliders.controls
+
+    def relevance(self, mask: Tensor) -> dict[str, float]:
+        return self.sliders.relevance(mask)
+
+    def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
+        return self.sliders.values(self.seen(image, mask))
+
+    def seen(self, image: Tensor, mask: Tensor) -> Tensor:
+        """y (1, A) that the face network sees in a first fill."""
+        return self.sliders.seen_once(image, mask, self.first_fill)
+
+    @abstractmethod
+    def first_fill(self, image: Tensor, mask: Tensor) -> Tensor:
+        """A fill (1, 3, H, W) without chance, of which no attribute is known."""
+
+
 @dataclass(frozen=True)
 class Slider:
     """attribute: its index in y; sign: 1 or -1, the way that the label means; home: (64, 64), true where it shows."""
@@ -78,11 +105,13 @@ class Slider:
 class AttributeSliders:
     """The sliders of a model that knows these attributes, as its latents.json, if it has one, says what they do."""
 
-    def __init__(self, model: str, names: Sequence[str]):
+    def __init__(self, model: str, names: Sequence[str], everything: bool = False):
+        """everything: also what was measured not to show."""
         self.names = tuple(names)
         measured = load_measured(model) or {"attributes": [], "odds": {}}
         found = {entry["attribute"]: entry for entry in measured["attributes"]}
-        offered = [name for name in found or SLIDERS if name in self.names and name in SLIDERS]
+        known = [name for name in SLIDERS if name in self.names]
+        offered = [name for name in known if everything or not found or name in found]
         self.sliders = {}
         for attribute in offered:
             label, region, sign = SLIDERS[attribute]
@@ -91,6 +120,8 @@ class AttributeSliders:
             home = ~masks.box(*REGIONS[region])
             self.sliders[control.name] = Slider(control, self.names.index(attribute), sign, home)
         self.odds = torch.tensor([float(measured["odds"].get(name, 0.0)) for name in self.names])
+        self._kept: dict[bytes, Tensor] = {}
+        self._lock = threading.Lock()
         self.columns = [face_network().config.names.index(name) for name in self.names]
 
     @property
@@ -102,6 +133,19 @@ class AttributeSliders:
         with torch.inference_mode():
             logits = face_network().to(pictures.device)(pictures)[:, self.columns].cpu()
         return 2.0 * torch.sigmoid(logits + self.odds) - 1.0
+
+    def seen_once(self, image: Tensor, mask: Tensor, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """What `seen` says of the fill of a masked picture, kept for the last ones."""
+        key = image.numpy().tobytes() + mask.numpy().tobytes()
+        with self._lock:
+            found = self._kept.get(key)
+        if found is None:
+            found = self.seen(fill(image, mask))
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > KEPT:
+                    self._kept.pop(next(iter(self._kept)))
+        return found
 
     def held(self, controls: Mapping[str, float]) -> tuple[Tensor, Tensor]:
         """y and which of it is known, (1, A) each, of what a visitor has set."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,14 +14,14 @@ from torch import Tensor
 from .. import weights
 from ..models import logistic_mixture
 from ..sampling.gated import Conditions, Taste, bits_per_dim, frozen_uniforms, sample_rows, to_precision, window
-from .attributes import AttributeSliders
-from .base import Control, Method, Step, Task, keep_observed
+from .attributes import AttributeMethod, AttributeSliders
+from .base import Control, Step, Task, keep_observed
 
-KEPT = 16  # photos with their holes whose y is kept
+KEPT = 16  # seeds whose noise is kept
 GUIDANCE, TEMPERATURE = 2.0, 0.9
 
 
-class GatedPixelCNNMethod(Method):
+class GatedPixelCNNMethod(AttributeMethod):
     name = "pixelcnn"
     label = "Gated PixelCNN"
     description = "Pixel after pixel, given all before it, the context and attributes (van den Oord et al. 2016)."
@@ -52,34 +51,11 @@ class GatedPixelCNNMethod(Method):
         self.config = self.model.config
         self.sliders = AttributeSliders("pixelcnn", self.config.names)
         self.precision = precision
-        self._sketched: dict[bytes, tuple[Tensor, Tensor]] = {}
-        self._lock = threading.Lock()
         self._uniforms = lru_cache(KEPT)(lambda seed, height, width: frozen_uniforms((seed,), height, width)[0])
 
-    @property
-    def controls(self) -> tuple[Control, ...]:
-        return self.sliders.controls
-
-    def relevance(self, mask: Tensor) -> dict[str, float]:
-        return self.sliders.relevance(mask)
-
-    def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
-        return self.sliders.values(self._first(image, mask)[1])
-
-    def _first(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The context's own sketch (1, 3, H, W) of the hole without attributes, and y (1, A) that is seen in it."""
-        key = image.numpy().tobytes() + mask.numpy().tobytes()
-        with self._lock:
-            found = self._sketched.get(key)
-        if found is None:
-            nothing = torch.zeros(1, len(self.sliders.names))
-            sketch = self.sketch(image, mask, nothing, nothing)
-            found = sketch, self.sliders.seen(sketch)
-            with self._lock:
-                self._sketched[key] = found
-                while len(self._sketched) > KEPT:
-                    self._sketched.pop(next(iter(self._sketched)))
-        return found
+    def first_fill(self, image: Tensor, mask: Tensor) -> Tensor:
+        nothing = torch.zeros(1, len(self.sliders.names))
+        return self.sketch(image, mask, nothing, nothing)
 
     @torch.inference_mode()
     def sketch(self, image: Tensor, mask: Tensor, y: Tensor, known: Tensor) -> Tensor:
