@@ -22,6 +22,7 @@ from .base import Control, Method
 from .csi.places import REGIONS
 
 KIND = "attribute"
+SURPRISES = 3  # sliders that are moved to surprise someone
 KEPT = 16  # photos with their holes whose y is kept
 GOOD_PART, MOSTLY = 0.3, 0.6  # of a home that is hidden, of a hole that lies in a home
 WHOLE = 0.45  # of the frame: what is at home in more is a matter of the whole face
@@ -76,6 +77,14 @@ class AttributeMethod(Method):
 
     def start_values(self, image: Tensor, mask: Tensor) -> dict[str, float]:
         return self.sliders.values(self.seen(image, mask))
+
+    def surprise(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, float]:
+        """Some of the sliders that show in the hole moved to either end, the others where they stand."""
+        rng, values = np.random.default_rng(seed), self.start_values(image, mask)
+        shown = [name for name, rank in self.relevance(mask).items() if rank >= 0.0]
+        for name in rng.permutation(shown)[:SURPRISES]:
+            values[str(name)] = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.0))
+        return values
 
     def seen(self, image: Tensor, mask: Tensor) -> Tensor:
         """y (1, A) that the face network sees in a first fill."""

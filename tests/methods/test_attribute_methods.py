@@ -87,6 +87,19 @@ def test_bad_attributes_are_refused(name: str, controls: dict[str, float]):
         method.complete(picture(), SMALL, (0,), controls)
 
 
+def test_a_surprise_moves_sliders_that_show_and_is_drawn_with_its_seed():
+    method = load_method("vae-attributes")
+    start, first, again, other = (
+        method.start_values(picture(), SMALL),
+        *(method.surprise(picture(), SMALL, seed) for seed in (1, 1, 2)),
+    )
+    assert first == again != other
+    ranks = method.relevance(SMALL)
+    moved = [name for name, value in first.items() if value != start[name]]
+    assert moved
+    assert all(ranks[name] > 0 and 0.5 <= abs(first[name]) <= 1.0 for name in moved)
+
+
 def test_held_where_it_stands_a_slider_changes_nothing():
     start = load_method("vae-attributes").start_values(picture(), SMALL)
     held, free = fill("vae-attributes", controls=start), fill("vae-attributes")

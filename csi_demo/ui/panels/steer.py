@@ -16,6 +16,7 @@ from ..subject import Start, on_grid, read_painting, whole
 from ..wiring import Update, any_of, listen
 from . import COMPUTE, QUICK, Panels
 
+MOST_HIDDEN = 6  # labels of controls that are said not to be visible
 PAIR = ("traverse-0", "traverse-1")  # the two controls of a sheet
 
 
@@ -102,7 +103,8 @@ def draw_sliders(name: str | None, painting: object) -> Update:
     then = "Move one, and the fill follows" if method.live else "Move one, then fill again"
     note = f"The sliders start where your picture stands, the strongest here first. {then}."
     if hidden := engine.not_visible(method, ranks):
-        note += f" Not visible in this hole: {', '.join(hidden)}."
+        more = len(hidden) - MOST_HIDDEN
+        note += f" Not visible in this hole: {', '.join(hidden[:MOST_HIDDEN])}{f' and {more} more' * (more > 0)}."
     choices = [(slot.label, slot.name) for slot in slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
     starts = {name: values[slot.name] for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
