@@ -48,6 +48,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     descent = _command(commands, "evaluate-descent", "DCGAN's fast search for z against the faithful one", _descent)
     descent.add_argument("--mask", default="center", help=FAMILIES)
 
+    guidance = _command(
+        commands, "evaluate-guidance", "Ham et al.'s table anew: completion with attributes and without", _guidance
+    )
+    guidance.add_argument("--mask", default="center", help=FAMILIES)
+
     _command(commands, "evaluate-attributes", "how well the face network recognises attributes", _attributes)
     _command(commands, "evaluate-alignment", "how exactly faces are found in turned, scaled pictures", _alignment)
 
@@ -168,6 +173,18 @@ def _descent(options: argparse.Namespace) -> None:
     positive(options.limit)
     figures = evaluate_descent(options.data, options.mask, limit=options.limit, seed=options.seed)
     _report(options, figures, "dcgan", f"descent {options.mask}")
+    if options.json:
+        write_json(figures | {"command": options.line}, options.json)
+
+
+def _guidance(options: argparse.Namespace) -> None:
+    from ..studies.guidance import COLUMNS, evaluate_guidance
+    from ..studies.tables import table
+
+    positive(options.limit)
+    figures = evaluate_guidance(options.data, options.mask, limit=options.limit)
+    _report(options, figures, "vae-attributes", f"guidance {options.mask}")
+    print(table(figures["rows"], COLUMNS))
     if options.json:
         write_json(figures | {"command": options.line}, options.json)
 
