@@ -117,10 +117,10 @@ class AttributeSliders:
     def __init__(self, model: str, names: Sequence[str], everything: bool = False):
         """everything: also what was measured not to show."""
         self.names = tuple(names)
-        measured = load_measured(model) or {"attributes": [], "odds": {}}
-        found = {entry["attribute"]: entry for entry in measured["attributes"]}
+        measured = load_measured(model)
+        found = {entry["attribute"]: entry for entry in measured["attributes"]} if measured else {}
         known = [name for name in SLIDERS if name in self.names]
-        offered = [name for name in known if everything or not found or name in found]
+        offered = [name for name in known if everything or measured is None or name in found]
         self.sliders = {}
         for attribute in offered:
             label, region, sign = SLIDERS[attribute]
@@ -128,7 +128,8 @@ class AttributeSliders:
             control = Control(label.replace(" ", "_").replace("-", "_"), label, -1.0, 1.0, None, evidence, kind=KIND)
             home = ~masks.box(*REGIONS[region])
             self.sliders[control.name] = Slider(control, self.names.index(attribute), sign, home)
-        self.odds = torch.tensor([float(measured["odds"].get(name, 0.0)) for name in self.names])
+        odds = measured["odds"] if measured else {}
+        self.odds = torch.tensor([float(odds.get(name, 0.0)) for name in self.names])
         self._kept: dict[bytes, Tensor] = {}
         self._lock = threading.Lock()
         self.columns = [face_network().config.names.index(name) for name in self.names]

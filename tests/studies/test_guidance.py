@@ -24,7 +24,7 @@ def test_the_rows_of_models_that_are_trained_stand_beside_the_papers(made_up: Pa
         assert f"| {name} |" in printed
         assert row["score"] >= 1.0
         if name != "true pictures":
-            assert 0.0 < row["distance"]
+            assert row["distance"] > 0.0
             assert 0.0 <= row["agrees_judge"] <= 1.0
             assert -1.0 <= row["ssim"] <= 1.0
     masked = rows["masked, no attributes"]
