@@ -79,6 +79,10 @@ figures: $(VENV)/.dev  ## every figure that is not about training
 	$(RUN) -m csi_demo evaluate --method vae-attributes --controls smile open_mouth glasses fringe blond_hair masculine --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate-guidance --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate-samples --method dcgan vae --data $(DATA)/test.parquet --record --contact-sheet runs/samples.png
+	$(RUN) -m csi_demo discover --model ian --data $(DATA)/val.parquet --limit 32
+	$(RUN) -m csi_demo evaluate-editor --data $(DATA)/test.parquet --what reconstructions --record --contact-sheet runs/editor.png
+	$(RUN) -m csi_demo evaluate-editor --data $(DATA)/test.parquet --limit 128 --what strokes --record --contact-sheet runs/editor.png
+	$(RUN) -m csi_demo evaluate-editor --data $(DATA)/test.parquet --what transfer --record
 	$(RUN) -m csi_demo evaluate-descent --data $(DATA)/test.parquet --limit 32 --record
 	$(RUN) -m csi_demo evaluate-attributes --data $(DATA)/test-attributes.parquet --record
 	$(RUN) -m csi_demo evaluate-alignment --data $(WHOLE)/test.parquet --record

@@ -3,38 +3,57 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
-from csi_demo.device import check_setting
-from csi_demo.errors import DeviceError
-from csi_demo.ui.blocks import build, launch_options
-from csi_demo.ui.engine import warm_up
-from csi_demo.ui.photo import KEPT
-from csi_demo.ui.server import files, memory
-from csi_demo.ui.server.keep import regularly
+from csi_demo.errors import UserError
+from csi_demo.surroundings import spare_loopback
+from csi_demo.ui.server import files, process
 
-options = launch_options()
-files.use_own_folder(options["server_port"])
-demo = build()
-messages = demo._queue.pending_messages_per_session
 
-if __name__ == "__main__":
-    try:
-        check_setting()
-    except DeviceError as error:
-        print(f"csi_demo: {error}", file=sys.stderr)
-        sys.exit(2)
+def main() -> None:
+    """Serves the page until the process is told to end. Raises UserError where that cannot be.
+
+    What takes long, and what Gradio writes when it is imported, comes after all that may be wrong.
+    """
+    spare_loopback()
+    process.check_free()
+    files.use_own_folder(process.port())
+
+    from csi_demo.device import check_setting
+    from csi_demo.ui.blocks import build, launch_options
+    from csi_demo.ui.engine import warm_up
+    from csi_demo.ui.photo import KEPT
+    from csi_demo.ui.server import health, memory, metrics
+    from csi_demo.ui.server.keep import regularly
+
+    check_setting()
+    options, demo = launch_options(), build()
+    options["app_kwargs"]["routes"].append(health.route(lambda: len(demo._queue)))
+    metrics.serve(lambda: len(demo._queue))
     memory.use_little()
     if os.environ.get("SPACES_ZERO_GPU"):
         from csi_demo.ui.server import zerogpu
 
         zerogpu.load_all()
     warm_up()
-    regularly(KEPT.sweep, messages.bound, files.sweep)
+    regularly(KEPT.sweep, demo._queue.pending_messages_per_session.bound, files.sweep)
     regularly(memory.give_back, interval=10.0)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    status = 0
+    process.ask_to_end()
     try:
         demo.launch(**options)
-    finally:
-        files.sweep(0)
+    except SystemExit as asked:
+        status = int(asked.code or 0)
+    except OSError as error:
+        print(f"csi_demo: the page cannot be served: {error}", file=sys.stderr)
+        status = 2
+    process.end(status, demo._queue.close, lambda: metrics.wait_until_idle(process.SECONDS_TO_FINISH), files.leave)
+
+
+if __name__ == "__main__":
+    process.end_quietly()
+    try:
+        main()
+    except UserError as error:
+        print(f"csi_demo: {error}", file=sys.stderr)
+        process.end(2, files.leave)

@@ -1,3 +1,9 @@
-from .cli import main
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # quietly, while the rest is imported
+
+from .cli import main  # noqa: E402
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 raise SystemExit(main())

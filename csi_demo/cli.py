@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shlex
 import sys
@@ -23,6 +24,10 @@ from .commands import (
     train,
 )
 from .errors import UsageError, UserError
+from .surroundings import spare_loopback
+
+# What disks and permissions may do at any time.
+BEYOND_US = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
+        spare_loopback()
         options = parser().parse_args(words)
         options.line = shlex.join(["python", "-m", "csi_demo", *words])
         return options.run(options) or 0
@@ -67,6 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except UserError as error:
         print(f"csi_demo: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read what is printed has gone
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (so that nothing is said of it at the end)
+        return 1
+    except MemoryError:
+        print("csi_demo: not enough memory for this", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in BEYOND_US:
+            raise
+        print(f"csi_demo: {error.strerror}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         print(f"csi_demo: this command needs {error.name}: install requirements-dev.txt", file=sys.stderr)

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import masks, methods
-from .errors import MaskError, PhotoError
+from . import checks, masks, methods
+from .errors import MaskError, PhotoError, UsageError
 from .methods import Method
 from .methods.base import Number
+from .photo.colour import srgb_profile
 from .photo.placement import Placement
+from .photo.reading import PhotoLike, to_photo
 from .photo.refining import Scene, can_refine
 from .photo.toning import Tone
 from .pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
@@ -60,28 +62,28 @@ class Subject:
     @classmethod
     def of(
         cls,
-        photo: Image.Image,
-        mask: np.ndarray | str,
+        photo: PhotoLike,
+        mask: Any,
         *,
         face: int | None = None,
-        placement: Placement | None = None,
+        placement: Placement | Sequence[float] | str | None = None,
     ) -> Subject:
         """Of a photo of any size: the frame lies at the placement, or else where `place_frame` puts it.
 
-        mask: boolean (height, width) of the photo, True = keep, or the name of a family in the frame. Raises as
-        `place_frame`, `fit_mask` and `Placement.frame`.
+        photo: see `to_photo`; mask: of the photo, see `masks.to_mask`, or the name of a family in the frame. Raises as
+        `to_photo`, `place_frame`, `fit_mask` and `Placement.frame`.
         """
-        photo = photo.convert("RGB")
-        placement = placement or place_frame(photo, face)
+        photo = to_photo(photo)
+        placement = place_frame(photo, face) if placement is None else as_placement(placement)
         large, small = fit_mask(mask, placement, photo.size)
         return cls(photo, placement, large, placement.frame(photo), small)
 
     @classmethod
     def of_frame(cls, frame: Image.Image, mask: np.ndarray) -> Subject:
         """Of a 64x64 frame alone; mask: boolean (64, 64), True = observed."""
+        frame = to_photo(frame)
         if frame.size != (FRAME, FRAME):
             raise PhotoError(f"a frame is {FRAME}x{FRAME} pixels, this one {frame.width}x{frame.height}")
-        frame = frame.convert("RGB")
         return cls(frame, Placement.centred(frame.size), mask, frame, mask)
 
     def refines(self, finish: Finish) -> bool:
@@ -160,28 +162,57 @@ class Request:
 
 
 def complete_photo(
-    photo: Image.Image,
-    mask: np.ndarray | str,
+    photo: PhotoLike,
+    mask: Any,
     method: str | Method = "csi",
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | int = (0,),
     controls: Mapping[str, Number] | None = None,
     options: Mapping[str, Number] | None = None,
     *,
     face: int | None = None,
-    placement: Placement | None = None,
+    placement: Placement | Sequence[float] | str | None = None,
     blend: bool = True,
     refine: bool = True,
 ) -> list[Image.Image]:
-    """Fills the hole of a photo of any size and returns it once for every seed, at its own size.
+    """Fills the hole of a photo of any size and returns it once for every seed, at its own size, upright and in sRGB.
 
-    mask: boolean (height, width) of the photo, True = keep, or the name of a family in the frame. method: a name of
+    photo: a picture, turned as its EXIF says, a path, a file's content or an array (see `to_photo`). mask: of the photo
+    as it is seen, any array or picture (see `masks.to_mask`), or the name of a family in the frame. method: a name of
     `available_methods`, or what `load_method` returns. The frame lies at the placement, or else where `place_frame`
-    puts it. blend, refine: see `Finish`. Raises as `load_method`, `Subject.of`, `Request` and `Subject.finished`.
+    puts it. blend, refine: see `Finish`. Raises as `load_method`, `Subject.of`, `Request` and `Subject.finished`, and
+    UsageError for other arguments.
     """
-    loaded = methods.load_method(method) if isinstance(method, str) else method
+    finish = Finish(checks.switch(blend, "blend"), checks.switch(refine, "refine"))
+    numbers = checks.seeds(seeds)
+    if not isinstance(method, str | Method):
+        raise UsageError(f"method {method!r:.40}: need a name, one of {', '.join(methods.available_methods())}")
+    loaded = method if isinstance(method, Method) else methods.load_method(method)
+    controls, options = _settings(controls, "controls"), _settings(options, "options")
+    loaded.check_controls(controls)
+    loaded.check_options(options)
     subject = Subject.of(photo, mask, face=face, placement=placement)
-    request = Request(subject, loaded, tuple(seeds), controls or {}, options or {}, Finish(blend, refine))
-    return [request.finished(picture) for picture in request.last_step().pictures]
+    request = Request(subject, loaded, numbers, controls, options, finish)
+    pictures = [request.finished(picture) for picture in request.last_step().pictures]
+    for picture in pictures:
+        picture.info["icc_profile"] = srgb_profile()  # so that files say it that they are saved to
+    return pictures
+
+
+def _settings(values: Mapping[str, Number] | None, what: str) -> Mapping[str, Number]:
+    if values is not None and not isinstance(values, Mapping):
+        raise UsageError(f"{what} {values!r:.40}: need numbers by name")
+    return values or {}
+
+
+def as_placement(place: Placement | Sequence[float] | str) -> Placement:
+    """A placement, or its numbers: x, y, size and perhaps the angle, or a text of them. Raises PhotoError."""
+    if isinstance(place, Placement):
+        return place
+    if isinstance(place, str):
+        return Placement.from_numbers(place)
+    if not isinstance(place, Sequence | np.ndarray) or len(place) not in (3, 4):
+        raise PhotoError(f"{place!r:.60} is no place in a photo: need x, y, size and perhaps an angle")
+    return Placement(*(checks.number(value, "a number of the place") for value in place))
 
 
 def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
@@ -192,6 +223,7 @@ def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
     """
     if face is None and photo.size == (FRAME, FRAME):
         return Placement.centred(photo.size)
+    face = face if face is None else checks.whole(face, "the face", 0, sys.maxsize)
     from .photo.finding import find_faces
 
     found = find_faces(photo)
@@ -207,12 +239,12 @@ def _count(faces: int) -> str:
     return f"{faces or 'no'} {'face was' if faces == 1 else 'faces were'}"
 
 
-def fit_mask(mask: np.ndarray | str, placement: Placement, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def fit_mask(mask: Any, placement: Placement, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A mask in a photo of this (width, height), boolean (height, width), and in its frame, boolean (64, 64).
 
-    mask: in photo pixels, True = keep, or the name of a family (see `masks.family`), which is one in the frame. Raises
-    MaskError for an unknown family, a mask of another size, or a hole that is not in the photo, and PhotoError for one
-    that reaches outside the frame.
+    mask: of the photo (see `masks.to_mask`), or the name of a family (see `masks.family`), which is one in the frame.
+    Raises MaskError for an unknown family, a mask of another size or one that seems to be inverted, or a hole that is
+    not in the photo, and PhotoError for one that reaches outside the frame.
     """
     if isinstance(mask, str):
         small = masks.family(mask)
@@ -220,6 +252,16 @@ def fit_mask(mask: np.ndarray | str, placement: Placement, size: tuple[int, int]
         if large.all():
             raise MaskError(f"the hole {mask!r} lies outside the photo where the frame is placed")
         return large, small
-    if mask.shape != size[::-1]:
-        raise MaskError(f"the mask is {mask.shape[1]}x{mask.shape[0]}, the photo {size[0]}x{size[1]}")
+    mask = masks.to_mask(mask)
+    check_size(mask, size)
+    masks.check_way(mask)
     return mask, placement.frame_mask(mask)
+
+
+def check_size(mask: np.ndarray, size: tuple[int, int], name: str = "the mask") -> None:
+    """Raises MaskError for a mask (height, width) that is not of a photo's (width, height)."""
+    if mask.shape != size[::-1]:
+        turned = " and its sides the right way round (a photo may be stored turned)" if mask.shape == size else ""
+        raise MaskError(
+            f"{name} is {mask.shape[1]}x{mask.shape[0]}, the photo {size[0]}x{size[1]}: make them one size{turned}"
+        )

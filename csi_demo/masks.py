@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -147,12 +148,73 @@ def sampler(name: str, size: int = FRAME) -> Callable[[np.random.Generator], np.
     return lambda rng: mask
 
 
-def from_image(picture: Image.Image) -> np.ndarray:
-    """A painted mask, white = keep and black = hole, at the picture's own size: boolean (height, width).
+def to_mask(mask: Any) -> np.ndarray:
+    """Whatever can mean a mask as one: boolean (height, width), True = keep.
 
-    Raises MaskError when nothing is painted out.
+    mask: a picture (see `from_image`), or an array, tensor or nested list of this shape, further axes of length 1
+    aside, or with 3 or 4 channels: of booleans, of 0 and 1, of floats from 0 to 1, or of levels from 0 to 255; the
+    larger value is what is kept. Raises MaskError for anything else.
     """
-    mask = np.array(picture.convert("L")) >= 128
+    if isinstance(mask, Image.Image):
+        return from_image(mask)
+    try:
+        values = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
+    except ValueError:  # rows of different lengths
+        values = np.empty(0, dtype=object)
+    if values.dtype == object or values.dtype.kind not in "biuf":
+        raise MaskError(f"a mask is an array, a picture or a name, not {_kind(mask)}")
+    if values.ndim == 3 and values.shape[2] in (3, 4) and values.dtype == np.uint8:
+        return from_image(Image.fromarray(values))
+    while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
+        values = values[0] if values.shape[0] == 1 else values[..., 0]
+    if values.ndim != 2 or not values.size:
+        raise MaskError(f"a mask of the shape {values.shape} cannot be used: need (height, width)")
+    return _two_valued(values)
+
+
+def _kind(mask: object) -> str:
+    return "nothing" if mask is None else f"a {type(mask).__name__}"
+
+
+def _two_valued(values: np.ndarray) -> np.ndarray:
+    """Numbers (height, width) as a mask: what is at least half of the largest value that their kind has. Raises
+    MaskError where it is not clear which that is."""
+    if values.dtype == bool:
+        return values
+    least, most = values.min(), values.max()
+    whole = values.dtype.kind in "iu" or bool((values == np.rint(values)).all())
+    if least >= 0 and (most <= 1 or (whole and most <= 65535)):  # so not for what is no number
+        white = 1 if most <= 1 else 255 if most <= 255 else 65535
+        keep: np.ndarray = values >= white / 2
+        if most == 0 or keep.any():
+            return keep
+    raise MaskError(
+        f"the mask has values from {least:g} to {most:g}: use True and False, 1 and 0, or 255 and 0, "
+        "the larger one where the photo is kept"
+    )
+
+
+def from_image(picture: Image.Image) -> np.ndarray:
+    """A painted mask, white (or 1) = keep and black (or 0) = hole, at the picture's own size: boolean (height, width).
+
+    Raises MaskError when nothing is painted out, or when that is not clear.
+    """
+    if picture.has_transparency_data:  # paint on nothing: what is not painted is kept
+        paint = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", paint.size, (255, 255, 255, 255)), paint)
+    plain = picture.mode.startswith("I") or picture.mode in ("1", "F")
+    mask = _two_valued(np.asarray(picture if plain else picture.convert("L")))
     if mask.all():
         raise MaskError("the mask has no hole: paint the part to fill in black, leave the rest white")
     return mask
+
+
+def check_way(mask: np.ndarray) -> None:
+    """Raises MaskError for a mask, True = keep, that is most likely meant the other way round: it keeps something, but
+    neither half of the picture nor more than an eighth of its border."""
+    border = np.concatenate((mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]))
+    if 0.0 < mask.mean() < 0.5 and border.mean() < 0.125:
+        raise MaskError(
+            f"the mask keeps a part within the picture ({mask.mean():.0%}) and fills all around it, so it seems to be "
+            "inverted: white, 1 or True is what is kept, and black, 0 or False is the hole"
+        )

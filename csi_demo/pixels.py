@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,8 +56,11 @@ def masks_to_tensor(masks: Iterable[np.ndarray]) -> Tensor:
 
 
 def png(picture: Image.Image, *, quickly: bool = False) -> bytes:
-    """The picture as the content of a PNG file without metadata; quickly: larger."""
-    return _encoded(picture, "PNG", **({"compress_level": QUICKLY} if quickly else {}))
+    """The picture as the content of a PNG file that says that it is in sRGB, and nothing else; quickly: larger."""
+    said = PngImagePlugin.PngInfo()
+    said.add(b"sRGB", b"\0")
+    options: dict[str, Any] = {"compress_level": QUICKLY} if quickly else {}
+    return _encoded(picture, "PNG", pnginfo=said, icc_profile=None, **options)
 
 
 def jpeg(picture: Image.Image, quality: int = 90) -> bytes:
@@ -65,7 +68,7 @@ def jpeg(picture: Image.Image, quality: int = 90) -> bytes:
     return _encoded(picture, "JPEG", quality=quality)
 
 
-def _encoded(picture: Image.Image, kind: str, **options: int) -> bytes:
+def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     stored = BytesIO()
     picture.save(stored, kind, **options)
     return stored.getvalue()

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from .. import masks, weights
-from ..complete import Finish, Request, Subject
+from ..complete import Finish, Request, Subject, check_size
 from ..errors import MaskError, PhotoError, UsageError
 from ..methods import Method, available_methods, load_method
 from ..photo.placement import Placement
-from ..photo.reading import SUFFIXES, open_photo, read_file
+from ..photo.reading import SUFFIXES, open_photo, open_picture, read_file
 from ..pixels import FRAME, png
 from .common import FAMILIES, settings_of
 
@@ -59,11 +59,7 @@ class Recipe:
     def _mask(self, photo: Image.Image) -> np.ndarray | str:
         if self.painted is None:
             return self.mask
-        height, width = self.painted.shape
-        if (width, height) != photo.size:
-            raise MaskError(
-                f"the mask {self.mask} is {width}x{height}, the photo {photo.width}x{photo.height}: make them one size"
-            )
+        check_size(self.painted, photo.size, f"the mask {self.mask}")
         return self.painted
 
     def request(self, photo: bytes, name: str, method: Method) -> Request:
@@ -141,7 +137,7 @@ def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Method]:
 def _read_mask(name: str) -> np.ndarray | None:
     """The mask in a file, None for the name of a family."""
     if Path(name).is_file():
-        return masks.from_image(open_photo(name))
+        return masks.from_image(open_picture(name))
     if Path(name).suffix.lower() in SUFFIXES:
         raise MaskError(f"no such mask file: {name}")
     masks.family(name)  # raises before anything long starts
@@ -174,14 +170,36 @@ def result_files(photo: bytes, name: str, recipe: Recipe, method: Method) -> dic
         "info": last.info,
         "fingerprint": recipe.fingerprint(photo),
     }
-    files = {f"sample-{index}.png": png(request.finished(fill)) for index, fill in enumerate(last.pictures)}
+    files = {sample_name(index): png(request.finished(fill)) for index, fill in enumerate(last.pictures)}
     return files | {RUN: (json.dumps(run, indent=1) + "\n").encode()}
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:
-    """Writes files into a folder, each whole or not at all. Raises UsageError where that cannot be done."""
+    """Writes files into a folder, each whole or not at all, RUN last, in the place of what an earlier run left there.
+
+    Of what else lies there, only samples go that the earlier RUN names. Raises UsageError where that cannot be done.
+    """
+    stale = _samples_of(folder) - files.keys()
     try:
+        if stale:
+            (folder / RUN).unlink()  # no longer what it says
         for name, content in files.items():
             weights.write_atomically(folder / name, content)
+            for old in stale if name == RUN else ():
+                (folder / old).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def _samples_of(folder: Path) -> set[str]:
+    """The samples that the RUN in a folder names; none without one."""
+    try:
+        seeds = json.loads((folder / RUN).read_bytes())["seeds"]
+        return {sample_name(index) for index in range(len(seeds))}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+
+
+def sample_name(index: int) -> str:
+    """The file of a sample."""
+    return f"sample-{index}.png"

@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ..photo.reading import SUFFIXES, read_file
 from .complete import RUN, Recipe, add_settings, read_recipe, result_files, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
-UNFINISHED = ".unfinished-"
+UNFINISHED = ".csi-demo-unfinished-"
 PASSED_ON = ("CSI_WEIGHTS_DIR", "CSI_WEIGHTS_REPO")  # settings that the workers take over
 
 
@@ -29,6 +30,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     many = commands.add_parser("complete-many", help="fill the same hole in every photo of a folder, with Ray")
     many.add_argument("folder", type=Path, help=f"of photos: {', '.join(SUFFIXES)}")
     add_settings(many)
+    many.add_argument("--recursive", action="store_true", help="photos in folders below it, too")
     many.add_argument("--out", type=Path, required=True, help="a folder that gets a folder for each photo")
     many.add_argument("--address", help="of a Ray cluster; default: processes of this machine alone")
     many.add_argument("--workers", type=int, help="processes of one thread each; default: as many as there are CPUs")
@@ -40,22 +42,60 @@ def _complete_many(options: argparse.Namespace) -> int:
         raise UsageError(f"--workers {options.workers} is out of range: 1 to 1024")
     if not options.folder.is_dir():
         raise UsageError(f"no such folder: {options.folder}")
-    photos = sorted(file for file in options.folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    photos, skipped = find_photos(options.folder, options.recursive, options.out)
     if not photos:
-        raise UsageError(f"no photos in {options.folder}: their names end in {', '.join(SUFFIXES)}")
+        raise UsageError(f"no photos in {options.folder}{_why(skipped)}: their names end in {', '.join(SUFFIXES)}")
     recipe, method = read_recipe(options)
     _prepare(options.out)
-    left = [photo for photo in photos if not _is_done(photo, options.out / photo.name, recipe)]
+    places = {photo: options.out / photo.relative_to(options.folder) for photo in photos}
+    left = [photo for photo, place in places.items() if not _is_done(photo, place, recipe)]
     failed = 0
     for photo, result in _fill_all(left, recipe, method, options.address, options.workers) if left else ():
         if isinstance(result, Exception):
             failed += 1
             reason = (str(result).strip() or type(result).__name__).splitlines()[0]
-            print(f"csi_demo: {photo.name}: {reason}", file=sys.stderr)
+            print(f"csi_demo: {photo.relative_to(options.folder)}: {reason}", file=sys.stderr)
         else:
-            _store(result, options.out / photo.name)
-    print(f"{len(left) - failed} filled in, {len(photos) - len(left)} done before, {failed} failed")
+            _store(result, places[photo], options.out)
+    done = f"{len(left) - failed} filled in, {len(photos) - len(left)} done before, {failed} failed"
+    print(f"{done}, {sum(skipped.values())} skipped{_why(skipped)}")
     return 1 if failed else 0
+
+
+def find_photos(folder: Path, recursive: bool, out: Path) -> tuple[list[Path], Counter[str]]:
+    """The photos in a folder, and in the folders below it if that is wanted, in order; and why the rest is skipped.
+
+    out: is not looked into. Raises UsageError for a folder that cannot be read.
+    """
+    photos: list[Path] = []
+    skipped: Counter[str] = Counter()
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}") from None
+    for entry in entries:
+        if entry.name.startswith("."):  # and so what macOS puts beside each file on other systems' disks
+            skipped["hidden"] += 1
+        elif entry.is_dir():
+            if not recursive:
+                skipped["folders, without --recursive"] += 1
+            elif entry.is_symlink():
+                skipped["links to folders"] += 1
+            elif entry.resolve() != out.resolve():
+                below, rest = find_photos(entry, recursive, out)
+                photos += below
+                skipped += rest
+        elif not entry.exists():
+            skipped["broken links"] += 1
+        elif entry.suffix.lower() in SUFFIXES and entry.is_file():
+            photos.append(entry)
+        else:
+            skipped["no photos by their names"] += 1
+    return photos, skipped
+
+
+def _why(skipped: Counter[str]) -> str:
+    return f" ({', '.join(f'{count} {reason}' for reason, count in sorted(skipped.items()))})" if skipped else ""
 
 
 def _prepare(out: Path) -> None:
@@ -77,13 +117,15 @@ def _is_done(photo: Path, folder: Path, recipe: Recipe) -> bool:
         return False
 
 
-def _store(files: Mapping[str, bytes], folder: Path) -> None:
-    """Makes the folder of a result, in place of one that is there: whole or not at all."""
+def _store(files: Mapping[str, bytes], folder: Path, out: Path) -> None:
+    """Makes the folder of a result, whole or not at all; in one that is there, other files stay (see `write_files`)."""
+    if folder.is_dir():
+        write_files(files, folder)
+        return
     try:
-        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder.parent) as scratch:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=out) as scratch:
             write_files(files, Path(scratch) / folder.name)
-            if folder.exists():
-                shutil.rmtree(folder)
             os.replace(Path(scratch) / folder.name, folder)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None

@@ -13,6 +13,9 @@ from ..errors import UsageError
 from ..methods import available_methods, load_method
 from .common import FAMILIES, positive, settings_of, write_json
 
+EDITOR_PARTS = ("reconstructions", "strokes", "transfer")
+STROKE_FACES = 128
+
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the commands to the parser."""
@@ -52,6 +55,12 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         commands, "evaluate-guidance", "Ham et al.'s table anew: completion with attributes and without", _guidance
     )
     guidance.add_argument("--mask", default="center", help=FAMILIES)
+
+    editor = _command(
+        commands, "evaluate-editor", "the photo editor: reconstructions, samples, strokes, transfer", _editor
+    )
+    editor.add_argument("--what", nargs="+", choices=EDITOR_PARTS, default=EDITOR_PARTS)
+    editor.add_argument("--contact-sheet", type=Path, help="FILE.png: FILE-samples.png and others are written")
 
     _command(commands, "evaluate-attributes", "how well the face network recognises attributes", _attributes)
     _command(commands, "evaluate-alignment", "how exactly faces are found in turned, scaled pictures", _alignment)
@@ -187,6 +196,27 @@ def _guidance(options: argparse.Namespace) -> None:
     print(table(figures["rows"], COLUMNS))
     if options.json:
         write_json(figures | {"command": options.line}, options.json)
+
+
+def _editor(options: argparse.Namespace) -> None:
+    from ..studies import editing
+
+    positive(options.limit)
+    every: dict[str, Any] = {}
+    for part in options.what:
+        if part == "reconstructions":
+            every[part] = editing.evaluate_reconstructions(
+                options.data, limit=options.limit, seed=options.seed, sheet=options.contact_sheet
+            )
+        elif part == "strokes":
+            every[part] = editing.evaluate_strokes(
+                options.data, limit=options.limit or STROKE_FACES, sheet=options.contact_sheet
+            )
+        else:
+            every[part] = editing.evaluate_transfer()
+        _report(options, every[part], "ian", part)
+    if options.json:
+        write_json(every | {"command": options.line}, options.json)
 
 
 def _attributes(options: argparse.Namespace) -> None:

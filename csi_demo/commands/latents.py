@@ -1,9 +1,10 @@
-"""`discover`: measures and names what CSI's latents do. `traverse`: shows it on a photo."""
+"""`discover`: measures and names what CSI's latents do, or the photo editor's. `traverse`: shows it on a photo."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from .. import weights
 from ..errors import UsageError
@@ -22,8 +23,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     discover.add_argument("--method", default="csi", help="csi, or a method with sliders for attributes")
     discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
-    discover.add_argument("--limit", type=int, default=128, help="faces whose holes are filled")
-    discover.add_argument("--json", type=Path, help="default: latents.json of the CSI weights")
+    discover.add_argument("--limit", type=int, default=128, help="faces that are filled or edited")
+    discover.add_argument("--model", choices=("csi", "ian"), default="csi", help="ian: the photo editor's")
+    discover.add_argument("--json", type=Path, help="default: latents.json of the model's weights")
     discover.set_defaults(run=_discover)
 
     traverse = commands.add_parser("traverse", help="a sheet of what CSI's controls change in a photo's hole")
@@ -53,19 +55,29 @@ def _discover(options: argparse.Namespace) -> None:
 
     if options.limit < 2:
         raise UsageError(f"--limit {options.limit} is out of range: 2 or more, for standard errors")
-    prepare().join()  # all faces are filled the same way
     frames = to_float(read_pack(options.data))
+    if options.model == "ian":
+        from ..studies.discovery.editor import discover_editor
+
+        _written(options, discover_editor(frames, options.limit) | {"command": options.line})
+        return
+    prepare().join()  # all faces are filled the same way
     found = discover(CSIMethod(torch.float32), frames, options.limit) | {"command": options.line}
     for entry in found["latents"]:
         print(f"z{entry['index']:<3} {entry['name']:28} {entry['evidence']}")
-    for entry in found["named"]:
-        print(f"{entry['name']:20} {entry['evidence']}")
     every, threshold = len(found["latents"]), found["threshold"]
     print(f"{found['active']} of {every} latents change the mean hole pixel by more than {threshold}")
+    _written(options, found)
+
+
+def _written(options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Says what the named latents do, and writes all that was found."""
+    for entry in found["named"]:
+        print(f"{entry['name']:20} {entry['evidence']}")
     if options.json:
         write_json(found, options.json)
     else:
-        weights.save_latents("csi", found)
+        weights.save_latents(options.model, found)
 
 
 def _discover_sliders(options: argparse.Namespace) -> None:

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..complete import place_frame
+from ..complete import as_placement, place_frame
 from ..errors import EditError
 from ..models.ian import IAN
 from ..photo.placement import Placement
+from ..photo.reading import PhotoLike, to_photo
 from ..pixels import to_float, to_levels, to_pictures, to_tensor
 from . import transfer
 from .brush import BOUND, MAX_STEPS, Brush, Patch, as_array, checked, read_colour
@@ -31,20 +32,22 @@ DEFAULT_BRUSH = Brush()
 
 
 def open_editor(
-    photo: Image.Image,
+    photo: PhotoLike,
     *,
     face: int | None = None,
-    placement: Placement | None = None,
+    placement: Placement | Sequence[float] | str | None = None,
     brush: Brush = DEFAULT_BRUSH,
     strength: float = STRENGTH,
 ) -> Editor:
     """An editor of a photo of any size, the square to be edited at the placement or where `place_frame` puts it.
 
-    brush: how it paints; strength: how much of a change shows in the photo, see `transfer`; in the paper ``Brush(local=
-    False)`` and 1. Raises PhotoError for a face that is not found, WeightsError, and EditError for another strength.
+    photo: see `to_photo`; brush: how it paints; strength: how much of a change shows in the photo, see `transfer`; in
+    the paper ``Brush(local=False)`` and 1. Raises PhotoError for a face that is not found, WeightsError, and EditError
+    for another strength.
     """
-    photo = photo.convert("RGB")
-    return Editor(photo, placement or place_frame(photo, face), brush=brush, strength=strength)
+    photo = to_photo(photo)
+    place = place_frame(photo, face) if placement is None else as_placement(placement)
+    return Editor(photo, place, brush=brush, strength=strength)
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,15 @@ class Editor:
 
     @latents.setter
     def latents(self, values: Sequence[float] | np.ndarray) -> None:
+        self._put(values, None)
+
+    def _put(self, values: Sequence[float] | np.ndarray, stroke: int | None) -> None:
         found = np.asarray(values, dtype=np.float64)
         if found.shape != self._now.z.shape[1:]:
             raise EditError(f"{found.size} latents: this model has {self._now.z.shape[1]}")
         if not np.isfinite(found).all() or np.abs(found).max() > BOUND:
             raise EditError(f"a latent is a number from {-BOUND:g} to {BOUND:g}")
-        self._enter(replace(self._now, z=torch.from_numpy(found).float()[None], stroke=None))
+        self._enter(replace(self._now, z=torch.from_numpy(found).float()[None], stroke=stroke))
 
     @property
     def frame(self) -> Image.Image:
@@ -191,23 +197,27 @@ class Editor:
             raise EditError("steps 0 changes nothing: more than 0 lightens, less darkens")
         self._draw(self.brush.lighten(self._drawing, self._patch(x, y, size), number), stroke)
 
-    def set(self, name: str, value: float) -> None:
+    def set(self, name: str, value: float, *, stroke: int | None = None) -> None:
         """Sets a raw latent, ``z0`` and so on, or moves a named one from where the photo has it, 0, to a value.
 
-        Raises EditError for a name that is none, and ControlError for a value out of range.
+        stroke: as of `paint`, for a slider on its way. Raises EditError for a name that is none, and ControlError for a
+        value out of range.
         """
         if RAW.fullmatch(name):
             values, index = self.latents, int(name[1:])
             if index >= len(values):
                 raise EditError(f"there is no latent {name}: this model has z0 to z{len(values) - 1}")
-            values[index] = value
-            self.latents = values
+            try:
+                values[index] = value
+            except (TypeError, ValueError):
+                raise EditError(f"{name}={value!r:.40}: a latent is a number from {-BOUND:g} to {BOUND:g}") from None
+            self._put(values, stroke)
             return
         chosen = named(name)
         number = chosen.control.check(value)
         z = self._now.z + (number - self._now.steered.get(name, 0.0)) * chosen.vector
         steered = {**self._now.steered, name: number}
-        self._enter(replace(self._now, z=checked(z), stroke=None, steered=steered))
+        self._enter(replace(self._now, z=checked(z), stroke=stroke, steered=steered))
 
     @property
     def steered(self) -> dict[str, float]:
@@ -236,6 +246,11 @@ class Editor:
     def redo(self) -> bool:
         """Does again what was undone last; False where there is nothing."""
         return self._go(self._at + 1)
+
+    @property
+    def edited(self) -> bool:
+        """Whether anything was done since the photo was opened, or since the last commit."""
+        return self._now.sampled or self._now.z is not self._now.base.z
 
     @property
     def undoable(self) -> bool:

@@ -9,8 +9,10 @@ from typing import Any
 from PIL import Image
 
 from ..errors import EditError
+from ..photo.colour import srgb_profile
 from ..photo.placement import Placement
-from .brush import Brush
+from ..photo.reading import PhotoLike
+from .brush import Brush, read_colour
 from .editor import DEFAULT_BRUSH, STRENGTH, Editor, open_editor
 
 MAX_POINTS = 1000  # of all strokes that come together
@@ -28,6 +30,11 @@ class Stroke:
     size: float
     colour: str | Sequence[int] | None
     steps: int = 1
+
+    @property
+    def moves(self) -> float:
+        """How many steps of the brush it takes, as far as its steps are a number."""
+        return len(self.points) * (abs(self.steps) if isinstance(self.steps, int | float) else 1)
 
     def draw(self, editor: Editor, number: int) -> None:
         """Draws it in an editor as the stroke of this number. Raises EditError."""
@@ -73,13 +80,13 @@ def draw(editor: Editor, strokes: Iterable[Stroke]) -> None:
 
 
 def edit_photo(
-    photo: Image.Image,
+    photo: PhotoLike,
     strokes: Iterable[Stroke],
     *,
     latents: Mapping[str, float] | None = None,
     sample: int | None = None,
     face: int | None = None,
-    placement: Placement | None = None,
+    placement: Placement | Sequence[float] | str | None = None,
     brush: Brush = DEFAULT_BRUSH,
     strength: float = STRENGTH,
 ) -> Image.Image:
@@ -93,7 +100,9 @@ def edit_photo(
     for name, value in (latents or {}).items():
         editor.set(name, value)
     draw(editor, strokes)
-    return editor.photo
+    edited = editor.photo
+    edited.info["icc_profile"] = srgb_profile()  # so that files say it that it is saved to
+    return edited
 
 
 def _bounded(entries: Sequence[Any]) -> Sequence[Any]:
@@ -119,5 +128,7 @@ def _stroke(entry: object) -> Stroke:
     lightened = "lighten" in entry
     if lightened == ("colour" in entry):
         raise EditError("a stroke has either a colour or a number of steps to lighten by")
+    if not lightened:
+        read_colour(entry["colour"])
     steps = entry["lighten"] if lightened else entry.get("steps", 1)
     return Stroke(tuple(pairs), entry.get("size"), None if lightened else entry["colour"], steps)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from ..photo.placement import Placement, pixel_matrix
 from ..pixels import FRAME
 
 SMOOTHING = 0.7  # standard deviation of the mask's smoothing, in pixels of the frame
+GRAIN = 0.8  # of the change's, where it is enlarged: what is finer is the photo's own, not the generator's
 FINER = 4  # pixels of the grid on which mask and change are multiplied, for one of the frame
 FADE = 2.0  # frame pixels over which a change ends at the square's border
 QUIET = 0.5  # levels: a smaller change is none
@@ -53,7 +54,8 @@ def edit_photo(
         scale = FINER
         size = (FRAME * scale, FRAME * scale)
         fine = np.clip(cv2.resize(mask, size, interpolation=cv2.INTER_CUBIC), 0.0, 1.0) * _fade(scale)
-        change = 127.5 * fine[..., None] * cv2.resize(edited - frame, size, interpolation=cv2.INTER_CUBIC)
+        smooth = cv2.GaussianBlur(edited - frame, (0, 0), GRAIN, borderType=cv2.BORDER_REPLICATE)
+        change = 127.5 * fine[..., None] * cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC)
     return _added(photo, placement, change.astype(np.float32), scale)
 
 

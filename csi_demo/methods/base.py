@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import CompletionError, ControlError
+from .. import checks
+from ..errors import CompletionError, ControlError, MaskError, UsageError
+from ..masks import to_mask
+from ..pixels import mask_to_tensor, to_float
 
 if TYPE_CHECKING:  # so that what there is can be listed before PyTorch is loaded
     import torch
     from torch import Tensor
 
 Number = float | int
+BEYOND = 1.001  # an image may miss its range by rounding
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,10 @@ class Control:
     def check(self, value: Number) -> float:
         """The value as a float; raises ControlError when it is no number or out of range."""
         try:
-            number = float(value)
-        except (TypeError, ValueError):
+            number = checks.number(value, self.name)
+        except UsageError:
             raise ControlError(f"{self.name}={value!r:.40} is not a number") from None
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number) or not self.minimum <= number <= self.maximum:
+        if not self.minimum <= number <= self.maximum:
             raise ControlError(f"{self.name}={number:g} is out of range: {self.minimum:g} to {self.maximum:g}")
         if self.whole and number != round(number):
             raise ControlError(f"{self.name}={number:g} is not a whole number")
@@ -136,12 +137,13 @@ class Method(ABC):
     ) -> Iterator[Step]:
         """Fills the hole once for every seed.
 
-        image: (1, 3, 64, 64) in [-1, 1]; mask: (1, 1, 64, 64), 1 = observed. Sample k depends on seeds[k] alone. Raises
-        ControlError for an unknown control or option or a value out of range, ValueError for an empty hole.
+        image: (1, 3, 64, 64) in [-1, 1], or uint8; mask: (1, 1, 64, 64), 1 = observed, or what else `masks.to_mask`
+        takes. Sample k depends on seeds[k] alone. Raises ControlError for an unknown control or option or a value out
+        of range, UsageError for another image or seed, MaskError for another mask or one without a hole.
         """
-        check_inputs(image, mask, seeds)
+        image, mask = check_inputs(image, mask)
         checked = self.check_controls(controls), self.check_options(options)
-        return self._complete(Task(image, mask, tuple(seeds), *checked))
+        return self._complete(Task(image, mask, checks.seeds(seeds), *checked))
 
     @abstractmethod
     def _complete(self, task: Task) -> Iterator[Step]:
@@ -194,16 +196,28 @@ def check_all(known: Sequence[Control], given: Mapping[str, Number] | None, what
     return values
 
 
-def check_inputs(image: Tensor, mask: Tensor, seeds: Sequence[int]) -> None:
-    """Raises ValueError unless image (1, 3, H, W), mask (1, 1, H, W) with a hole, and at least one seed are given."""
-    if image.dim() != 4 or image.shape[:2] != (1, 3) or mask.shape != (1, 1, *image.shape[2:]):
-        raise ValueError(f"need an image (1, 3, H, W) and a mask (1, 1, H, W), got {image.shape} and {mask.shape}")
-    if bool((mask > 0.5).all()):
-        raise ValueError("the mask has no hole: nothing to fill in")
-    if not seeds:
-        raise ValueError("no seeds: give one for every sample")
-    if any(not 0 <= seed < 2**63 for seed in seeds):
-        raise ValueError("a seed is a whole number from 0 to 2^63 - 1")
+def check_inputs(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """An image (1, 3, H, W) in [-1, 1] and its mask as floats (1, 1, H, W), 1 = observed, on the image's device.
+
+    Raises UsageError for what is no such image, MaskError for what is no mask of its size with a hole in it.
+    """
+    shape = tuple(getattr(image, "shape", ()))
+    if not hasattr(image, "aminmax") or len(shape) not in (3, 4) or shape[-3] != 3 or shape[:-3] not in ((), (1,)):
+        raise UsageError(f"need an image, a tensor (1, 3, H, W), got {shape or type(image).__name__}")
+    image = image.reshape(1, *shape[-3:])
+    if not image.dtype.is_floating_point:
+        if image.element_size() > 1 or image.dtype.is_signed:
+            raise UsageError(f"an image of {image.dtype}: need floats from -1 to 1, or uint8")
+        image = to_float(image)
+    least, most = (float(value) for value in image.aminmax())
+    if not (least >= -BEYOND and most <= BEYOND):  # nor for what is no number
+        raise UsageError(f"an image from {least:g} to {most:g}: need floats from -1 to 1, or uint8")
+    keep = to_mask(mask)
+    if keep.shape != tuple(image.shape[2:]):
+        raise MaskError(f"a mask of {keep.shape} for an image of {tuple(image.shape[2:])}: make them one size")
+    if keep.all():
+        raise MaskError("the mask has no hole: nothing to fill in")
+    return image, mask_to_tensor(keep).to(image)
 
 
 def keep_observed(image: Tensor, mask: Tensor, fill: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from .. import weights
 from ..models.aligner import Aligner
 from ..pixels import FRAME, to_float
 from .placement import LARGEST, SMALLEST, Placement, pixel_matrix
+from .reading import PhotoLike, to_photo
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
 ANGLES = (0, -20, 20, -40, 40)  # degrees that a head may be tilted by, give or take ten
@@ -32,13 +33,16 @@ SCAN_WINDOWS = 600  # at most, when the cascade finds nothing
 _cascade_lock = Lock()
 
 
-def find_faces(photo: Image.Image) -> list[Placement]:
-    """The frames of the faces in an RGB photo of any size, the largest and surest first; empty where there are none.
+def find_faces(photo: PhotoLike) -> list[Placement]:
+    """The frames of the faces in a photo of any size, the largest and surest first; empty where there are none.
 
-    Faces tilted by up to some 45 degrees are found, down to about a thirtieth of the photo's longest side. Raises
-    WeightsError when the aligner's weights are missing or damaged.
+    photo: see `to_photo`. Faces tilted by up to some 45 degrees are found, down to about a thirtieth of the photo's
+    longest side. Raises WeightsError when the aligner's weights are missing or damaged, and as `to_photo`.
     """
+    photo = to_photo(photo)
     small, step = _resized(photo, UPRIGHT_SIDE)
+    if min(small.size) < SMALLEST:
+        return []
     proposals = [Placement.centred(small.size), *_cascade(small)]
     found = _apart(_refined(small, proposals), SURE)
     if not found:

@@ -13,6 +13,7 @@ from .. import masks
 from ..errors import PhotoError
 from ..pixels import FRAME, to_bytes
 from . import blending
+from .reading import to_photo
 
 SMALLEST, LARGEST = 8, 20_000  # side of a frame, in photo pixels
 TINY = 1e-4  # frame pixels by which a point may miss the pixel that it lies on the edge of
@@ -102,7 +103,7 @@ class Placement:
 
         Raises PhotoError for a frame whose centre lies outside the photo.
         """
-        return Image.fromarray(self._square(photo, side))
+        return Image.fromarray(self._square(to_photo(photo), side))
 
     def context(self, photo: Image.Image, mask: np.ndarray, side: int) -> np.ndarray:
         """The frame of the photo's observed pixels alone, mask (height, width), True = keep: uint8 (side, side, 3).
@@ -150,6 +151,7 @@ class Placement:
 
         Raises PhotoError when the hole reaches outside the frame, or there is none.
         """
+        mask = masks.to_mask(mask)
         box = hole_box(mask)
         if box is None:
             raise PhotoError("the mask has no hole: paint the part to fill in black, leave the rest white")
@@ -215,10 +217,9 @@ class Placement:
         """The photo with the frame's pixels in the hole of `mask` (height, width), every other pixel its own.
 
         frame: the filled frame, of 64 pixels a side, or of more once it is refined. blend: fit colour and grain to what
-        is around the hole (see `blending.blend`), unless the placement is exact. The photo is RGB. Raises as
-        `frame_mask`.
+        is around the hole (see `blending.blend`), unless the placement is exact. Raises as `frame_mask`.
         """
-        side = frame.width
+        photo, mask, frame, side = to_photo(photo), masks.to_mask(mask), to_photo(frame), frame.width
         small, step = ~self.frame_mask(mask, side), self.size / side
         left, top, right, bottom = hole_box(mask)  # type: ignore[misc]  # there is a hole
         blend = blend and not self.exact

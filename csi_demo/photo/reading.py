@@ -1,19 +1,43 @@
-"""Reading any picture file as a photo: command line, page, API and Python all do it here."""
+"""Reading any picture as a photo: command line, page, API and Python all do it here.
+
+A photo is upright, RGB, in sRGB, and carries no metadata. Metadata that cannot be read counts as none.
+"""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from ..errors import PhotoError
+from .colour import to_srgb
+from .containers import is_cut, without_metadata
 
-FORMATS = ("JPEG", "PNG", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of files that are taken for pictures
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF", "BMP")
+KINDS = "PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file"
+SUFFIXES = (  # of files that are taken for pictures
+    *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".heic", ".heif", ".avif"),
+    *(".tif", ".tiff", ".gif", ".bmp"),
+)
 MAX_PIXELS = 40_000_000
+TOO_LARGE = "40 megapixels at most"
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+PhotoLike = Image.Image | np.ndarray | str | Path | bytes | BinaryIO
 
 
 def read_file(photo: Path) -> bytes:
@@ -22,38 +46,173 @@ def read_file(photo: Path) -> bytes:
         return photo.read_bytes()
     except FileNotFoundError:
         raise PhotoError(f"no such file: {photo.name}") from None
-    except OSError as error:
-        raise PhotoError(f"{photo.name} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{photo.name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def to_photo(photo: PhotoLike, name: str | None = None) -> Image.Image:
+    """Whatever can mean a photo as one: a file as of `open_photo`, a picture of Pillow's, turned as its EXIF says, or
+    an array (height, width), or with 1, 3 or 4 channels as its third axis, of uint8, of uint16, or of floats from 0
+    to 1.
+
+    name: what errors call it. Raises PhotoError.
+    """
+    if isinstance(photo, np.ndarray):
+        photo = _from_array(photo)
+    if not isinstance(photo, Image.Image):
+        return open_photo(photo, name)
+    return _read(photo, name or "the photo", lambda picture: _as_photo(_upright(picture)))
 
 
 def open_photo(file: str | Path | bytes | BinaryIO, name: str | None = None) -> Image.Image:
-    """Reads a picture (a path, a file's content, or a binary stream) as RGB: EXIF orientation applied, transparency
-    laid on white.
+    """A picture file, by its path, its content or a binary stream, as a photo; transparency is laid on white, of an
+    animation the first picture counts.
 
-    name: what errors call it. Raises PhotoError when it is no JPEG, PNG or WebP file, or larger than 40 megapixels.
+    name: what errors call it. Raises PhotoError when it is no such file, cut off, or larger than 40 megapixels.
     """
-    name = name or (Path(file).name if isinstance(file, str | Path) else "the file")
+    return _as_photo(open_picture(file, name))
+
+
+def open_picture(file: str | Path | bytes | BinaryIO, name: str | None = None) -> Image.Image:
+    """A picture file as it is stored, but upright: what `open_photo` reads before it makes a photo of it."""
+    if isinstance(file, str | Path):
+        name, file = name or Path(file).name, read_file(Path(file))
+    name = name or "the file"
+    if not isinstance(file, bytes):
+        file = _content(file, name)
+    if not file:
+        raise PhotoError(f"{name} is empty: it is not a picture that can be read")
     try:
-        with Image.open(BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise PhotoError(f"{name} has {picture.width}x{picture.height} pixels: 40 megapixels at most")
-            picture.load()
-            return _as_rgb(ImageOps.exif_transpose(picture))
-    except PhotoError:
+        return _decoded(file, name)
+    except PhotoError as error:
+        bare = without_metadata(file)
+        if bare == file or TOO_LARGE in str(error):
+            raise
+        try:
+            return _decoded(bare, name)
+        except PhotoError:
+            raise error from None
+
+
+def _content(file: object, name: str) -> bytes:
+    read = getattr(file, "read", None)
+    content = read() if callable(read) else file
+    if isinstance(content, bytes | bytearray | memoryview):
+        return bytes(content)
+    raise PhotoError(f"{name} is a {type(file).__name__}: a photo is a picture, an array, a path or a file's content")
+
+
+def _decoded(data: bytes, name: str) -> Image.Image:
+    _prepare()
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as picture:
+            return _read(picture, name, _upright)
+    except PhotoError as error:
+        if is_cut(data) and TOO_LARGE not in str(error):
+            raise PhotoError(f"{name} is cut off: the file ends before its picture does") from None
         raise
     except Image.DecompressionBombError:
-        raise PhotoError(f"{name} has far too many pixels: 40 megapixels at most") from None
-    except FileNotFoundError:
-        raise PhotoError(f"no such file: {name}") from None
+        raise PhotoError(f"{name} has far too many pixels: {TOO_LARGE}") from None
+    except MemoryError:
+        raise
+    except Exception:  # whatever a decoder makes of a file that is none of its own
+        if is_cut(data):
+            raise PhotoError(f"{name} is cut off: the file ends before its picture does") from None
+        raise PhotoError(f"{name} is not a picture that can be read: use a {KINDS}") from None
+
+
+def _read(picture: Image.Image, name: str, reading: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """What `reading` makes of a picture, which is decoded then. Raises PhotoError."""
+    if picture.width * picture.height > MAX_PIXELS:
+        raise PhotoError(f"{name} has {picture.width}x{picture.height} pixels: {TOO_LARGE}")
+    if not picture.width or not picture.height:
+        raise PhotoError(f"{name} has no pixels: it is {picture.width}x{picture.height}")
+    try:
+        picture.load()
+        return reading(picture)
+    except (PhotoError, MemoryError):
+        raise
+    except Exception as error:
+        if "truncated" in str(error).lower():
+            raise PhotoError(f"{name} is cut off: the file ends before its picture does") from None
+        raise PhotoError(f"{name} is not a picture that can be read: use a {KINDS}") from None
+
+
+@cache
+def _prepare() -> None:
+    """Lets Pillow read HEIC, and be silent about odd metadata and many pixels, of which we say what there is to say."""
+    from pi_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """A picture turned as its EXIF says, if that can be read; without it."""
+    try:
+        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
-        raise PhotoError(f"{name} is not a picture that can be read: use a PNG, JPEG or WebP file") from None
+        turn = None
+    turned = picture if turn is None else picture.transpose(turn)
+    if turned is picture and not picture.info.get("exif"):
+        return picture
+    turned = turned.copy() if turned is picture else turned
+    turned.info = {name: value for name, value in picture.info.items() if name in ("icc_profile", "gamma", "srgb")}
+    if "transparency" in picture.info:
+        turned.info["transparency"] = picture.info["transparency"]
+    return turned
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16-bit grey
-        picture = Image.fromarray((np.asarray(picture).astype(np.float64) / 257.0).clip(0, 255).astype(np.uint8))
+def _as_photo(picture: Image.Image) -> Image.Image:
+    """An upright picture as a photo: itself where it is one. Raises PhotoError."""
+    if picture.mode == "RGB" and not picture.info:
+        return picture
+    if picture.mode.startswith("I"):
+        picture = _grey_of_16_bits(picture)
+    if picture.mode == "F":
+        raise PhotoError("the photo's pixels are floats, whose range is unknown: use 8 or 16 bits")
+    opacity = None
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(paper, picture)
-    return picture.convert("RGB")
+        transparent = picture.convert("RGBA")
+        opacity = transparent.getchannel("A")
+        grey = picture.mode in ("LA", "La")
+        transparent.info = dict(picture.info)
+        picture = transparent.convert("L" if grey else "RGB")
+        picture.info.pop("transparency", None)
+    photo = to_srgb(picture)
+    if opacity is not None:
+        paper = Image.new("RGB", photo.size, (255, 255, 255))
+        paper.paste(photo, mask=opacity)
+        photo = paper
+    photo = photo.copy() if photo is picture else photo
+    photo.info = {}
+    return photo
+
+
+def _grey_of_16_bits(picture: Image.Image) -> Image.Image:
+    levels = np.asarray(picture).astype(np.float64)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise PhotoError("the photo's pixels have more than 16 bits: use 8 or 16")
+    grey = Image.fromarray(np.rint(levels / 257.0).astype(np.uint8))
+    grey.info = dict(picture.info)
+    return grey
+
+
+def _from_array(pixels: np.ndarray) -> Image.Image:
+    """Raises PhotoError."""
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[2] not in (3, 4)):
+        raise PhotoError(f"an array of the shape {pixels.shape} is no photo: need (height, width, 3)")
+    if not pixels.size:
+        raise PhotoError(f"an array of the shape {pixels.shape} has no pixels")
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257.0).astype(np.uint8)
+    elif np.issubdtype(pixels.dtype, np.floating):
+        least, most = float(pixels.min()), float(pixels.max())
+        if not (least >= 0.0 and most <= 1.0):  # nor for what is no number
+            raise PhotoError(f"a photo of floats from {least:g} to {most:g}: need 0 to 1, or uint8 from 0 to 255")
+        pixels = np.rint(255.0 * pixels).astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        raise PhotoError(f"an array of {pixels.dtype} is no photo: need uint8 from 0 to 255, or floats from 0 to 1")
+    return Image.fromarray(pixels)

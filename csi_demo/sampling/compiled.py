@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,12 +24,13 @@ from ..models import logistic_mixture
 from ..models.logistic_mixture import Guide
 from ..models.pixelcnn import PixelCNNStream
 from .base import StreamModel, mixtures_of
+from .machine_code import alone, find_place
 
 LANES = 16  # channels are padded to a multiple of this, as in kernel.LANES
 PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
 
 _log = logging.getLogger(__name__)
-_ready = threading.Event()
+_ready, _orphaned = threading.Event(), threading.Event()
 
 
 def regions(blocks: int, hole: np.ndarray) -> np.ndarray:
@@ -345,6 +344,7 @@ def compile_kernel(dtype: torch.dtype = torch.float32) -> bool:
     """Reads the kernel's machine code from the disk, or compiles it, which takes long; says whether that worked. dtype:
     of the streams that will be run; what is not compiled here must not be run by several processes at once."""
     try:
+        find_place()
         stream = Stream(_Smallest().requires_grad_(False), dtype)
         x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
         mask[..., 2, 2] = 0.0
@@ -361,16 +361,6 @@ def compile_kernel(dtype: torch.dtype = torch.float32) -> bool:
     return True
 
 
-def alone() -> FileLock:
-    """A lock, beside the machine code on the disk, held while it is compiled or read: where several processes write
-    numba's cache at once, it may later give one function another's code, and fills are silently wrong."""
-    from . import kernel
-
-    folder = Path(str(kernel.fill_row.stats.cache_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / "kernel.lock")
-
-
 @cache
 def prepare() -> threading.Thread:
     """Makes the kernel ready in the background, once."""
@@ -379,9 +369,16 @@ def prepare() -> threading.Thread:
     return thread
 
 
+def after_fork() -> None:
+    """In the child: threads of its own, and no kernel where that was still being compiled, since nobody goes on."""
+    _threads.cache_clear()
+    if prepare.cache_info().currsize:
+        _orphaned.set()
+
+
 def kernel_ready() -> bool:
     """Whether the kernel can be called now; the first call waits a moment for it."""
-    if not _ready.is_set():
+    if not _ready.is_set() and not _orphaned.is_set():
         _wait()
     return _ready.is_set()
 

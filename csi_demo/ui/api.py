@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,18 +13,19 @@ from PIL import Image
 
 from .. import masks
 from ..complete import Finish, Request, Subject
-from ..errors import CompletionError
-from ..photo.reading import open_photo
-from . import engine, photo, render
+from ..errors import PageError
+from ..photo.reading import open_photo, open_picture
+from . import data_url, engine, photo, render
 from .engine import MAX_SAMPLES, MAX_SEED
 from .subject import whole
+from .wiring import said
 
 if TYPE_CHECKING:
     from ..methods import Control, Method
 
 MAX_TEXT = photo.MAX_BYTES * 4 // 3 + 100  # of a photo as text
 MAX_SETTINGS = 100
-DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,")
+MAX_MOVES = 200  # of the brush in one call, which take some ten seconds
 
 
 def list_methods() -> list[dict[str, str]]:
@@ -51,7 +49,7 @@ def list_controls(method: str = "csi") -> list[dict[str, Any]]:
 
 def complete(
     picture: FileData | str,
-    mask: str = "mouth",
+    mask: FileData | str = "mouth",
     method: str = "csi",
     seed: int = 0,
     samples: int = 1,
@@ -62,9 +60,10 @@ def complete(
     """Fills a hole in the photo of a face: the pictures as PNG data URLs of the photo's size, and how they came about.
 
     Parameters:
-        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG or WebP file of up to 25 MB.
+        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG, WebP, HEIC, AVIF, TIFF,
+            GIF or BMP file.
         mask: eyes, nose, mouth, left, right, top, bottom, center, full, random:SEED, or a box x0,y0,x1,y1 in pixels of
-            the 64x64 frame around the face; or a PNG of the photo's size as base64, black where the hole is.
+            the 64x64 frame around the face; or a picture of the photo's size, sent likewise, black where the hole is.
         method: a name of list_methods.
         seed: of the first sample; sample k has seed + k, and the same seed draws the same picture.
         samples: how many, 1 to 8.
@@ -83,7 +82,7 @@ def complete(
 
 def compare(
     picture: FileData | str,
-    mask: str = "mouth",
+    mask: FileData | str = "mouth",
     seed: int = 0,
     face: int = 1,
     refine: bool = True,
@@ -92,7 +91,8 @@ def compare(
     """Fills the same hole with the same seed by every method: name of the method -> what `complete` returns for it.
 
     Parameters:
-        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG or WebP file of up to 25 MB.
+        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG, WebP, HEIC, AVIF, TIFF,
+            GIF or BMP file.
         mask: as of `complete`.
         seed: of the one sample.
         face: which face where there are several, the largest being 1.
@@ -107,16 +107,58 @@ def compare(
         return {one.name: _filled(shown, hole, one, (number,), {}, which, _switch(refine)) for one in loaded}
 
 
+def edit(
+    picture: FileData | str,
+    strokes: list[dict[str, Any]] | None = None,
+    latents: dict[str, float] | None = None,
+    sample: int | None = None,
+    face: int = 1,
+    strength: float = 2.0,
+    plain: bool = False,
+) -> dict[str, Any]:
+    """Paints on the face of a photo with a model: the picture as a PNG data URL of the photo's size.
+
+    Parameters:
+        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG or WebP file of up to 25 MB.
+        strokes: in order, each {"x", "y" or "points": [[x, y], ...], "size", "colour": "#RRGGBB", "steps"}, in photo
+            pixels; "lighten": STEPS in the place of colour and steps lightens, or darkens where it is below 0. Up to
+            200 points times steps in all.
+        latents: values of z0 and so on, or of named latents, set before the strokes.
+        sample: the seed of a face drawn in the photo's place, before all else; null for none.
+        face: which face where there are several, the largest being 1.
+        strength: of how much of an edit shows, more than 0, at most 10; as published 1.
+        plain: whether the brush is the published one, whose paint changes the whole face.
+    """
+    with _Spoken():
+        from ..editing import Brush, edit_photo
+        from ..editing.strokes import from_json
+
+        began = time.monotonic()
+        drawn = from_json([] if strokes is None else strokes)
+        if sum(stroke.moves for stroke in drawn) > MAX_MOVES:
+            raise PageError(f"These strokes are too much for one call: at most {MAX_MOVES} points times steps.")
+        which = whole(face, "The face", 1, photo.MAX_FACES)
+        edited = edit_photo(
+            _photo(picture),
+            drawn,
+            latents=_settings(latents),
+            sample=None if sample is None else whole(sample, "The seed", 0, MAX_SEED),
+            face=which if which > 1 else None,
+            brush=Brush(local=not _switch(plain, "plain")),
+            strength=strength,
+        )
+        return {"picture": render.exact_url(edited), "seconds": round(time.monotonic() - began, 3)}
+
+
 class _Spoken:
-    """Turns what a caller did wrong into the endpoint's error message."""
+    """Turns whatever goes wrong into the endpoint's error message: what a caller can mend as it is."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-
-        if isinstance(error, ValueError | CompletionError):
-            raise gr.Error(str(error), print_exception=False) from None
+        if isinstance(error, Exception) and not isinstance(error, gr.Error):
+            raise gr.Error(said(error, "an endpoint"), print_exception=False) from None
 
 
 def _described(control: Control, kind: str) -> dict[str, Any]:
@@ -126,13 +168,13 @@ def _described(control: Control, kind: str) -> dict[str, Any]:
 
 def _text(value: object, what: str, longest: int) -> str:
     if not isinstance(value, str) or len(value) > longest:
-        raise ValueError(f"{what} is a text of at most {longest} characters.")
+        raise PageError(f"{what} is a text of at most {longest} characters.")
     return value
 
 
-def _switch(value: object) -> bool:
+def _switch(value: object, what: str = "refine") -> bool:
     if not isinstance(value, bool):
-        raise ValueError("refine is true or false.")
+        raise PageError(f"{what} is true or false.")
     return value
 
 
@@ -140,34 +182,34 @@ def _settings(values: object) -> dict[str, float]:
     if values is None:
         return {}
     if not isinstance(values, Mapping) or len(values) > MAX_SETTINGS:
-        raise ValueError(f"The settings are at most {MAX_SETTINGS} numbers by name.")
+        raise PageError(f"The settings are at most {MAX_SETTINGS} numbers by name.")
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"The setting {_text(name, 'A name', 40)} is not a number.")
+            raise PageError(f"The setting {_text(name, 'A name', 40)} is not a number.")
     return dict(values)
 
 
 def _read(picture: object, mask: object) -> tuple[Image.Image, np.ndarray | str]:
-    """Photo and mask as `fit_mask` takes it. Raises PhotoError, MaskError, PageError or ValueError."""
-    if isinstance(picture, Mapping):
-        data = photo.receive(picture.get("path"))
-    elif isinstance(picture, FileData):
-        data = photo.receive(picture.path)
-    else:
-        data = _decoded(_text(picture, "The picture", MAX_TEXT), "The picture")
-    shown = open_photo(data)
-    if len(_text(mask, "The mask", MAX_TEXT)) <= 40:
-        masks.family(mask)  # type: ignore[arg-type]
-        return shown, mask  # type: ignore[return-value]
-    return shown, masks.from_image(open_photo(_decoded(mask, "The mask")))  # type: ignore[arg-type]
+    """Photo and mask as `fit_mask` takes it. Raises UserError."""
+    shown = _photo(picture)
+    if isinstance(mask, str) and len(mask) <= 40:
+        masks.family(mask)
+        return shown, mask
+    return shown, masks.from_image(open_picture(_content(mask, "The mask"), "the mask"))
 
 
-def _decoded(text: str, what: str) -> bytes:
-    start = DATA_URL.match(text[:100])
-    try:
-        return base64.b64decode(text[start.end() :] if start else text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError(f"{what} is neither an uploaded file nor base64.") from None
+def _photo(picture: object) -> Image.Image:
+    """Raises UserError."""
+    return open_photo(_content(picture, "The picture"), "the picture")
+
+
+def _content(sent: object, what: str) -> bytes:
+    """A file's content, of an upload or of a text. Raises PageError."""
+    if isinstance(sent, Mapping):
+        return photo.receive(sent.get("path"))
+    if isinstance(sent, FileData):
+        return photo.receive(sent.path)
+    return data_url.decode(_text(sent, what, MAX_TEXT), what)
 
 
 def _filled(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,13 @@ from starlette.routing import Route
 
 from . import api
 from .panels import COMPUTE, Panels
+from .panels.edit import EditPanel
 from .panels.fill import FillPanel
 from .panels.hood import HoodPanel
 from .panels.steer import SteerPanel
 from .panels.subject import SubjectPanel
-from .server.guard import Guard
+from .server import process
+from .server.guard import MAX_FILE, Guard
 from .server.mailboxes import Mailboxes
 from .server.page import Page
 from .theme import CSS, EMBEDDED, THEME
@@ -41,13 +42,19 @@ def build() -> gr.Blocks:
     """The page."""
     with Page(title="Fill a face, your way") as demo:
         gr.HTML(TITLE, elem_id="title")
-        with gr.Row(elem_id="board"):
-            subject, fill, steer = SubjectPanel(), FillPanel(), SteerPanel()
-        panels = Panels(demo, subject, fill, steer, HoodPanel())
+        with gr.Tabs(selected="fill", elem_id="tabs") as tabs:
+            with gr.Tab("Fill", id="fill", elem_id="fill-tab"):
+                with gr.Row(elem_id="board"):
+                    subject, fill, steer = SubjectPanel(), FillPanel(), SteerPanel()
+                panels = Panels(demo, subject, fill, steer, HoodPanel())
+            with gr.Tab("Edit", id="edit", elem_id="edit-tab") as edit_tab:
+                edit = EditPanel()
         gr.HTML(COLOPHON, elem_id="colophon")
         panels.wire()
+        edit.wire_tab(panels, tabs, edit_tab)
         gr.api(api.complete, **COMPUTE)
         gr.api(api.compare, **COMPUTE)
+        gr.api(api.edit, **COMPUTE)
         gr.api(api.list_methods, queue=False)
         gr.api(api.list_controls, queue=False)
     demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
@@ -57,16 +64,17 @@ def build() -> gr.Blocks:
 
 
 def launch_options() -> dict[str, Any]:
-    """How the page is served; PORT, GRADIO_SERVER_PORT and GRADIO_SERVER_NAME are respected."""
+    """How the page is served."""
     return {
-        "server_name": os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
-        "server_port": int(os.environ.get("PORT") or os.environ.get("GRADIO_SERVER_PORT") or 7860),
+        "server_name": process.host(),
+        "server_port": process.port(),
+        "root_path": process.root_path(),
         "theme": THEME,
         "css": CSS,
         "head": EMBEDDED,
         "footer_links": ["api", "gradio", "settings"],
         "allowed_paths": [],
-        "max_file_size": "25mb",
+        "max_file_size": MAX_FILE,
         "state_session_capacity": 256,
         "show_error": False,
         "enable_monitoring": False,

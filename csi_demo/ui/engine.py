@@ -14,6 +14,7 @@ from .. import methods
 from ..complete import FrameStep, Request, Subject
 from ..errors import PageError, UnknownMethodError, WeightsError
 from ..methods import Control, Method
+from .server import metrics
 
 MAX_SAMPLES = 8
 MAX_SEED = 2**31 - 1
@@ -32,6 +33,12 @@ MEANT = ("named latent", "attribute")  # kinds of controls that say what will be
 
 _log = logging.getLogger(__name__)
 _loading = threading.Lock()
+_ready = threading.Event()  # a method has been loaded
+
+
+def ready() -> bool:
+    """Whether there is a method that can fill holes."""
+    return _ready.is_set()
 
 
 def method_choices() -> list[tuple[str, str]]:
@@ -61,7 +68,9 @@ def load(name: str | None) -> Method:
         raise PageError("Choose one of the methods.")
     try:
         with _loading:
-            return methods.load_method(name or methods.available_methods()[0])
+            loaded = methods.load_method(name or methods.available_methods()[0])
+        _ready.set()
+        return loaded
     except UnknownMethodError as error:
         raise PageError(str(error)) from None
     except (RuntimeError, OSError) as error:
@@ -71,11 +80,13 @@ def load(name: str | None) -> Method:
 
 def complete(request: Request) -> Generator[FrameStep]:
     """The steps of a request, by a method that profits from a GPU on that of ZeroGPU where there is one."""
-    if not request.method.accelerated:
-        return request.steps()
-    from .server.zerogpu import complete_on_gpu
+    with metrics.fill(request.method.name):
+        if not request.method.accelerated:
+            yield from request.steps()
+        else:
+            from .server.zerogpu import complete_on_gpu
 
-    return complete_on_gpu(request)
+            yield from complete_on_gpu(request)
 
 
 def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Control | None, ...]:

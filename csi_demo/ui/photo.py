@@ -16,14 +16,15 @@ from PIL import Image
 
 from ..complete import Subject
 from ..errors import PageError, PhotoError
-from ..photo.placement import Placement
+from ..photo.placement import SMALLEST, Placement
 from ..photo.reading import open_photo
 from ..pixels import FRAME
 from ..sheets import memory_of
 from .painter import VIEW_SIDE
+from .server.guard import MAX_FILE
 from .server.keep import Keep
 
-MAX_BYTES = 25 * 2**20
+MAX_BYTES = MAX_FILE
 SMALLEST_SIDE = 16
 MAX_FACES = 8
 NO_FACE = (
@@ -154,7 +155,7 @@ def receive(path: object) -> bytes:
         raise PageError("The photo did not arrive. Choose it again.")
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise PageError("This file is larger than 25 MB. Choose a smaller photo.")
+            raise PageError(f"This file is larger than {MAX_BYTES >> 20} MB. Choose a smaller photo.")
         return file.read_bytes()
     finally:
         file.unlink(missing_ok=True)
@@ -170,9 +171,11 @@ def from_bytes(data: bytes, like: Photo | None = None) -> Photo:
         raise PageError(f"{str(error).replace('the file', 'This file')}.") from None
     if min(picture.size) < SMALLEST_SIDE:
         raise PageError(f"This photo has {picture.width}x{picture.height} pixels: at least 16x16 are needed.")
-    faces = like.faces if like else tuple(_faces(picture))
     view = picture.copy()
     view.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    if min(view.size) < SMALLEST:
+        raise PageError(f"This photo has {picture.width}x{picture.height} pixels: it is too narrow to be painted on.")
+    faces = like.faces if like else tuple(_faces(picture))
     return keep(
         Photo(
             key=secrets.token_urlsafe(16),

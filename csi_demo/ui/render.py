@@ -134,6 +134,11 @@ def png_url(picture: Image.Image) -> str:
     return _url("png", png(picture, quickly=True))
 
 
+def exact_url(picture: Image.Image) -> str:
+    """The picture as a data URL with the very bytes of the file that the command line writes."""
+    return _url("png", png(picture))
+
+
 def view_url(picture: Image.Image, side: int | None = None) -> str:
     """The picture as a data URL to look at, at most `side` pixels long; small ones stay exact."""
     if max(picture.size) <= 256:

@@ -35,7 +35,7 @@ THEME = gr.themes.Base(
     button_primary_text_color_dark="white",
 )
 
-CSS = static.text("page.css") + static.text("painter.css")
+CSS = static.text("page.css") + static.text("painter.css") + static.text("editor.css")
 # In a frame of someone else's page, with ?embed=1 in the address, the page is compact. Not among the rules above, since
 # Gradio confines those to its own container.
 EMBEDDED = static.text("embed.html")

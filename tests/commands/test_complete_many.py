@@ -83,9 +83,10 @@ def test_a_folder_is_filled_as_single_photos_are_and_taken_up_again(folder: Path
     first = complete_many(folder, "--workers", "2")
     assert first.returncode == 1
     assert first.stderr == (
-        "csi_demo: broken.png: the photo is not a picture that can be read: use a PNG, JPEG or WebP file\n"
+        "csi_demo: broken.png: the photo is not a picture that can be read: "
+        "use a PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file\n"
     )
-    assert first.stdout == "2 filled in, 0 done before, 1 failed\n"
+    assert first.stdout == "2 filled in, 0 done before, 1 failed, 1 skipped (1 no photos by their names)\n"
     assert {name: len(samples) for name, samples in results(folder).items()} == {"astronaut.jpg": 2, "face-1.png": 2}
     for name, samples in results(folder).items():
         alone = folder.parent / "alone" / name
@@ -99,10 +100,14 @@ def test_a_folder_is_filled_as_single_photos_are_and_taken_up_again(folder: Path
 
     (folder / "broken.png").unlink()
     shutil.rmtree(out / "face-1.png")
-    (out / ".unfinished-of-a-run-that-was-killed").mkdir()
+    (out / ".csi-demo-unfinished-of-a-run-that-was-killed").mkdir()
     before = (out / "astronaut.jpg").stat()
     second = complete_many(folder)
-    assert (second.returncode, second.stdout, second.stderr) == (0, "1 filled in, 1 done before, 0 failed\n", "")
+    assert (second.returncode, second.stdout, second.stderr) == (
+        0,
+        "1 filled in, 1 done before, 0 failed, 1 skipped (1 no photos by their names)\n",
+        "",
+    )
     assert (out / "astronaut.jpg").stat() == before
     assert set(results(folder)) == {"astronaut.jpg", "face-1.png"}
 
@@ -112,12 +117,20 @@ def test_what_was_made_otherwise_is_made_again_on_a_cluster(folder: Path, cluste
     for name in ("astronaut.jpg", "face-1.png"):
         words = ("--seed", "5") if name == "face-1.png" else ()
         assert main(["complete", str(folder / name), *FILL, *words, "--out", str(folder.parent / "out" / name)]) == 0
-    (folder.parent / "out" / "astronaut.jpg" / "sample-9.png").write_text("of a run with more samples")
+    more = folder.parent / "out" / "astronaut.jpg"
+    (more / "sample-2.png").write_text("of a run with more samples")
+    (more / "sample-9.png").write_text("the user's own")
+    run = json.loads((more / "run.json").read_text())
+    (more / "run.json").write_text(json.dumps(run | {"seeds": [0, 1, 2]}))
     before = results(folder)
     ended = complete_many(folder, "--seed", "5", "--address", cluster)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1 filled in, 1 done before, 0 failed\n", "")
+    said = "1 filled in, 1 done before, 0 failed, 1 skipped (1 no photos by their names)\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, said, "")
     after = results(folder)
     assert after["face-1.png"] == before["face-1.png"]
+    assert (more / "sample-9.png").read_text() == "the user's own"
+    (more / "sample-9.png").unlink()
+    after = results(folder)
     assert len(after["astronaut.jpg"]) == 2
     assert after["astronaut.jpg"][0] != before["astronaut.jpg"][0]
 
@@ -148,14 +161,14 @@ def test_two_hundred_frames_are_each_done_once_though_the_run_is_killed_half_way
 
     again = complete_many(folder, fill=fill)
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout == f"{200 - done} filled in, {done} done before, 0 failed\n"
+    assert again.stdout == f"{200 - done} filled in, {done} done before, 0 failed, 0 skipped\n"
     assert sorted(one.name for one in out.iterdir()) == [f"{number:03}.png" for number in range(200)]
     assert before.items() <= written(out).items()
     for one in out.iterdir():
         assert sorted(file.name for file in one.iterdir()) == ["run.json", "sample-0.png"]
         assert json.loads((one / "run.json").read_text())["seeds"] == [0]
         Image.open(one / "sample-0.png").load()
-    assert complete_many(folder, fill=fill).stdout == "0 filled in, 200 done before, 0 failed\n"
+    assert complete_many(folder, fill=fill).stdout == "0 filled in, 200 done before, 0 failed, 0 skipped\n"
 
 
 def test_a_fingerprint_tells_photos_masks_and_settings_apart(tmp_path: Path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -100,14 +99,13 @@ def test_complete_photo_fills_the_face_that_was_found(astronaut: Image.Image):
 
 @pytest.mark.parametrize("box", [(0, 0, 512, 384), (110, 10, 350, 190)], ids=["a portrait", "a face as large as it"])
 @pytest.mark.parametrize("hole", ["mouth", "full"])
-def test_twelve_megapixels_are_quick(astronaut: Image.Image, box: tuple[int, int, int, int], hole: str):
+def test_a_face_in_twelve_megapixels_is_found(astronaut: Image.Image, box: tuple[int, int, int, int], hole: str):
     photo = astronaut.resize((4000, 3000), Image.Resampling.BICUBIC, box=box)
-    find_faces(astronaut)  # weights and cascade are loaded
-    began = time.perf_counter()
     placement = find_faces(photo)[0]
     mask, _ = fit_mask(hole, placement, photo.size)
-    placement.paste(photo, mask, placement.frame(photo))
-    assert time.perf_counter() - began < 15.0  # 0.5 to 1.3 s on two idle cores; a busy machine may take longer
+    pasted = np.asarray(placement.paste(photo, mask, Image.new("RGB", (64, 64), (0, 255, 0))))
+    assert np.array_equal(pasted[mask], np.asarray(photo)[mask])
+    assert (pasted[~mask] != np.asarray(photo)[~mask]).any(1).mean() > 0.9
 
 
 def test_accuracy_on_turned_and_scaled_pictures(whole_pictures: Path):

@@ -26,7 +26,7 @@ from .test_page import url  # noqa: F401  (fixture)
 
 FRAME = ROOT / "examples" / "astronaut.png"
 API = (ROOT / "docs" / "api.md").read_text()
-TOOLS = {"complete", "compare", "list_methods", "list_controls"}
+TOOLS = {"complete", "compare", "edit", "list_methods", "list_controls"}
 
 
 @pytest.fixture(scope="module")

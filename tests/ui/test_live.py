@@ -53,7 +53,7 @@ def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, S
 def test_a_long_refill_shows_its_rows(method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any) -> None:
     monkeypatch.setattr(PlainMethod, "pause", 0.02)
     updates = list(refilled(*drawn))
-    assert 4 <= len(updates) <= 10
+    assert 4 <= len(updates) < 50  # not every row
     assert "Filling the hole" in updates[0]["status"]
 
 
@@ -134,16 +134,15 @@ def test_dragging_shows_new_pictures_and_ends_at_the_last_position(live: str, pa
     page.wait_for_timeout(500)
     page.evaluate(WATCH_PICTURES)
     began = time.monotonic()
-    while time.monotonic() - began < 4.0:
+    while len(page.evaluate("window.shown")) < 3:  # as soon as this machine manages, while the mouse is down
+        assert time.monotonic() - began < PATIENCE / 1000, "the picture does not follow the slider"
         page.mouse.move(left + width * (0.5 + 0.45 * math.sin(3.0 * (time.monotonic() - began))), height)
         page.wait_for_timeout(15)
     page.mouse.up()
-    while_dragging = len(page.evaluate("window.shown"))
     settle(page)
     last = page.evaluate("window.shown.at(-1)[1]")
     assert last == page.locator("#pictures .csi-after").get_attribute("src")
     assert last == filled(page)  # a fill for where the sliders stand now
-    assert while_dragging >= 3, "the picture follows the slider"
 
 
 def coloured(index: int) -> Image.Image:
@@ -176,3 +175,93 @@ def test_eight_visitors_drag_at_once_and_see_their_own_photo(live: str) -> None:
         picture = Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB")
         assert picture.getpixel((10, 10)) == coloured(index).getpixel((0, 0))
     assert [len(waited) for waited in waits] == [10] * 8, "every move is answered"
+
+
+# The photo editor's tab
+
+WATCH_SQUARES = """() => {
+  window.shown = [];
+  const source = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, "src");
+  Object.defineProperty(HTMLImageElement.prototype, "src", {...source, set(value) {
+    if (String(value).startsWith("data:")) window.shown.push(performance.now());
+    source.set.call(this, value);
+  }});
+}"""
+
+
+def editor_canvas(page: Page) -> dict[str, float]:  # noqa: F811
+    """Opens the editor's tab, and returns where its canvas lies."""
+    page.get_by_role("tab", name="Edit").click()
+    expect(page.locator("#editor .csi-ready")).to_be_visible(timeout=PATIENCE)
+    canvas = page.locator("#editor canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    return box  # type: ignore[return-value]
+
+
+def pixels(page: Page) -> str:  # noqa: F811
+    return page.locator("#editor canvas").evaluate("canvas => canvas.toDataURL()")
+
+
+def test_a_stroke_shows_while_it_is_drawn_and_is_undone(page: Page) -> None:  # noqa: F811
+    box = editor_canvas(page)
+    x, y = box["x"] + 0.45 * box["width"], box["y"] + 0.32 * box["height"]
+    page.mouse.move(2, 2)  # the brush is drawn where the mouse is
+    settle(page)
+    before = pixels(page)
+    page.evaluate(WATCH_SQUARES)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for move in range(20):
+        page.mouse.move(x + 3 * move, y)
+        page.wait_for_timeout(30)
+    page.wait_for_function("window.shown.length >= 2", timeout=PATIENCE)  # the brush still is down
+    page.mouse.up()
+    page.mouse.move(2, 2)
+    settle(page)
+    undo, redo = (page.locator(f"#editor [data-act={name}]") for name in ("undo", "redo"))
+    expect(undo).to_be_enabled()
+    after = pixels(page)
+    assert after != before
+    undo.click()
+    expect(redo).to_be_enabled()
+    settle(page)
+    assert pixels(page) == before
+    page.locator("#editor canvas").focus()
+    page.keyboard.press("Control+y")
+    expect(undo).to_be_enabled()
+    settle(page)
+    page.locator("#editor summary").click()
+    expect(page.locator("#editor .csi-views img")).to_have_count(4)
+    page.click("#editor [data-act=fill]")
+    expect(page.locator("#fill")).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:  # noqa: F811
+    box = editor_canvas(page)
+    page.click("#editor [data-tool=dropper]")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    colour = page.locator("#editor input[type=color]")
+    assert colour.input_value() != "#24160d"
+    expect(page.locator("#editor [data-tool=paint]")).to_have_attribute("aria-pressed", "true")
+    page.locator("#editor canvas").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    expect(page.locator("#editor [data-act=undo]")).to_be_enabled(timeout=PATIENCE)
+    slider = page.locator("#editor [data-latent]").first
+    slider.fill("2")
+    slider.dispatch_event("change")
+    settle(page)
+    assert slider.input_value() == "2"
+    page.keyboard.press("Tab")
+    page.click("#editor [data-act=undo]")
+    settle(page)
+    assert slider.input_value() == "0"
+
+
+def test_an_example_is_one_click(page: Page) -> None:  # noqa: F811
+    editor_canvas(page)
+    page.click("#edits [data-example='0']")
+    expect(page.locator("#editor .csi-say")).to_contain_text("fringe", timeout=PATIENCE)
+    expect(page.locator("#editor [data-act=undo]")).to_be_enabled()

@@ -368,7 +368,7 @@ def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Pat
         expect(said).to_contain_text(message)
     (tmp_path / "large.png").write_bytes(bytes(26 * 2**20))
     page.set_input_files("#painter [data-pick=open]", tmp_path / "large.png")
-    expect(said).to_contain_text("larger than 25 MB")
+    expect(said).to_contain_text("larger than 128 MB")
     preset(page, "Nose")
 
     Image.linear_gradient("L").resize((300, 200)).save(tmp_path / "sky.png")

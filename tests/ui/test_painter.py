@@ -119,7 +119,7 @@ def test_a_stroke_over_everything_is_a_hole_like_any_other(method: PlainMethod) 
         (file_of(noise(200, 200), "JPEG")[:4000], "not a picture that can be read"),
         (file_of(noise(1, 1)), "1x1 pixels: at least 16x16"),
         (png_header(20_000, 20_000), "40 megapixels at most"),
-        (bytes(50 * 2**20), "larger than 25 MB"),
+        (bytes(130 * 2**20), "larger than 128 MB"),
     ],
     ids=["text", "empty", "truncated", "1x1", "20000x20000", "50 MB"],
 )

@@ -50,9 +50,9 @@ def test_examples_name_files_holes_and_sliders() -> None:
     assert (FOLDER / "astronaut.jpg").stat().st_size < 60_000
     assert len(all_examples()) >= 6
     assert len({(example.photo, example.hole) for example in all_examples()}) == len(all_examples())
-    assert {"astronaut.jpg", "astronaut.png", "examples.json", "README.md"} | {one.photo for one in all_examples()} == {
-        file.name for file in FOLDER.iterdir()
-    }
+    assert {"astronaut.jpg", "astronaut.png", "examples.json", "edits.json", "README.md"} | {
+        one.photo for one in all_examples()
+    } == {file.name for file in FOLDER.iterdir()}
 
 
 def test_an_example_opens_with_its_hole_and_settings() -> None:

@@ -25,6 +25,7 @@ DEFAULT_SPREAD = 1.2  # of what is uncertain of several latents together: the re
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
+KEPT_FITS = 64  # latents of a photo, its hole and a seed
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
 
 Found = TypeVar("Found")
@@ -76,6 +77,7 @@ class CSIMethod(Method):
         self.drawing = Drawing(self.model, precision, compiled)
         self.known = Recent(self.drawing.observe)
         self.posterior = Recent(self.drawing.infer)
+        self.fitted = Recent(self._fit, KEPT_FITS)
         self._noise = lru_cache(KEPT)(partial(_noise, self.model))
         if compiled:
             prepare()
@@ -117,18 +119,23 @@ class CSIMethod(Method):
     def relevance(self, mask: Tensor) -> dict[str, float]:
         return self._declared.relevance(mask[0, 0].numpy() < 0.5)
 
+    def draw(self, image: Tensor, mask: Tensor, seed: int, spread: float) -> Tensor:
+        """Latents (1, z) drawn from the posterior with a seed's own noise."""
+        eps = torch.randn(
+            1, self.config.posterior_rank, generator=torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
+        )
+        return self.posterior(image, mask).draw_together(spread * eps)
+
+    def _fit(self, image: Tensor, mask: Tensor, seed: int, spread: float) -> Tensor:
+        return self.drawing.fit(image, mask, self.draw(image, mask, seed, spread))
+
     @torch.inference_mode()
     def latents(
         self, image: Tensor, mask: Tensor, seeds: Sequence[int], controls: Mapping[str, float], spread: float
     ) -> Tensor:
-        """Latents (n, z): drawn from the posterior with each seed's own noise, those that controls name set to their
-        values; with a named one move those that make up for what it drags along."""
-        posterior, rows = self.posterior(image, mask), []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
-            eps = torch.randn(1, self.config.posterior_rank, generator=generator)
-            rows.append(posterior.draw_together(spread * eps))
-        z = torch.cat(rows)
+        """Latents (n, z): drawn from the posterior with each seed's own noise and fitted to the context, those that
+        controls name set to their values; with a named one move those that make up for what it drags along."""
+        z = torch.cat([self.fitted(image, mask, seed, spread) for seed in seeds])
         for name, value in controls.items():
             if name not in self._declared.named:
                 z[:, int(name[1:])] = value
@@ -197,27 +204,27 @@ class CSIMethod(Method):
 
     @torch.inference_mode()
     def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float:
-        maps = self.drawing.maps(self.latents(image, mask, (seed,), {}, 1.0))
+        maps = self.drawing.maps(self.draw(image, mask, seed, 1.0))
         return float(self.drawing.predict(self.known(image, mask), maps).bits_per_dim())
 
 
 class Recent(Generic[Found]):
-    """What a photo and its hole lead to, worked out once and kept for the last few."""
+    """What a photo and its hole (and numbers beside them) lead to, worked out once and kept for the last few."""
 
-    def __init__(self, work: Callable[[Tensor, Tensor], Found]):
-        self.work = work
+    def __init__(self, work: Callable[..., Found], kept: int = KEPT):
+        self.work, self.kept = work, kept
         self._kept: dict[bytes, Found] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, image: Tensor, mask: Tensor) -> Found:
-        key = image.numpy().tobytes() + mask.numpy().tobytes()
+    def __call__(self, image: Tensor, mask: Tensor, *numbers: float) -> Found:
+        key = image.numpy().tobytes() + mask.numpy().tobytes() + repr(numbers).encode()
         with self._lock:
             found = self._kept.pop(key, None)
         if found is None:
-            found = self.work(image, mask)
+            found = self.work(image, mask, *numbers)
         with self._lock:
             self._kept[key] = found
-            while len(self._kept) > KEPT:
+            while len(self._kept) > self.kept:
                 self._kept.pop(next(iter(self._kept)))
         return found
 

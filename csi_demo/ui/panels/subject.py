@@ -187,3 +187,8 @@ def use_result(key: object, refine: object) -> Update:
     except ValueError as error:
         return {"status": render.trouble(str(error))}
     return {"status": render.plain_line("The result is the photo now. Paint the next hole.")} | _shown(picture)
+
+
+def show_photo(picture: Photo) -> Update:
+    """What shows a photo that another panel has made or opened; there is no hole in it yet."""
+    return _shown(picture)

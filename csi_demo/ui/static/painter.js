@@ -1,5 +1,5 @@
 // The mask painter. Run by gr.HTML with element, trigger, props, upload and watch; painter.py documents props.value.
-const MAX_BYTES = 25 * 1024 * 1024;
+const MAX_BYTES = 128 * 1024 * 1024;
 const MAX_UNDO = 40;
 const PAINT = [79, 70, 229];
 const HELP = "Paint the part to fill in. Only the square is filled; the rest stays as it is.";
@@ -218,7 +218,7 @@ function useTool(name) {
 
 async function take(file) {
   if (!file) return;
-  if (file.size > MAX_BYTES) return say("This file is larger than 25 MB. Choose a smaller photo.", true);
+  if (file.size > MAX_BYTES) return say("This file is larger than 128 MB. Choose a smaller photo.", true);
   const load = ++loads;
   say("Reading the photo…");
   try {

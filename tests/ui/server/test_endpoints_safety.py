@@ -22,7 +22,7 @@ from csi_demo.ui.server.guard import MAX_BODY
 from ...server import Server
 from ...visitor import LONG, noise
 
-BROWSER_GONE = 30  # seconds within which the server notices
+PATIENCE = 120  # seconds, on a machine however busy
 
 
 def still_serves(server: Server) -> None:
@@ -177,9 +177,11 @@ def test_a_visitor_who_leaves_half_way_ends_the_work(server: Server, visitor: Vi
         one.send(pressed)
         one.send(one.after(pressed), leave=True)
         one.http.close()
-    began = time.monotonic()
     still_serves(server)
-    assert time.monotonic() - began < BROWSER_GONE
+    deadline = time.monotonic() + PATIENCE
+    while httpx.get(f"{server.url}healthz").json()["running"]:  # none of the four goes on
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_an_unknown_session_is_told_so_without_a_word_in_the_log(server: Server) -> None:

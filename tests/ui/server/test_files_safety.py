@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from csi_demo.surroundings import user
 from csi_demo.tools.soaking import Visitor
 from csi_demo.ui.server import files
 
@@ -116,7 +117,7 @@ def test_pages_that_are_not_used_are_closed(server: Server, route: str) -> None:
 
 
 def test_an_upload_that_broke_off_and_one_that_nobody_asked_for_are_deleted(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server,
 ) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 20) as line:
         head = "POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n"
@@ -128,24 +129,23 @@ def test_an_upload_that_broke_off_and_one_that_nobody_asked_for_are_deleted(
     time.sleep(1)
     left = [file for file in server.files.rglob("*") if file.is_file()]
     assert len(left) >= 3
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(server.files))
-    files.sweep()
+    own = server.files / f"csi-demo-{user()}-{server.port}"
+    files.sweep(own=own)
     assert all(file.is_file() for file in left)  # they may still be used
-    files.sweep(0.5)
+    files.sweep(0.5, own)
     assert not any(file.is_file() for file in left)
 
 
-def test_a_sweep_spares_what_is_young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+def test_a_sweep_spares_what_is_young(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "file").write_text("x")
     time.sleep(1.2)
     (tmp_path / "young").mkdir()
     (tmp_path / "young" / "file").write_text("x")
-    files.sweep(1.0)
+    files.sweep(1.0, tmp_path)
     assert sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*")) == ["old", "young", "young/file"]
     time.sleep(1.2)
-    files.sweep(1.0)
+    files.sweep(1.0, tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / "young"]
-    files.sweep(0)
+    files.sweep(0, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -99,7 +99,7 @@ def test_the_cookie_is_set_once_and_for_the_page_alone(proxy: Proxy) -> None:
 def test_nothing_that_is_sent_is_written_down(proxy: Proxy) -> None:
     httpx.get(f"{proxy.url}?photo=secret-query")
     with socket.create_connection(("127.0.0.1", httpx.URL(proxy.url).port), 20) as line:
-        line.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n\r\n")
+        line.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Length: 200000000\r\n\r\n")
         assert line.recv(100).startswith(b"HTTP/1.1 413")
     logs = (proxy.folder / "access.log").read_text()
     assert not re.search("secret-query|photo-|session_hash", logs)

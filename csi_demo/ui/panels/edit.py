@@ -1,0 +1,138 @@
+"""The photo editor: a brush that paints with a model, on the photo and square in which holes are filled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+
+from ...errors import PageError
+from ...pixels import png
+from .. import editing, painter, photo, render, static
+from ..examples import Example
+from ..subject import read_photo
+from ..wiring import Update, any_of, listen
+from . import COMPUTE, QUICK, Panels
+from .subject import show_photo, take_upload
+
+EDITING: dict[str, Any] = {"concurrency_id": "edit", "concurrency_limit": 2}  # of moves of the brush, apart from fills
+FACES = "The editor works on the face that is chosen in the other tab."
+
+
+class EditPanel:
+    """The editor's canvas, tools and sliders, which are one component, and examples."""
+
+    def __init__(self) -> None:
+        self.session = gr.State(None)  # the key of an `editing.Session`
+        self.editor = gr.HTML(
+            None,
+            html_template=static.text("editor.html"),
+            js_on_load=static.text("editor.js") + static.text("editor_talk.js"),
+            apply_default_css=False,
+            elem_id="editor",
+        )
+        self.examples = gr.HTML(
+            render.example_strip((editing.thumbnail(ready), ready.title) for ready in editing.ready_edits()),
+            js_on_load=static.text("examples.js"),
+            apply_default_css=False,
+            elem_id="edits",
+        )
+        self.file = gr.DownloadButton("Download", elem_id="edit-file")
+
+    def wire_tab(self, panels: Panels, tabs: gr.Tabs, tab: gr.Tab) -> None:
+        """What its components do, and what opening its tab does, which is one of the tabs."""
+        subject = panels.subject
+        here = {"session": self.session, "editor": self.editor}
+        both = here | subject.outputs
+        opening = any_of((tab.select, self.editor.click))
+        listen(opening, open_edit, [subject.painter, self.session], here, **QUICK, **COMPUTE)
+        listen(self.editor.input, move, self.editor, {"editor": self.editor}, **QUICK, **EDITING)
+        listen(self.editor.upload, take_photo, [self.editor, self.session], both, **QUICK, **COMPUTE)
+        listen(self.examples.select, choose_edit, self.session, both, **QUICK, **COMPUTE)
+        saved = {"editor": self.editor, "file": self.file}
+        made = listen(self.editor.submit, save, self.session, saved, **QUICK, **COMPUTE)
+        made.success(None, None, None, js=static.text("click_file.js").replace("#file", "#edit-file"))
+        carried = {"editor": self.editor, "tabs": tabs} | subject.outputs
+        listen(self.editor.select, carry, self.session, carried, **QUICK, **COMPUTE)
+
+
+def open_edit(painting: object, key: object) -> Update:
+    """Opens the photo that the other tab shows, unless the session is on it already."""
+    if not painting:
+        return {"editor": editing.not_yet()}
+    try:
+        return _opened(read_photo(painting), key)
+    except PageError as error:
+        return {"editor": editing.trouble(str(error))}
+
+
+def move(value: object) -> Update:
+    """What a move of the brush, of a slider, or a button does."""
+    return {"editor": editing.act(value)}
+
+
+def take_photo(value: object, key: object) -> Update:
+    """Opens a photo that has just been sent, in both tabs."""
+    taken = take_upload(value)
+    content = painter.read(taken["painter"])
+    if "trouble" in content:
+        return {"editor": editing.trouble(content["trouble"])}
+    return taken | open_edit(taken["painter"], key)
+
+
+def choose_edit(key: object, event: gr.EventData) -> Update:
+    """Opens the example that was clicked, in both tabs, and draws its strokes."""
+    index = event._data.get("index") if isinstance(event._data, dict) else None
+    if not isinstance(index, int) or not 0 <= index < len(editing.ready_edits()):
+        return {}
+    ready = editing.ready_edits()[index]
+    try:
+        picture, _ = Example(photo=ready.photo, title=ready.title, hole="mouth").open()
+        return show_photo(picture) | _opened(picture, key, ready)
+    except ValueError as error:
+        return {"editor": editing.trouble(str(error))}
+
+
+def save(key: object) -> Update:
+    """The edited photo at its own size, as a file to download."""
+    try:
+        session = editing.kept_session(key)
+        content = png(editing.finished(session), quickly=True)
+    except ValueError as error:
+        return {"editor": editing.trouble(str(error)), "file": None}
+    return {"file": save_bytes_to_cache(content, "csi-edit.png", get_upload_folder())}
+
+
+def carry(key: object) -> Update:
+    """Makes the edited photo the one that holes are filled in, and goes there."""
+    there = {"tabs": gr.update(selected="fill")}
+    try:
+        session = editing.kept_session(key)
+        if not editing.changed(session):
+            return there
+        content = png(editing.finished(session), quickly=True)
+        return there | show_photo(photo.from_bytes(content, like=session.photo))
+    except ValueError as error:
+        return {"editor": editing.trouble(str(error))}
+
+
+def _opened(picture: photo.Photo, key: object, ready: editing.Ready | None = None) -> Update:
+    """Shows a session on a photo, the one of this key if it is on it and nothing else is wanted. Raises PageError or
+    EditError."""
+    before = photo.KEPT.get(key)
+    if ready is None and isinstance(before, editing.Session) and before.of(picture):
+        return {"editor": editing.first_view(before)}
+    session = editing.opened(picture)
+    if isinstance(before, editing.Session):
+        photo.KEPT.drop(before.key)
+    note = ""
+    if ready:
+        editing.draw_ready(session, ready)
+        note = f"{ready.title}. Paint on, or take it back with Undo."
+    elif not picture.faces:
+        note = photo.NO_FACE
+    elif len(picture.faces) > 1:
+        note = FACES
+    return {"session": session.key, "editor": editing.first_view(session, note)}

@@ -1,0 +1,319 @@
+"""Pictures as cameras, phones and programs store them: each is read alike as file, bytes or picture."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image, ImageCms
+
+from csi_demo import complete_photo, find_faces
+from csi_demo.errors import PhotoError
+from csi_demo.photo.colour import srgb_profile
+from csi_demo.photo.reading import open_photo, to_photo
+from csi_demo.pixels import png
+
+from ..server import ROOT
+
+PORTRAIT = ROOT / "examples" / "astronaut.jpg"
+
+
+def noise(width: int, height: int, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def stored(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    if kind == "HEIF":  # which the page's own library reads, but does not write
+        pillow_heif.from_pillow(picture).save(file, **({"quality": 90} | options))
+    else:
+        picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def exif(orientation: int) -> bytes:
+    made = Image.Exif()
+    made[0x0112] = orientation
+    return made.tobytes()
+
+
+def chunk(kind: bytes, content: bytes, *, sound: bool = True) -> bytes:
+    check = zlib.crc32(kind + content) ^ (not sound)
+    return len(content).to_bytes(4, "big") + kind + content + check.to_bytes(4, "big")
+
+
+def with_chunk(data: bytes, kind: bytes, content: bytes, *, sound: bool = True) -> bytes:
+    """A PNG file with one more chunk after its header."""
+    return data[:33] + chunk(kind, content, sound=sound) + data[33:]
+
+
+# One reader for files, bytes and pictures
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_turned_photo_is_upright_however_it_is_handed_over(kind: str, orientation: int, tmp_path: Path) -> None:
+    data = stored(noise(24, 16), kind, exif=exif(orientation))
+    (tmp_path / "photo").write_bytes(data)
+    upright = open_photo(data)
+    assert upright.size == ((16, 24) if orientation > 4 else (24, 16))
+    assert not upright.info
+    assert not upright.getexif()
+    opened = Image.open(io.BytesIO(data))
+    decoded = Image.open(io.BytesIO(data))
+    decoded.load()
+    for other in (opened, decoded, str(tmp_path / "photo"), tmp_path / "photo", io.BytesIO(data)):
+        assert np.array_equal(to_photo(other), upright)
+
+
+def test_python_finds_the_face_of_a_phone_photo(astronaut: Image.Image) -> None:
+    """The case: a photo with EXIF rotation, as Pillow opens it, was sideways for Python alone."""
+    sideways = stored(astronaut.transpose(Image.Transpose.ROTATE_90), "PNG", exif=exif(6))
+    phone = Image.open(io.BytesIO(sideways))
+    assert find_faces(phone) == find_faces(astronaut)
+    (filled,) = complete_photo(phone, "mouth", "vae-oneshot", options={"iterations": 1})
+    (same,) = complete_photo(astronaut, "mouth", "vae-oneshot", options={"iterations": 1})
+    assert np.array_equal(filled, same)
+    place = find_faces(astronaut)[0]
+    assert np.array_equal(place.frame(phone), place.frame(astronaut))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.asarray(noise(20, 12)),
+        np.asarray(noise(20, 12)).astype(np.uint16) * 257,
+        np.asarray(noise(20, 12)) / 255.0,
+        (np.asarray(noise(20, 12)) / 255.0).astype(np.float32),
+    ],
+    ids=["uint8", "uint16", "float64", "float32"],
+)
+def test_arrays_are_photos(pixels: np.ndarray) -> None:
+    assert np.array_equal(to_photo(pixels), noise(20, 12))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (np.zeros((3, 64, 64), np.uint8), r"shape \(3, 64, 64\) is no photo"),
+        (np.zeros((64, 64, 3), np.int64), "int64 is no photo"),
+        (np.full((64, 64, 3), -1.0), "floats from -1 to -1"),
+        (np.full((64, 64, 3), np.nan), "floats from nan to nan"),
+        (np.zeros((0, 64, 3), np.uint8), "no pixels"),
+        (Image.fromarray(np.zeros((9, 9), np.float32)), "floats, whose range is unknown"),
+        (Image.fromarray(np.full((9, 9), 70_000, np.int32)), "more than 16 bits"),
+        (7, "is a int: a photo is a picture"),
+        (None, "is a NoneType: a photo is a picture"),
+        ("/nowhere/photo.jpg", "no such file: photo.jpg"),
+    ],
+)
+def test_what_can_mean_no_photo_or_several_is_named(pixels: Any, said: str) -> None:
+    with pytest.raises(PhotoError, match=said):
+        complete_photo(pixels, "mouth", "vae-oneshot")
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "TIFF", "GIF", "BMP", "WEBP", "JPEG", "PNG"])
+def test_every_kind_of_file_is_read(kind: str) -> None:
+    shown = open_photo(stored(noise(96, 64), kind))
+    assert (shown.mode, shown.size) == ("RGB", (96, 64))
+    assert np.abs(np.asarray(shown).astype(int) - np.asarray(noise(96, 64))).mean() < 16
+
+
+def test_of_an_animation_the_first_picture_counts() -> None:
+    red, blue = (Image.new("RGB", (16, 16), colour) for colour in ("red", "blue"))
+    for kind in ("GIF", "WEBP", "PNG"):
+        shown = open_photo(stored(red, kind, save_all=True, append_images=[blue], lossless=True))
+        assert shown.getpixel((8, 8)) == (255, 0, 0), kind
+
+
+# Metadata
+
+
+ODD = {
+    "an orientation that is a text": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0top\0\0\0\0\0",
+    "an orientation out of range": exif(77),
+    "garbage": b"Exif\0\0garbage that is no TIFF",
+    "nothing": b"",
+    "a directory beyond the end": b"Exif\0\0II*\0\xff\xff\xff\x7f",
+    "a tag of an unknown type": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x63\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+    "a tag whose value lies nowhere": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\xff\0\0\0\xf0\xff\xff\x7f\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_metadata_does_not_decide_whether_it_is_a_picture(kind: str, odd: bytes) -> None:
+    options = {"exif": odd} if odd else {}
+    plain = open_photo(stored(noise(24, 16), kind))
+    if kind == "PNG" and odd:
+        data = with_chunk(stored(noise(24, 16)), b"eXIf", odd)
+    else:
+        data = stored(noise(24, 16), kind, **options)
+    assert np.array_equal(open_photo(data), plain)
+    assert np.array_equal(to_photo(Image.open(io.BytesIO(data))), plain)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "sound"),
+    [
+        (b"tEXt", b"Comment\0\xff", False),
+        (b"pHYs", b"\0", True),
+        (b"iCCP", b"profile\0\0garbage", True),
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b" " * 3_000_000), True),
+        (b"gAMA", b"\0\0\0\0", True),
+        (b"tIME", b"", False),
+        (b"unKn", b"x" * 100, False),
+    ],
+)
+def test_a_broken_part_of_a_png_that_holds_no_pixels_is_left_out(kind: bytes, content: bytes, sound: bool) -> None:
+    data = with_chunk(stored(noise(24, 16)), kind, content, sound=sound)
+    assert np.array_equal(open_photo(data), noise(24, 16))
+
+
+def test_a_broken_colour_profile_is_none() -> None:
+    for kind in ("PNG", "JPEG", "WEBP", "TIFF"):
+        data = stored(noise(24, 16), kind, icc_profile=b"no profile at all")
+        assert np.array_equal(open_photo(data), open_photo(stored(noise(24, 16), kind)))
+
+
+# Files that end too early
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP"])
+def test_a_truncated_file_is_called_that(kind: str, share: float, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    data = stored(Image.fromarray(pixels), kind)
+    (tmp_path / "holiday.img").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(PhotoError, match=r"holiday\.img is cut off: the file ends before its picture does"):
+        open_photo(tmp_path / "holiday.img")
+
+
+def test_an_empty_file_is_called_that() -> None:
+    with pytest.raises(PhotoError, match="is empty"):
+        open_photo(b"")
+
+
+def test_a_picture_that_pillow_opened_and_whose_file_is_cut_off_is_called_that() -> None:
+    data = stored(noise(120, 90), "JPEG")
+    with pytest.raises(PhotoError, match="cut off"):
+        to_photo(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
+# Colours
+
+
+def display_p3() -> bytes:
+    """An ICC profile of Display P3: sRGB's curve, wider primaries."""
+    return profile(((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407)))
+
+
+def adobe_rgb() -> bytes:
+    """An ICC profile of Adobe RGB: a gamma of 563/256, a wider green."""
+    columns = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+    return profile(columns, b"curv" + bytes(4) + (1).to_bytes(4, "big") + (0x0233).to_bytes(2, "big"))
+
+
+def profile(columns: tuple[tuple[float, ...], ...], curve: bytes | None = None) -> bytes:
+    """A display profile of version 2 from the primaries' XYZ (D50) and one curve, sRGB's by default."""
+    if curve is None:
+        levels = np.linspace(0, 1, 1024)
+        light = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+        curve = b"curv" + bytes(4) + (1024).to_bytes(4, "big") + np.rint(65535 * light).astype(">u2").tobytes()
+
+    def xyz(values: tuple[float, ...]) -> bytes:
+        return b"XYZ " + bytes(4) + b"".join(round(65536 * value).to_bytes(4, "big", signed=True) for value in values)
+
+    text = b"desc" + bytes(4) + (5).to_bytes(4, "big") + b"made\0" + bytes(78)
+    tags = {b"desc": text, b"wtpt": xyz((0.9642, 1.0, 0.8249)), b"cprt": b"text" + bytes(4) + b"none\0"}
+    tags |= {name: xyz(values) for name, values in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
+    tags |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
+    table, body, at = len(tags).to_bytes(4, "big"), b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        content += bytes(-len(content) % 4)
+        table += name + at.to_bytes(4, "big") + len(content).to_bytes(4, "big")
+        body, at = body + content, at + len(content)
+    white = xyz((0.9642, 1.0, 0.8249))[8:]
+    head = at.to_bytes(4, "big") + bytes(4) + bytes((2, 16, 0, 0)) + b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    return head + white + bytes(128 - len(head) - 12) + table + body
+
+
+def seen(colour: tuple[int, ...], gamma: float | None, matrix: tuple[tuple[float, ...], ...]) -> np.ndarray:
+    """A colour of another space in sRGB; gamma: None for sRGB's curve; matrix: its linear light in sRGB's."""
+    levels = np.array(colour) / 255
+    light = (
+        np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+        if gamma is None
+        else levels**gamma
+    )
+    light = (np.array(matrix) @ light).clip(0, 1)
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+# As CSS Color 4 has them.
+P3 = ((1.2249, -0.2249, 0.0), (-0.0420, 1.0420, 0.0), (-0.0196, -0.0786, 1.0983))
+ADOBE = ((1.3984, -0.3984, 0.0), (0.0, 1.0, 0.0), (0.0, -0.0429, 1.0429))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "HEIF", "AVIF"])
+def test_a_display_p3_photo_has_the_colours_that_a_screen_shows(kind: str) -> None:
+    """The case: the page's result had other colours than the photo beside it."""
+    options = {} if kind in ("PNG", "TIFF") else {"quality": 100}
+    data = stored(Image.new("RGB", (32, 32), (200, 100, 60)), kind, icc_profile=display_p3(), **options)
+    shown = np.asarray(open_photo(data))[16, 16].astype(int)
+    assert np.abs(shown - seen((200, 100, 60), None, P3)).max() <= (4 if options else 1), shown
+    opened = np.asarray(to_photo(Image.open(io.BytesIO(data))))[16, 16].astype(int)
+    assert np.array_equal(opened, shown)
+
+
+def test_an_adobe_rgb_photo_is_converted() -> None:
+    shown = open_photo(stored(Image.new("RGB", (8, 8), (100, 160, 90)), icc_profile=adobe_rgb())).getpixel((4, 4))
+    assert np.abs(shown - seen((100, 160, 90), 563 / 256, ADOBE)).max() <= 2, shown
+
+
+def test_a_transparent_photo_is_converted_before_it_is_laid_on_white() -> None:
+    data = stored(Image.new("RGBA", (8, 8), (200, 100, 60, 128)), icc_profile=display_p3())
+    wanted = 255 - 128 / 255 * (255 - seen((200, 100, 60), None, P3))
+    assert np.abs(open_photo(data).getpixel((4, 4)) - wanted).max() <= 2
+
+
+def test_a_grey_photo_with_a_profile_of_colours_stays_grey() -> None:
+    shown = open_photo(stored(Image.new("L", (8, 8), 77), icc_profile=display_p3())).getpixel((4, 4))
+    assert np.ptp(shown) <= 1
+    assert abs(shown[0] - 77) <= 1
+
+
+def test_a_png_that_says_its_gamma_is_converted() -> None:
+    data = with_chunk(stored(Image.new("RGB", (8, 8), (128, 55, 0))), b"gAMA", (100_000).to_bytes(4, "big"))
+    assert open_photo(data).getpixel((4, 4)) == (188, 128, 0)  # light in proportion
+    usual = with_chunk(stored(noise(24, 16)), b"gAMA", (45_455).to_bytes(4, "big"))
+    assert np.array_equal(open_photo(usual), noise(24, 16))
+
+
+@pytest.mark.parametrize("said", ["by this program", "by another"])
+def test_an_srgb_photo_keeps_its_pixels(said: str) -> None:
+    known = (
+        srgb_profile()
+        if said == "by this program"
+        else ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    )
+    assert np.array_equal(open_photo(stored(noise(64, 48), icc_profile=known)), noise(64, 48))
+
+
+def test_results_say_that_they_are_in_srgb_and_nothing_else(tmp_path: Path) -> None:
+    exif_and_profile = {"exif": exif(6), "icc_profile": display_p3(), "dpi": (72, 72)}
+    phone = Image.open(io.BytesIO(stored(noise(64, 64), "PNG", **exif_and_profile)))
+    (filled,) = complete_photo(phone, "mouth", "vae-oneshot", options={"iterations": 1})
+    written = Image.open(io.BytesIO(png(filled)))
+    assert written.info == {"srgb": 0}
+    filled.save(tmp_path / "filled.png")
+    saved = Image.open(tmp_path / "filled.png")
+    assert saved.info["icc_profile"] == srgb_profile()
+    assert not saved.getexif()
+    assert np.array_equal(to_photo(Image.open(io.BytesIO(png(filled)))), filled)

@@ -1,0 +1,309 @@
+"""How the page's process starts, is refused and ends, by itself: `python app.py` in surroundings of all kinds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from csi_demo.errors import UsageError
+from csi_demo.surroundings import spare_loopback, user
+from csi_demo.tools.soaking import Visitor
+from csi_demo.ui.server import files, process
+
+from ...server import ROOT, Server, free_port, serving
+from ...visitor import noise
+
+QUIETLY = {"capture_output": True, "text": True, "cwd": ROOT}
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"GRADIO_SERVER_NAME": ""} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def refused(**environment: str) -> str:
+    """What `app.py` says when it does not start: one line."""
+    with start("app.py", **environment) as page:
+        try:
+            _, said = page.communicate(timeout=60)
+        finally:
+            page.kill()
+    assert page.returncode == 2, said
+    assert said.startswith("csi_demo: ")
+    assert said.count("\n") == 1, said
+    return said
+
+
+# Starting
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"PORT": "eighty"}, "PORT='eighty': need a port from 1 to 65535"),
+        ({"PORT": "0"}, "PORT='0': need a port"),
+        ({"PORT": "", "GRADIO_SERVER_PORT": "70000"}, "GRADIO_SERVER_PORT='70000': need a port"),
+        ({"GRADIO_SERVER_NAME": "192.0.2.1"}, "cannot be served at 192.0.2.1:"),
+        ({"GRADIO_TEMP_DIR": "/proc/nothing"}, "GRADIO_TEMP_DIR: files cannot be kept in /proc/nothing"),
+        ({"GRADIO_TEMP_DIR": str(ROOT / "LICENSE")}, "GRADIO_TEMP_DIR: files cannot be kept in"),
+        ({"http_proxy": "gopher://127.0.0.1:1"}, "a proxy that the environment names cannot be used"),
+        ({"CSI_METRICS_PORT": "no"}, "CSI_METRICS_PORT='no': need a port"),
+        ({"CSI_DEVICE": "abacus"}, "abacus"),
+    ],
+    ids=str,
+)
+def test_what_the_environment_says_wrong_is_one_line(environment: dict[str, str], said: str, tmp_path: Path) -> None:
+    assert said in refused(**({"PORT": str(free_port()), "GRADIO_TEMP_DIR": str(tmp_path)} | environment))
+    assert not any(file.is_file() for file in tmp_path.rglob("*"))
+
+
+def test_loopback_is_spared_by_proxies_and_what_was_spared_before_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("NO_PROXY", "intern.example, 127.0.0.1")
+    spare_loopback()
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "intern.example,127.0.0.1,localhost,::1"
+    monkeypatch.setenv("no_proxy", "*")
+    spare_loopback()
+    assert os.environ["no_proxy"] == "*"
+    monkeypatch.setenv("ALL_PROXY", "socks4://127.0.0.1:1")
+    with pytest.raises(UsageError, match="a proxy that the environment names cannot be used"):
+        spare_loopback()
+
+
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [("", ""), ("/csi", "/csi"), ("/csi/", "/csi"), ("csi", "/csi"), ("https://a.b/c/", "https://a.b/c")],
+)
+def test_a_prefix_is_taken_as_it_is_meant(said: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_ROOT_PATH", said)
+    assert process.root_path() == path
+
+
+# Own files
+
+
+def test_a_folder_that_is_somebody_elses_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    own = tmp_path / f"csi-demo-{user()}-1"
+    own.symlink_to(tmp_path)  # as another user of the machine might lay it
+    with pytest.raises(UsageError, match="is not a folder of this user alone"):
+        files.use_own_folder(1)
+    own.unlink()
+    own.mkdir()
+    own.chmod(0o777)
+    with pytest.raises(UsageError, match="is not a folder of this user alone"):
+        files.use_own_folder(1)
+
+
+def test_without_an_own_folder_nothing_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    (tmp_path / "thesis.txt").write_text("mine")
+    files.sweep(0)
+    files.leave()
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+# A server behind a prefix and a proxy, in a folder with files that are not its own
+
+
+@pytest.fixture(scope="module")
+def prefixed(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    folder = tmp_path_factory.mktemp("prefixed")
+    patched = pytest.MonkeyPatch()
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY"):
+        patched.setenv(name, "http://127.0.0.1:1")
+    patched.setenv("GRADIO_ROOT_PATH", "/csi2/")
+    patched.setenv("CSI_METRICS_PORT", str(free_port()))
+    patched.setenv("no_proxy", "127.0.0.1")  # for the tests themselves
+    metrics_port = os.environ["CSI_METRICS_PORT"]
+    try:
+        with serving(folder) as server:
+            (server.files / "thesis.txt").write_text("mine")
+            (server.files / "photos").mkdir()
+            (server.files / "photos" / "a.png").write_text("mine, too")
+            server.metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"  # type: ignore[attr-defined]
+            yield server
+    finally:
+        patched.undo()
+
+
+def test_closed_pages_are_closed_behind_a_prefix(prefixed: Server) -> None:
+    """The case: /csi2/gradio_api/deep_link answered 200 where the one without the prefix was 404."""
+    for before in ("", "csi2/", "csi2/csi2/"):
+        for route in ("gradio_api/deep_link?session_hash=x", "monitoring", "gradio_api/vibe-code", "docs"):
+            assert httpx.get(f"{prefixed.url}{before}{route}").status_code == 404, before + route
+    for before in ("", "csi2/"):
+        config = httpx.get(f"{prefixed.url}{before}config").raise_for_status().json()
+        assert config["root"].endswith("/csi2")
+        httpx.get(f"{prefixed.url}{before}gradio_api/info").raise_for_status()
+
+
+def test_a_visitor_behind_a_prefix_fills(prefixed: Server) -> None:
+    with Visitor(f"{prefixed.url}csi2/") as visitor:
+        visitor.set("samples", 1)
+        visitor.paint_on(noise(64, 64))
+        visitor.fill()
+        assert "Filled 1 sample" in visitor.shown("status")
+    health = httpx.get(f"{prefixed.url}csi2/healthz")
+    assert (health.status_code, health.json()) == (200, {"loaded": True, "running": 0, "waiting": 0})
+    said = httpx.get(prefixed.metrics_url).text  # type: ignore[attr-defined]
+    assert 'csi_fills_total{ended="complete",method="csi"} 1.0' in said
+    assert "csi_queue_length 0.0" in said
+    assert httpx.get(f"{prefixed.url}metrics").status_code == 404
+
+
+def test_a_second_start_on_its_port_is_one_line_and_touches_nothing(prefixed: Server) -> None:
+    path = Visitor(prefixed.url).upload(b"x" * 1000, "kept.bin")
+    environment = {"PORT": str(prefixed.port), "GRADIO_TEMP_DIR": str(prefixed.files), "CSI_METRICS_PORT": ""}
+    assert f"cannot be served at 127.0.0.1:{prefixed.port}: Address already in use" in refused(**environment)
+    assert "another server keeps its files in" in held(prefixed)
+    assert Path(path).is_file()
+
+
+def held(server: Server) -> str:
+    """What another process is told that wants the folder of a server, though not its port."""
+    code = f"from csi_demo.ui.server import files\nfiles.use_own_folder({server.port})"
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(server.files)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, **QUIETLY).stderr  # type: ignore[call-overload]
+
+
+def test_what_it_did_not_make_outlives_it(prefixed: Server) -> None:
+    """Last of this server: it ends while it is at work, and takes its own files with it."""
+    visitor = Visitor(prefixed.url)
+    visitor.set("samples", 8)
+    visitor.set("method", "dcgan")
+    visitor.paint_on(noise(64, 64))
+    pressed = visitor.event("fill", "click")
+    visitor.send(pressed)
+    visitor.send(visitor.after(pressed), leave=True)
+    began = time.monotonic()
+    prefixed.process.terminate()
+    assert prefixed.process.wait(60) == 0
+    assert time.monotonic() - began < 6.0  # it promises 5 s of its own clock
+    assert "Traceback" not in prefixed.log.read_text()
+    left = sorted(str(file.relative_to(prefixed.files)) for file in prefixed.files.rglob("*"))
+    assert left == ["photos", "photos/a.png", "thesis.txt"]
+
+
+# Ending
+
+
+@pytest.mark.parametrize("after", [0.6, 1.2, 2.4])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=["Ctrl-C", "SIGTERM"])
+def test_it_ends_quietly_while_it_starts(after: float, number: int, status: int, tmp_path: Path) -> None:
+    with start("app.py", PORT=str(free_port()), GRADIO_TEMP_DIR=str(tmp_path)) as page:
+        time.sleep(after)
+        page.send_signal(number)
+        out, said = page.communicate(timeout=30)
+    assert page.returncode == status
+    assert (out, said) == ("", "")
+
+
+@pytest.mark.parametrize("after", [0.6, 1.5])
+def test_a_command_ends_quietly_on_ctrl_c(after: float, tmp_path: Path) -> None:
+    photo = str(ROOT / "examples" / "astronaut.jpg")
+    words = (
+        "complete",
+        photo,
+        "--mask",
+        "full",
+        "--samples",
+        "64",
+        "--method",
+        "dcgan",
+        "--out",
+        str(tmp_path / "out"),
+    )
+    with start("-m", "csi_demo", *words) as command:
+        time.sleep(after)
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=30)
+    assert command.returncode in (130, -signal.SIGINT)
+    assert said in ("", "csi_demo: stopped\n")
+    assert not (tmp_path / "out").exists()
+
+
+# Users without a name or a home, code that cannot be written to
+
+UNSHARE = shutil.which("unshare")
+NAMELESS = 54321
+
+
+def nameless(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the shell as a user without a name or a home, the code being read-only."""
+    told = " ".join(f"{name}={value}" for name, value in environment.items())
+    inside = f"unshare --user --map-user={NAMELESS} --map-group={NAMELESS} env -i PATH=$PATH {told} sh -c '{command}'"
+    read_only = f"mount --bind {ROOT} {ROOT} && mount -o remount,bind,ro {ROOT} && cd {ROOT} && exec {inside}"
+    return subprocess.run([str(UNSHARE), "--mount", "sh", "-c", read_only], **QUIETLY, timeout=300)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="module")
+def can_unshare() -> None:
+    if UNSHARE is None or nameless("true").returncode:
+        pytest.skip("needs util-linux' unshare, and the rights to mount")
+
+
+@pytest.mark.usefixtures("can_unshare")
+def test_a_user_without_a_name_or_home_fills_and_serves(tmp_path: Path) -> None:
+    photo = ROOT / "examples" / "astronaut.png"
+    words = f"complete {photo} --aligned --mask mouth --out {tmp_path}/out"
+    done = nameless(f"{sys.executable} -m csi_demo {words}", TMPDIR=str(tmp_path), OMP_NUM_THREADS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "sample-0.png").is_file()
+    code = "from csi_demo.ui.server import files; files.use_own_folder(7); print(files._own); files.leave()"
+    done = nameless(f'{sys.executable} -c "{code}"', TMPDIR=str(tmp_path))
+    assert done.stdout == f"{tmp_path}/csi-demo-{NAMELESS}-7\n", done.stderr
+
+
+# Forks
+
+
+@pytest.mark.parametrize("method", ["csi", "vae"])
+def test_a_fork_after_a_fill_fills_alike(method: str) -> None:
+    code = """
+import os, sys
+import numpy as np
+from csi_demo import complete_photo
+
+def fill():
+    return np.asarray(complete_photo("examples/astronaut.jpg", "mouth", sys.argv[1], seeds=(1,))[0])
+
+first = fill()
+child = os.fork()
+if not child:
+    os._exit(0 if np.abs(fill().astype(int) - first).max() <= 8 else 3)
+threads = os.waitpid(child, 0)[1]
+sys.exit(os.waitstatus_to_exitcode(threads) or (0 if np.array_equal(fill(), first) else 4))
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code, method], env=environment, timeout=240, **QUIETLY)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stderr
+
+
+def test_works_after_idling_waits_for_what_runs() -> None:
+    from csi_demo.ui.server import metrics
+
+    assert metrics.wait_until_idle(0)
+    with metrics.fill("plain"):
+        assert not metrics.wait_until_idle(0.05)
+        assert metrics.running() == 1
+        waiting = threading.Thread(target=metrics.wait_until_idle, args=(30,))
+        waiting.start()
+    waiting.join(30)
+    assert not waiting.is_alive()
