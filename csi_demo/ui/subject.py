@@ -69,7 +69,7 @@ def moved(controls: Sequence[Control], start: Mapping[str, float], values: Seque
     """The controls that stand elsewhere than at the start, by name. Raises ControlError for a value out of range."""
     changed = {}
     for control, value in zip(controls, values, strict=False):
-        number = control.check(value)  # type: ignore[arg-type]
+        number = control.check(float(value) if control.switch and isinstance(value, bool) else value)  # type: ignore[arg-type]
         if abs(number - start[control.name]) > control.step / 2:
             changed[control.name] = number
     return changed

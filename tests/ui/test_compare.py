@@ -345,7 +345,7 @@ def test_a_result_is_saved_as_a_strip_and_an_animation(
         assert moving.endswith(f"csi-{kind}.gif")
         with Image.open(strip) as picture:
             assert picture.width == 16 + tiles_shown * (STRIP_SIDE + 16)
-            assert picture.info.keys() <= {"dpi"}
+            assert picture.info.keys() <= {"dpi", "srgb"}
         with Image.open(moving) as picture:
             assert 11 <= getattr(picture, "n_frames", 1) <= frames
             assert picture.width == 12 + (tiles_shown - 1) * (GIF_SIDE + 12)
