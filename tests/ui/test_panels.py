@@ -303,7 +303,7 @@ def test_missing_weights_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> No
 def test_page_is_private() -> None:
     demo = build()
     visible = [one["api_name"] for one in demo.config["dependencies"] if one["api_visibility"] != "private"]
-    assert visible == ["complete", "compare", "list_methods", "list_controls"]
+    assert visible == ["complete", "compare", "edit", "list_methods", "list_controls"]
     assert demo.analytics_enabled is False
     options = launch_options()
     assert options["allowed_paths"] == []

@@ -59,9 +59,15 @@ class FillPanel:
             with gr.Accordion("Which methods to compare", open=False, elem_id="which"):
                 every = [name for _, name in engine.method_choices()]
                 self.compared = gr.CheckboxGroup(
-                    engine.method_choices(), value=every, show_label=False, container=False, elem_id="compared"
+                    engine.method_choices(),
+                    value=every,
+                    label="To compare",
+                    info="They fill the same hole with the same seed.",
+                    elem_id="compared",
                 )
-                self.kept = gr.BrowserState(every, storage_key="csi-compared", secret="")
+            # Not in the accordion, of which nothing is there while it is closed. The secret hides nothing, but a fresh
+            # one at each start would make browsers forget.
+            self.kept = gr.BrowserState(every, storage_key="csi-compared", secret="csi-compared")
             with gr.Row(elem_id="run"):
                 self.fill = gr.Button("Fill the hole", variant="primary", min_width=110, scale=3, elem_id="fill")
                 self.compare = gr.Button("Compare all", min_width=100, scale=2, elem_id="compare")
