@@ -6,7 +6,7 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo quick test programs train-csi train-dcgan train-vae train-attributes train-judge train-refiner train-aligner figures ablations bench clean
+.PHONY: help demo quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-refiner train-aligner figures ablations bench clean
 
 # A target's line says after ## what it does.
 help:
@@ -52,6 +52,12 @@ train-vae: $(VENV)/.dev  ## both VAEs
 	$(RUN) -m csi_demo train vae --data $(DATA) --out runs/vae --resume --set compile=true
 	$(RUN) -m csi_demo train vae-oneshot --data $(DATA) --out runs/vae-oneshot --resume --set compile=true
 
+train-vae-attributes: $(VENV)/.dev  ## the VAE with attributes, from the VAE in weights/
+	$(RUN) -m csi_demo train vae-attributes --data $(DATA) --out runs/vae-attributes --resume --set learning_rate=1e-3, --set pixel_sigma=0.7
+
+train-pixelcnn: $(VENV)/.dev  ## the Gated PixelCNN
+	$(RUN) -m csi_demo train pixelcnn --data $(DATA) --out runs/pixelcnn --resume
+
 train-attributes: $(VENV)/.dev  ## the face network
 	$(RUN) -m csi_demo train attributes --data $(DATA) --out runs/attributes --resume
 
@@ -69,6 +75,9 @@ figures: $(VENV)/.dev  ## every figure that is not about training
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 32
 	$(RUN) -m csi_demo evaluate --controls --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center mouth eyes left --limit 256 --workers 2 --record --contact-sheet runs/fills.png
+	$(RUN) -m csi_demo discover --method vae-attributes --data $(DATA)/val.parquet --limit 24
+	$(RUN) -m csi_demo evaluate --method vae-attributes --controls smile open_mouth glasses fringe blond_hair masculine --data $(DATA)/test.parquet --limit 256 --record
+	$(RUN) -m csi_demo evaluate-guidance --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate-samples --method dcgan vae --data $(DATA)/test.parquet --record --contact-sheet runs/samples.png
 	$(RUN) -m csi_demo discover --model ian --data $(DATA)/val.parquet --limit 32
 	$(RUN) -m csi_demo evaluate-editor --data $(DATA)/test.parquet --what reconstructions --record --contact-sheet runs/editor.png

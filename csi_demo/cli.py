@@ -18,6 +18,7 @@ from .commands import (
     figures,
     latents,
     licences,
+    methods,
     publish,
     soak,
     strip,
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     for module in (
         complete,
         complete_many,
+        methods,
         edit,
         strip,
         figures,

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +142,28 @@ def read_labelled(source: str | Path, split: str | None = None) -> Labelled:
         torch.from_numpy(np.concatenate(identities)),
         names,
     )
+
+
+def read_attributes(folder: str | Path, split: str, names: Sequence[str]) -> Tensor:
+    """Labels (N, A), -1 or 1, of all pictures of a split, in the order of `read_split`; NaN where a picture has none.
+
+    names: the attributes wanted, in order. Raises DataError for an attribute that a labelled pack does not know."""
+    parts = []
+    for file in _files(folder, split):
+        schema = pq.read_schema(file)
+        labels = np.full((pq.read_metadata(file).num_rows, len(names)), np.nan, dtype=np.float32)
+        if "attributes" in schema.names:
+            column = pq.read_table(file, columns=["attributes"]).column("attributes")
+            known = np.flatnonzero(~np.asarray(column.is_null()))
+            if len(known):
+                theirs = (schema.metadata or {}).get(b"attribute_names", b"").decode().split()
+                missing = sorted(set(names) - set(theirs))
+                if missing:
+                    raise DataError(f"{file} has no labels for {', '.join(missing)}")
+                values = np.array(column.take(known).to_pylist(), dtype=np.float32)
+                labels[known] = np.where(values > 0, 1.0, -1.0)[:, [theirs.index(name) for name in names]]
+        parts.append(labels)
+    return torch.from_numpy(np.concatenate(parts))
 
 
 def read_identities(folder: str | Path, split: str) -> Tensor:

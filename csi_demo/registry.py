@@ -24,6 +24,23 @@ REGISTRY: dict[str, Entry] = {
     "dcgan": Entry("dcgan:DCGAN", "DCGANConfig", "dcgan:DCGANRecipe", "dcgan:DCGANMethod", "DCGAN"),
     "vae": Entry("vae:VAE", "VAEConfig", "vae:VAERecipe", "vae:VAEMethod", "VAE"),
     "vae-oneshot": Entry("vae:OneShotVAE", "VAEConfig", "vae:OneShotRecipe", "vae:OneShotMethod", "VAE one-shot"),
+    "vae-attributes": Entry(
+        "attribute_vae:AttributeVAE",
+        "AttributeVAEConfig",
+        "attribute_vae:AttributeVAERecipe",
+        "attribute_vae:AttributeVAEMethod",
+        "Attribute VAE",
+    ),
+    "pixelcnn": Entry(
+        "gated_pixelcnn:GatedPixelCNN",
+        "GatedPixelCNNConfig",
+        "gated_pixelcnn:GatedPixelCNNRecipe",
+        "gated_pixelcnn:GatedPixelCNNMethod",
+        "Gated PixelCNN",
+    ),
+    "pixelcnn-autoencoder": Entry(
+        "pixelcnn_autoencoder:PixelCNNAutoencoder", "AutoencoderConfig", "pixelcnn_autoencoder:AutoencoderRecipe"
+    ),
     "ian": Entry("ian:IAN", "IANConfig", "ian:IANRecipe"),
     "attributes": Entry("attributes:AttributeNet", "AttributeConfig", "attributes:AttributeRecipe"),
     "judge": Entry("attributes:AttributeNet", "AttributeConfig", "judge:JudgeRecipe"),

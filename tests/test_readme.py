@@ -11,8 +11,10 @@ import pytest
 from csi_demo.methods.csi.places import TURN
 from csi_demo.studies.ablations import report
 from csi_demo.studies.ablations.variants import SHOWN
+from csi_demo.studies.guidance import COLUMNS as GUIDANCE_COLUMNS
 from csi_demo.studies.tables import CONTROL_COLUMNS, table
 from csi_demo.tools import benchmark, soaking
+from csi_demo.weights import fingerprint
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -72,7 +74,30 @@ def test_the_table_of_controls_is_that_of_metrics_json():
     assert f"{known['active']} of {every} change the mean hole pixel by more than {threshold} of 2" in text
 
 
-@pytest.mark.parametrize("model", [*METHODS, "attributes", "aligner"])
+def test_the_attribute_vaes_tables_are_those_of_metrics_json():
+    controls, guidance, text = (
+        measured("vae-attributes", "controls"),
+        measured("vae-attributes", "guidance center"),
+        DOCS["attributes"],
+    )
+    assert f"{table(controls['controls'], CONTROL_COLUMNS)}\n\n`{controls['command']}`" in text
+    assert f"{table(guidance['rows'], GUIDANCE_COLUMNS)}\n\n`{guidance['command']}`" in text
+    known = json.loads((ROOT / "weights" / "vae-attributes" / "latents.json").read_text())
+    assert known["weights"] == fingerprint("vae-attributes")
+
+
+@pytest.mark.parametrize("model", ["vae-attributes", "pixelcnn"])
+def test_fills_of_the_attribute_methods_are_those_of_metrics_json(model: str):
+    rows = [line for line in DOCS["attributes"].splitlines() if f"| {model} |" in line]
+    assert rows
+    for row in rows:
+        mask, _, *cells = [cell.strip() for cell in row.split("|")[1:-1]]
+        figures = measured(model, mask)
+        assert {str(figures[name]) for name in ("psnr", "ssim", "l1", "seam")} <= set(cells)
+        assert f"`{figures['command']}`" in DOCS["attributes"]
+
+
+@pytest.mark.parametrize("model", [*METHODS, "attributes", "aligner", "vae-attributes", "pixelcnn"])
 def test_metrics_name_the_commands_that_make_them(model):
     metrics = json.loads((ROOT / "weights" / model / "metrics.json").read_text())
     assert metrics["training"]["hours"] > 0

@@ -33,8 +33,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument(
         "--controls",
-        action="store_true",
-        help="instead: how far CSI's named latents move their attributes",
+        nargs="*",
+        metavar="NAME",
+        help="instead: how far a method's controls, all or these, move the attributes that they are for",
     )
     evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
@@ -49,6 +50,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
     descent = _command(commands, "evaluate-descent", "DCGAN's fast search for z against the faithful one", _descent)
     descent.add_argument("--mask", default="center", help=FAMILIES)
+
+    guidance = _command(
+        commands, "evaluate-guidance", "Ham et al.'s table anew: completion with attributes and without", _guidance
+    )
+    guidance.add_argument("--mask", default="center", help=FAMILIES)
 
     editor = _command(
         commands, "evaluate-editor", "the photo editor: reconstructions, samples, strokes, transfer", _editor
@@ -85,7 +91,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     positive(options.limit)
     if (options.data is None) == (options.photos is None):
         raise UsageError("--data or --photos is needed, and only one of them")
-    if options.controls:
+    if options.controls is not None:
         _controls(options)
         return
     if not options.mask:
@@ -143,10 +149,11 @@ def _controls(options: argparse.Namespace) -> None:
     from ..studies.tables import CONTROL_COLUMNS, table
 
     words = ("mask", "photos", "contact_sheet", "workers", "c2st", "settings")
-    if any(getattr(options, word) for word in words) or options.method != ["csi"]:
+    if any(getattr(options, word) for word in words) or len(options.method) > 1:
         raise UsageError("--controls goes without what fills are drawn with: each control has its own hole")
-    figures = evaluate_controls(options.data, limit=options.limit, seed=options.seed)
-    _report(options, figures, "csi", "controls")
+    (method,) = options.method
+    figures = evaluate_controls(options.data, method, only=options.controls, limit=options.limit, seed=options.seed)
+    _report(options, figures, method, "controls")
     print(table(figures["controls"], CONTROL_COLUMNS))
     if options.json:
         write_json(figures | {"command": options.line}, options.json)
@@ -175,6 +182,18 @@ def _descent(options: argparse.Namespace) -> None:
     positive(options.limit)
     figures = evaluate_descent(options.data, options.mask, limit=options.limit, seed=options.seed)
     _report(options, figures, "dcgan", f"descent {options.mask}")
+    if options.json:
+        write_json(figures | {"command": options.line}, options.json)
+
+
+def _guidance(options: argparse.Namespace) -> None:
+    from ..studies.guidance import COLUMNS, evaluate_guidance
+    from ..studies.tables import table
+
+    positive(options.limit)
+    figures = evaluate_guidance(options.data, options.mask, limit=options.limit)
+    _report(options, figures, "vae-attributes", f"guidance {options.mask}")
+    print(table(figures["rows"], COLUMNS))
     if options.json:
         write_json(figures | {"command": options.line}, options.json)
 

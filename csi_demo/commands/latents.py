@@ -19,8 +19,9 @@ ROWS = 8  # controls on a sheet, where none are named
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the commands to the parser."""
     discover = commands.add_parser(
-        "discover", help="measure what each latent of CSI changes, and name those without a name"
+        "discover", help="measure what each latent of CSI changes, and name those without a name; or what sliders do"
     )
+    discover.add_argument("--method", default="csi", help="csi, or a method with sliders for attributes")
     discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
     discover.add_argument("--limit", type=int, default=128, help="faces that are filled or edited")
     discover.add_argument("--model", choices=("csi", "ian"), default="csi", help="ian: the photo editor's")
@@ -41,6 +42,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def _discover(options: argparse.Namespace) -> None:
+    if options.method != "csi":
+        _discover_sliders(options)
+        return
     import torch
 
     from ..data import read_pack
@@ -74,6 +78,25 @@ def _written(options: argparse.Namespace, found: dict[str, Any]) -> None:
         write_json(found, options.json)
     else:
         weights.save_latents(options.model, found)
+
+
+def _discover_sliders(options: argparse.Namespace) -> None:
+    from ..methods import load_method
+    from ..methods.attributes import AttributeMethod, AttributeSliders
+    from ..studies.controls import evaluate_controls, offered
+
+    method = load_method(options.method)
+    if not isinstance(method, AttributeMethod):
+        raise UsageError(f"--method {options.method} has no sliders for attributes")
+    method.sliders = AttributeSliders(options.method, method.sliders.names, everything=True)
+    figures = evaluate_controls(options.data, options.method, limit=options.limit)
+    found = offered(method, figures, options.data.parent) | {"command": options.line}
+    for entry in found["attributes"]:
+        print(f"{entry['attribute']:20} {entry['evidence']}")
+    if options.json:
+        write_json(found, options.json)
+    else:
+        weights.save_latents(options.method, found)
 
 
 def _traverse(options: argparse.Namespace) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,18 +15,20 @@ from torch import Tensor
 from .. import weights
 from ..errors import CompletionError
 from ..models.dcgan import DCGAN, completion_loss, contextual_loss, contextual_weights
-from ..photo.blending import poisson
 from .base import Control, Method, Step, Task, keep_observed, toggle
+from .fitting import BLEND, blended
+from .together import Ask, search_together
 
 L_BFGS, ADAM, MOMENTUM = range(3)
 ADAM_RATE, ADAM_FINAL = 0.1, 0.05  # step size, and the share of it that is left at the end
 MOMENTUM_RATE, INERTIA = 0.01, 0.9  # Amos's
-CHUNK = 10  # evaluations of L-BFGS between two looks at the discriminator
+CHUNK = 10  # evaluations of L-BFGS between two looks at the discriminator, fewer where there are many restarts
+TOGETHER = 8  # restarts, of all samples, that are evaluated as one batch: more gain nothing
+PATIENCE = 0.3  # seconds without a step, after which whoever watches may want to stop
 OUTSIDE = 5.0  # weight of the squared distance from [-1, 1] within a chunk of L-BFGS
 START_SPREAD = 0.15  # standard deviation of further starts around the encoder's guess
 FLAT_STEPS, FLAT_SHARE = 20, 0.01  # flat: the best loss fell by less than this share over so many steps
 UPDATES = 24  # pictures shown on the way, more only where they are slow to come
-SECONDS_UNSEEN = 0.3  # after which there is one in any case, so that whoever waits can stop
 
 
 @dataclass
@@ -74,7 +77,7 @@ class DCGANMethod(Method):
         ),
         Control("restarts", "Restarts", 1, 32, 1, "Starts a sample; the one with the lowest loss is kept.", step=1),
         Control("optimiser", "Optimiser", 0, 2, L_BFGS, "0: L-BFGS, 1: Adam, 2: Amos's momentum.", step=1),
-        toggle("blend", "Poisson blending", True, "Fit the fill's colours to the observed pixels around the hole."),
+        BLEND,
         toggle(
             "weighted", "Importance weighting", True, "Observed pixels count by how much hole is around them (Yeh)."
         ),
@@ -109,15 +112,16 @@ class DCGANMethod(Method):
         goal = _Goal(self.model, task.image, weighting, options["perceptual"])
         descents = [self._start(task, seed) for seed in task.seeds]
         yield self._step(task, descents, 0.0, {})
-        shown, last = 0.0, began
+        shown, looked = 0.0, time.perf_counter()
+        size = max(1, TOGETHER // int(options["restarts"]))
         while active := [descent for descent in descents if not self._done(descent, options)]:
-            for descent in active:
-                self._advance(goal, descent, options)
+            for first in range(0, len(active), size):
+                self._advance(goal, active[first : first + size], options)
                 shares = (1.0 if self._done(some, options) else some.steps / options["steps"] for some in descents)
                 progress, now = sum(shares) / len(descents), time.perf_counter()
-                if progress < 1.0 and (progress >= shown + 1.0 / UPDATES or now - last >= SECONDS_UNSEEN):
+                if progress < 1.0 and (shown + 1.0 / UPDATES <= progress or now - looked >= PATIENCE):
                     yield self._step(task, descents, progress, {"seconds": now - began})
-                    shown, last = progress, now
+                    shown, looked = progress, time.perf_counter()
         for descent in descents:
             self._measure(goal, descent)
         info = {
@@ -161,11 +165,15 @@ class DCGANMethod(Method):
         descent.trace.append((descent.steps, float(descent.best.min())))
         return loss
 
-    def _advance(self, goal: _Goal, descent: _Descent, options: Mapping[str, float]) -> None:
-        """One projected step of Adam or momentum, or a chunk of L-BFGS."""
+    def _advance(self, goal: _Goal, descents: Sequence[_Descent], options: Mapping[str, float]) -> None:
+        """One projected step of Adam or momentum each, or a chunk of L-BFGS for all together."""
         if options["optimiser"] == L_BFGS:
-            self._chunk(goal, descent, int(options["steps"]))
+            self._chunk(goal, descents, int(options["steps"]))
             return
+        for descent in descents:
+            self._first_order(goal, descent, options)
+
+    def _first_order(self, goal: _Goal, descent: _Descent, options: Mapping[str, float]) -> None:
         z = descent.z.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(self._remember(descent, goal(z)).sum(), z)
         descent.steps += 1
@@ -182,52 +190,63 @@ class DCGANMethod(Method):
             change = -rate * first / (1.0 - 0.9**descent.steps) / size
         descent.z = (descent.z + change).clamp(-1.0, 1.0)
 
-    def _chunk(self, goal: _Goal, descent: _Descent, total: int) -> None:
+    def _chunk(self, goal: _Goal, descents: Sequence[_Descent], total: int) -> None:
         """Some iterations of L-BFGS with the perceptual loss linearised, since the discriminator costs as much again.
 
         What it lacks is made good at each start of a chunk, where the loss is measured in full.
         """
-        linear = self._linearise(goal, descent)
+        slopes = self._linearise(goal, descents)
+
+        def evaluate(which: Sequence[int], z: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+            """The loss near each search's start, the perceptual one linear in G(z), and its gradient."""
+            z = z.detach().requires_grad_()
+            parts = zip(which, self.model.generator(z).split(len(descents[0].z)), strict=True)
+            losses = [goal.contextual(fake).sum() + (slopes[index] * fake).sum() for index, fake in parts]
+            (gradient,) = torch.autograd.grad(sum(losses), z)
+            return [loss.detach() for loss in losses], gradient
+
+        searches = [partial(self._search, descent, total) for descent in descents]
+        search_together(searches, evaluate)
+
+    @staticmethod
+    def _search(descent: _Descent, total: int, ask: Ask) -> None:
+        """A chunk of L-BFGS for one sample."""
         descent.steps += 1
         if descent.memory is None:
             descent.memory = torch.optim.LBFGS(
                 [descent.z.clone().requires_grad_()],
-                max_iter=CHUNK,
-                max_eval=CHUNK,
                 history_size=20,
                 line_search_fn="strong_wolfe",
                 tolerance_grad=0.0,
                 tolerance_change=0.0,
             )
-        optimiser = descent.memory
+        optimiser, chunk = descent.memory, max(2, min(CHUNK, CHUNK * TOGETHER // len(descent.z)))
         (free,) = optimiser.param_groups[0]["params"]
 
         def closure() -> Tensor:
-            optimiser.zero_grad()
-            inside = free.clamp(-1.0, 1.0)
-            loss = linear(inside) + OUTSIDE * (free - inside).square().sum()
-            loss.backward()
+            inside = free.detach().clamp(-1.0, 1.0)
+            loss, gradient = ask(inside)
+            beyond = free.detach() - inside
+            free.grad = gradient * (beyond == 0.0) + 2.0 * OUTSIDE * beyond
             descent.steps += 1
-            return loss
+            return loss + OUTSIDE * beyond.square().sum()
 
-        optimiser.param_groups[0]["max_eval"] = max(1, min(CHUNK, total - descent.steps))
+        left = max(1, min(chunk, total - descent.steps))
+        optimiser.param_groups[0].update(max_iter=chunk, max_eval=left)
         optimiser.step(closure)
         descent.z = free.detach().clamp(-1.0, 1.0)
 
-    def _linearise(self, goal: _Goal, descent: _Descent) -> Callable[[Tensor], Tensor]:
-        """Measures the loss at z; returns the sum of the losses near z with the perceptual one linear in G(z)."""
+    def _linearise(self, goal: _Goal, descents: Sequence[_Descent]) -> list[Tensor]:
+        """Measures each search's loss at its z; returns the slopes of the perceptual losses in G(z), (r, 3, H, W)."""
         with torch.no_grad():
-            drawn = self.model.generator(descent.z)
+            drawn = self.model.generator(torch.cat([descent.z for descent in descents]))
         drawn.requires_grad_()
         total, contextual, _ = goal.parts(drawn)
-        self._remember(descent, total)
+        restarts = len(descents[0].z)
+        for descent, loss in zip(descents, total.split(restarts), strict=True):
+            self._remember(descent, loss)
         (slope,) = torch.autograd.grad((total - contextual).sum(), drawn)
-
-        def near(z: Tensor) -> Tensor:
-            fake = self.model.generator(z)
-            return goal.contextual(fake).sum() + (slope * fake).sum()
-
-        return near
+        return list(slope.split(restarts))
 
     @torch.no_grad()
     def _step(
@@ -238,9 +257,7 @@ class DCGANMethod(Method):
         drawn = torch.cat([self.model.generator(z) for z in best]).cpu()
         image, mask, blends = task.image.cpu(), task.mask.cpu(), task.options["blend"]
         pasted = keep_observed(image, mask, drawn)
-        blended = pasted
-        if blends:
-            blended = keep_observed(image, mask, torch.stack([_blend(image[0], mask[0, 0], one) for one in drawn]))
+        shown = blended(image, mask, drawn) if blends else pasted
         figures = [{"loss": float(descent.best.min())} for descent in descents]
         if began is not None:
             info = info | {
@@ -251,10 +268,4 @@ class DCGANMethod(Method):
         elif math.isfinite(figures[0]["loss"]):
             info = info | {"figures": figures}
         views = {"G(z)": drawn} | ({"Not blended": pasted} if blends else {})
-        return Step(blended, progress, info, views)
-
-
-def _blend(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
-    """Poisson blending of a picture (3, H, W) into another; mask: (H, W)."""
-    photo, fill = (picture.permute(1, 2, 0).numpy() for picture in (image, drawn))
-    return torch.from_numpy(poisson(photo, mask.numpy() < 0.5, fill)).permute(2, 0, 1).clamp(-1.0, 1.0)
+        return Step(shown, progress, info, views)

@@ -13,6 +13,7 @@ from torch import Tensor
 from .. import weights
 from ..models.vae import VAE, OneShotVAE
 from .base import Control, Method, Step, Task, keep_observed, toggle
+from .fitting import BLEND, blended
 
 TEMPERATURE = Control(
     "temperature",
@@ -25,7 +26,7 @@ TEMPERATURE = Control(
 )
 
 
-class _IteratingVAE(Method):
+class IteratingVAE(Method):
     """X'_{t+1} = m * X' + (1 - m) * X_t, X_t drawn from X'_t by `draw`; every seed's sample goes its way alone."""
 
     latent_dim: int
@@ -36,12 +37,19 @@ class _IteratingVAE(Method):
     def controls(self) -> tuple[Control, ...]:
         return ()
 
+    def hold(self, task: Task) -> tuple[Tensor, ...]:
+        """What stays as it is in all iterations, besides the observed pixels: passed on to `draw`."""
+        return ()
+
     @abstractmethod
-    def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:
+    def draw(
+        self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float], held: tuple[Tensor, ...]
+    ) -> Tensor:
         """X_t (1, 3, H, W), the mean of p(x | Z_t), from X'_t (1, 3, H, W), with noise eps (1, z) for Z_t."""
 
     def _complete(self, task: Task) -> Iterator[Step]:
         began, total = time.perf_counter(), int(task.options["iterations"])
+        photo, hole, held = task.image, task.mask, self.hold(task)
         task = task.on(self.device)
         image, mask = task.image, task.mask
         generators = [torch.Generator().manual_seed(seed) for seed in task.seeds]
@@ -51,7 +59,7 @@ class _IteratingVAE(Method):
         for turn in range(1, total + 1):
             drawn = torch.cat(
                 [
-                    self.draw(picture[None], mask, self._noise(generator), task.options)
+                    self.draw(picture[None], mask, self._noise(generator), task.options, held)
                     for picture, generator in zip(pictures, generators, strict=True)
                 ]
             )
@@ -62,14 +70,15 @@ class _IteratingVAE(Method):
             if turn == total:
                 figures = [{"last change": value} for value in change.tolist()]
                 info |= {"iterations": total, "change_trace": moved, "figures": figures}
-            yield Step(pictures.cpu(), turn / total, info, {"Reconstruction": drawn.cpu()})
+            shown = blended(photo, hole, drawn.cpu()) if task.options["blend"] else pictures.cpu()
+            yield Step(shown, turn / total, info, {"Reconstruction": drawn.cpu()})
 
     def _noise(self, generator: torch.Generator) -> Tensor:
         """Standard normal (1, z), the same numbers on every device."""
         return torch.randn(1, self.latent_dim, generator=generator).to(self.device)
 
 
-class VAEMethod(_IteratingVAE):
+class VAEMethod(IteratingVAE):
     name = "vae"
     label = "VAE"
     description = "Encodes and decodes again and again, keeping the observed pixels (Ham et al. 2018)."
@@ -77,6 +86,7 @@ class VAEMethod(_IteratingVAE):
         Control("iterations", "Iterations", 1, 200, 12, "How often the picture is encoded and decoded.", step=1),
         TEMPERATURE,
         toggle("masked_encoder", "Masked encoder", True, "The encoder trained on pictures with holes, not whole ones."),
+        BLEND,
     )
 
     def __init__(self) -> None:
@@ -89,12 +99,14 @@ class VAEMethod(_IteratingVAE):
         return torch.cat([self.model.sample(part.to(self.device)).cpu() for part in noise.split(64)])
 
     @torch.no_grad()
-    def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:
+    def draw(
+        self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float], held: tuple[Tensor, ...]
+    ) -> Tensor:
         mean, log_variance = self.model.encode(picture, masked=bool(options["masked_encoder"]))
         return self.model.decode(mean + options["temperature"] * torch.exp(0.5 * log_variance) * eps)
 
 
-class OneShotMethod(_IteratingVAE):
+class OneShotMethod(IteratingVAE):
     name = "vae-oneshot"
     label = "VAE one-shot"
     description = "Encoder and decoder both see the masked picture; trained through the iteration (Ham et al. 2018)."
@@ -103,6 +115,7 @@ class OneShotMethod(_IteratingVAE):
             "iterations", "Passes", 1, 20, 2, "1 is the plain one-shot; a second pass sees the first's fill.", step=1
         ),
         TEMPERATURE,
+        BLEND,
     )
 
     def __init__(self) -> None:
@@ -110,5 +123,7 @@ class OneShotMethod(_IteratingVAE):
         self.latent_dim = self.model.config.latent_dim
 
     @torch.no_grad()
-    def draw(self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float]) -> Tensor:
+    def draw(
+        self, picture: Tensor, mask: Tensor, eps: Tensor, options: Mapping[str, float], held: tuple[Tensor, ...]
+    ) -> Tensor:
         return self.model(picture, mask, options["temperature"] * eps)[0]

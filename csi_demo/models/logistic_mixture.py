@@ -83,6 +83,24 @@ def _components(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     return logits, means, inverse_scale, log_level
 
 
+def level_log_probs(params: Tensor, before: Tensor) -> Tensor:
+    """Log-probabilities (..., 256) of the levels of the next channel, params (..., 10 K), given the channels before it
+    (..., C), C = 0, 1 or 2: the mixture of every component's levels, weighted by how well it explains those channels.
+    """
+    channel = before.shape[-1]
+    x = F.pad(before, (0, 3 - channel))  # what comes later does not enter
+    logits, means, inverse_scale, log_level = _components(x, params)
+    weights = F.log_softmax(logits + log_level[..., :channel, :].sum(-2), -1)
+    edges = (2.0 * torch.arange(255, dtype=params.dtype, device=params.device) + 1.0) / 255.0 - 1.0
+    standard = (edges[:, None] - means[..., channel, None, :]) * inverse_scale[..., channel, None, :]  # (..., 255, K)
+    upper = F.pad(F.logsigmoid(standard), (0, 0, 0, 1))  # log of the share below a level's upper edge
+    lower = F.pad(F.logsigmoid(-standard), (0, 0, 1, 0))  # log of the share above its lower edge
+    width = torch.log(-torch.expm1(-2.0 * HALF_STEP * inverse_scale[..., channel, None, :]))
+    inside = torch.ones(256, 1, dtype=torch.bool, device=params.device)
+    inside[0] = inside[-1] = False
+    return torch.logsumexp(weights[..., None, :] + upper + lower + torch.where(inside, width, 0.0), -1)
+
+
 def entropy(x: Tensor, params: Tensor) -> Tensor:
     """Uncertainty (...) in bits about pixels (..., 3) described by params (..., 10 K), at most 24.
 

@@ -21,6 +21,7 @@ class VAEConfig:
 
     latent_dim: int = 64
     channels: tuple[int, ...] = (32, 64, 128, 192)  # at 32, 16, 8 and 4 pixels' width
+    enlarged: int = 0  # last steps of the decoder that enlarge and convolve: transposed convolutions leave dots
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -50,19 +51,27 @@ class Encoder(nn.Module):
         return mean, log_variance.clamp(-12.0, 4.0), seen
 
 
+def _twice_as_wide(inputs: int, outputs: int, enlarged: bool) -> nn.Module:
+    """(B, inputs, H, W) to (B, outputs, 2 H, 2 W): by a transposed convolution, or by enlarging and convolving."""
+    if not enlarged:
+        return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1, bias=False))
+
+
 class Decoder(nn.Module):
     """The mean of p(x | z), or of p(x | z, what the encoder saw) when it is built with `skips`."""
 
-    def __init__(self, latent_dim: int, channels: Sequence[int], skips: bool = False):
+    def __init__(self, latent_dim: int, channels: Sequence[int], skips: bool = False, enlarged: int = 0):
         super().__init__()
         self.skips, twice = skips, 2 if skips else 1
         self.first = nn.Sequential(
             nn.ConvTranspose2d(latent_dim, channels[-1], 4, bias=False), nn.BatchNorm2d(channels[-1]), nn.ELU()
         )
         sizes = (*reversed(channels), channels[0])
+        plain = len(channels) - enlarged
         self.levels = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(twice * a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ELU())
-            for a, b in pairwise(sizes)
+            nn.Sequential(_twice_as_wide(twice * a, b, index >= plain), nn.BatchNorm2d(b), nn.ELU())
+            for index, (a, b) in enumerate(pairwise(sizes))
         )
         self.last = nn.Conv2d(channels[0] + (4 if skips else 0), 3, 3, padding=1)
 
@@ -89,7 +98,7 @@ class VAE(nn.Module):
         self.config = config
         self.complete_encoder = Encoder(3, config.latent_dim, config.channels)
         self.masked_encoder = Encoder(3, config.latent_dim, config.channels)
-        self.decoder = Decoder(config.latent_dim, config.channels)
+        self.decoder = Decoder(config.latent_dim, config.channels, enlarged=config.enlarged)
         self.register_buffer("aggregate_mean", torch.zeros(config.latent_dim))
         self.register_buffer("aggregate_factor", torch.eye(config.latent_dim))
 
@@ -127,7 +136,7 @@ class OneShotVAE(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(4, config.latent_dim, config.channels)
-        self.decoder = Decoder(config.latent_dim, config.channels, skips=True)
+        self.decoder = Decoder(config.latent_dim, config.channels, skips=True, enlarged=config.enlarged)
 
     def forward(self, x: Tensor, mask: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x: (B, 3, 64, 64), the hole filled with a guess or 0; mask (B, 1, 64, 64); eps (B, z), standard normal.

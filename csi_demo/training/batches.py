@@ -16,6 +16,16 @@ def draw_frames(frames: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     return torch.where(flip[:, None, None, None], picked.flip(3), picked)
 
 
+def draw_rows(frames: Tensor, count: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """So many of the pictures (N, 3, H, W), with replacement, half of them mirrored, and their rows (count,).
+
+    Everything is drawn on the generator's device, which is the pictures' own."""
+    rows = torch.randint(len(frames), (count,), generator=draw, device=frames.device)
+    flip = torch.rand(count, generator=draw, device=frames.device) < 0.5
+    picked = frames[rows]
+    return torch.where(flip[:, None, None, None], picked.flip(3), picked), rows
+
+
 def generator(rng: np.random.Generator, device: torch.device) -> torch.Generator:
     """A generator of the device's own, seeded from `rng`: what is drawn there is the same for the same `rng`."""
     return torch.Generator(device).manual_seed(int(rng.integers(2**62)))

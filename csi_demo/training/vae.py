@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from .. import masks, weights
 from ..data import read_split
 from ..metrics.frechet import distance_to_faces
 from ..models.vae import VAE, OneShotVAE, VAEConfig
-from ..pixels import masks_to_tensor, to_float
-from .batches import draw_frames
+from ..pixels import to_float
+from .batches import MaskPool, draw_rows, generator
 from .loop import Recipe, Settings
 from .losses import DeepFeatures, normal_kl
+from .starting import start_from
 
 AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
+TURNS = 2  # of the iteration that masked pictures have been through, at most
+GLANCE = 500  # of them in validation, where it is fitted every minute
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class VAESettings(Settings):
     feature_weight: float = 0.5  # of the deep-feature loss, against the pixel loss
     pixel_sigma: float = 0.5  # standard deviation of p(x | z): larger gives the prior more say
     iterations: int = 2  # of the one-shot model, in training
+    own_fills: float = 0.5  # share of masked pictures whose hole holds the model's own fill, as it does when iterating
+    start: str = ""  # a model or a folder of weights to go on from
 
 
 class VAERecipe(Recipe):
@@ -42,22 +47,31 @@ class VAERecipe(Recipe):
     name = "vae"
     unit = "nats per dim"
     settings_type, config_type = VAESettings, VAEConfig
+    config: VAEConfig
 
     def __init__(self, settings: VAESettings, overrides: Mapping[str, Any]):
         self.settings: VAESettings = settings
-        self.config = VAEConfig(**overrides)
+        self.config = self.config_type(**overrides)
+        self.pool = MaskPool(masks.training_mask)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         self.frames = read_split(data, "train")
         return self.frames, read_split(data, "val")
 
     def build(self) -> nn.Module:
+        model = self.fresh()
+        if self.settings.start:
+            start_from(model, self.settings.start)
+        return model
+
+    def fresh(self) -> nn.Module:
+        """A model as it is before it has learned anything."""
         return VAE(self.config)
 
-    def fit(self, model: Any) -> None:
+    def fit(self, model: Any, pictures: int = AGGREGATED) -> None:
         """Finishes a model that is to be validated or exported: its aggregate posterior, from training pictures."""
         device = model.aggregate_mean.device
-        model.fit_aggregate(to_float(part.to(device)) for part in self.frames[:AGGREGATED].split(100))
+        model.fit_aggregate(to_float(part.to(device)) for part in self.frames[:pictures].split(100))
 
     def step(self, model: Any, stage: int, dataset_size: int) -> nn.Module:
         step = self.loss(model)
@@ -70,20 +84,30 @@ class VAERecipe(Recipe):
         return VAEStep(model, self.settings)
 
     def batch(self, model: Any, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        return make_batch(draw_frames(frames, count, rng), self.config.latent_dim, rng)
+        draw = generator(rng, frames.device)
+        picked, _ = draw_rows(frames, count, draw)
+        return self.around(picked, draw)
+
+    def around(self, frames: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
+        """Masks and noise for pictures uint8 (B, 3, H, W): what the steps' `forward` takes."""
+        eps = torch.randn(2, len(frames), self.config.latent_dim, generator=draw, device=draw.device)
+        chance = torch.rand(len(frames), 1, 1, 1, generator=draw, device=draw.device)
+        turns = (TURNS * chance / max(self.settings.own_fills, 1e-6)).floor()
+        turns = torch.where(turns < TURNS, turns + 1.0, 0.0)
+        return {"frames": frames, "mask": self.pool.draw(len(frames), draw), "eps": eps, "turns": turns}
 
     @torch.no_grad()
     def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
-        step, rng, totals = self.loss(model).eval(), np.random.default_rng(0), dict[str, float]()
-        for part in frames[:256].split(64):
-            batch = make_batch(part, self.config.latent_dim, rng)
-            for name, value in step(**{key: tensor.to(device) for key, tensor in batch.items()}).items():
-                totals[name] = totals.get(name, 0.0) + float(value) * len(part) / len(frames[:256])
+        step, totals, few = self.loss(model).eval(), dict[str, float](), frames[:256].to(device)
+        draw = generator(np.random.default_rng(0), few.device)
+        for part in few.split(64):
+            for name, value in step(**self.around(part, draw)).items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(part) / len(few)
         return totals | self.samples(model, frames, device)
 
     def samples(self, model: VAE, frames: Tensor, device) -> dict[str, float]:
         """Fréchet distance of samples to these pictures; nothing where they are too few."""
-        self.fit(model)
+        self.fit(model, GLANCE)
         noise = torch.randn(len(frames), self.config.latent_dim, generator=torch.Generator().manual_seed(0))
         drawn = torch.cat([model.sample(part.to(device)).float() for part in noise.split(100)])
         distance = distance_to_faces(drawn, to_float(frames.to(device)))
@@ -99,10 +123,10 @@ class OneShotRecipe(VAERecipe):
 
     name = "vae-oneshot"
 
-    def build(self) -> nn.Module:
+    def fresh(self) -> nn.Module:
         return OneShotVAE(self.config)
 
-    def fit(self, model: Any) -> None:
+    def fit(self, model: Any, pictures: int = 0) -> None:
         pass  # it completes pictures; nothing is drawn from its prior alone
 
     def loss(self, model: Any) -> nn.Module:
@@ -112,14 +136,7 @@ class OneShotRecipe(VAERecipe):
         return {}
 
 
-def make_batch(frames: Tensor, latent_dim: int, rng: np.random.Generator) -> dict[str, Tensor]:
-    """Masks and noise for pictures uint8 (B, 3, H, W): what the steps' `forward` takes."""
-    eps = rng.standard_normal((2, len(frames), latent_dim), dtype=np.float32)
-    hidden = masks_to_tensor(masks.training_mask(rng, frames.shape[-1]) for _ in range(len(frames)))
-    return {"frames": frames, "mask": hidden, "eps": torch.from_numpy(eps)}
-
-
-class _Loss(nn.Module):
+class PictureLoss(nn.Module):
     """Pixel loss, deep-feature loss and KL, in nats per pixel and channel."""
 
     def __init__(self, settings: VAESettings):
@@ -136,32 +153,52 @@ class _Loss(nn.Module):
         return {"loss": loss, "pixel": pixel, "deep": deep, "kl": kl.mean()}
 
 
-class VAEStep(_Loss):
+class VAEStep(PictureLoss):
     """Both encoders, half of the batch each: both have to explain whole pictures through the one decoder."""
 
     def __init__(self, model: VAE, settings: VAESettings):
         super().__init__(settings)
         self.model = model
 
-    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z), of which the first half is used."""
+    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor) -> dict[str, Tensor]:
+        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1), how
+        often the hole of a masked picture has been filled by the model itself."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         half = len(x) // 2
-        found = [self.model.encode(x[:half], masked=False), self.model.encode((x * mask)[half:], masked=True)]
+        hidden = own_fills(lambda seen: self.draw(seen, eps[1, half:]), (x * mask)[half:], mask[half:], turns[half:])
+        found = [self.model.encode(x[:half], masked=False), self.model.encode(hidden, masked=True)]
         mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
         z = mean + eps[0] * torch.exp(0.5 * log_variance)
         return self.terms(self.model.decode(z), x, normal_kl(mean, log_variance), self.features(x))
 
+    def draw(self, seen: Tensor, eps: Tensor) -> Tensor:
+        """What the masked encoder and the decoder make of pictures (B, 3, H, W), with noise (B, z)."""
+        mean, log_variance = self.model.encode(seen, masked=True)
+        return self.model.decode(mean + eps * torch.exp(0.5 * log_variance))
 
-class OneShotStep(_Loss):
+
+@torch.no_grad()
+def own_fills(draw: Callable[[Tensor], Tensor], hidden: Tensor, mask: Tensor, turns: Tensor) -> Tensor:
+    """Masked pictures (B, 3, H, W), 0 in the hole, after so many turns (B, 1, 1, 1) of the completion's iteration.
+
+    Completion encodes its own fills over and over. An encoder that has only seen empty holes takes the fill for a part
+    of the photo, and its mistakes, of colour above all, grow from turn to turn.
+    """
+    for turn in range(1, TURNS + 1):
+        hidden = torch.where((turns >= turn) & (mask < 0.5), draw(hidden).float(), hidden)
+    return hidden
+
+
+class OneShotStep(PictureLoss):
     """The one-shot model, fed its own completions: the iteration of the paper takes place in training."""
 
     def __init__(self, model: OneShotVAE, settings: VAESettings):
         super().__init__(settings)
         self.model = model
 
-    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); eps (2, B, z)."""
+    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor) -> dict[str, Tensor]:
+        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); eps (2, B, z); turns: not used, it always goes
+        through the iteration."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         guess, drawn, kl = torch.zeros_like(x), [], []
         for turn in range(self.settings.iterations):

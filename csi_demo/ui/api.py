@@ -81,7 +81,12 @@ def complete(
 
 
 def compare(
-    picture: FileData | str, mask: FileData | str = "mouth", seed: int = 0, face: int = 1, refine: bool = True
+    picture: FileData | str,
+    mask: FileData | str = "mouth",
+    seed: int = 0,
+    face: int = 1,
+    refine: bool = True,
+    methods: list[str] | None = None,
 ) -> dict[str, Any]:
     """Fills the same hole with the same seed by every method: name of the method -> what `complete` returns for it.
 
@@ -92,12 +97,13 @@ def compare(
         seed: of the one sample.
         face: which face where there are several, the largest being 1.
         refine: as of `complete`.
+        methods: names of list_methods, to run these alone.
     """
     with _Spoken():
         shown, hole = _read(picture, mask)
         number = whole(seed, "The seed", 0, MAX_SEED)
         which = whole(face, "The face", 1, photo.MAX_FACES)
-        loaded = [engine.load(name) for _, name in engine.method_choices()]
+        loaded = [engine.load(name) for _, name in engine.compared(methods)]
         return {one.name: _filled(shown, hole, one, (number,), {}, which, _switch(refine)) for one in loaded}
 
 

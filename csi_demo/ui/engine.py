@@ -29,6 +29,8 @@ SLOT_IDS = (  # of the page's elements, in the order of `slots`
     *(f"switch-{number}" for number in range(MAX_SWITCHES)),
 )
 
+MEANT = ("named latent", "attribute")  # kinds of controls that say what will be seen
+
 _log = logging.getLogger(__name__)
 _loading = threading.Lock()
 _ready = threading.Event()  # a method has been loaded
@@ -42,6 +44,22 @@ def ready() -> bool:
 def method_choices() -> list[tuple[str, str]]:
     """(label, name) of every method, as a radio takes them; loads none."""
     return [(label, name) for name, label in methods.method_labels().items()]
+
+
+def compared(names: object) -> list[tuple[str, str]]:
+    """(label, name) of the methods that were chosen to be compared, in their own order; None: of all.
+
+    Raises PageError for none, or for anything but names of methods.
+    """
+    choices = method_choices()
+    if names is None:
+        return choices
+    known = [name for _, name in choices]
+    if not isinstance(names, list) or len(names) > len(known) or any(name not in known for name in names):
+        raise PageError(f"Choose the methods to compare among {', '.join(known)}.")
+    if not names:
+        raise PageError("Choose at least one method to compare.")
+    return [choice for choice in choices if choice[1] in names]
 
 
 def load(name: str | None) -> Method:
@@ -92,6 +110,14 @@ def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Con
         (switches, MAX_SWITCHES),
     )
     return tuple(slot for kind, count in kinds for slot in (*kind[:count], *[None] * (count - len(kind))))
+
+
+def not_visible(method: Method, ranks: Mapping[str, float]) -> list[str]:
+    """Labels of controls with a meaning of their own that are not offered, since this hole does not show it; ranks:
+    as of `slots`."""
+    return [
+        control.label for control in method.controls if control.kind in MEANT and ranks.get(control.name, 0.0) < 0.0
+    ]
 
 
 def has_variants() -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
@@ -63,6 +63,7 @@ class Desk:
     seed: object
     samples: object
     slots: tuple[object, ...]
+    compared: object = None  # names of the methods that a comparison is to run; None: all
 
     @classmethod
     def of(
@@ -191,6 +192,12 @@ def stoppable(work: Callable[[Desk], Generator[Update]]) -> Callable[..., Genera
     return until_stopped
 
 
+def compare_chosen(key: object, compared: object, *values: Any) -> Generator[Update]:
+    """`compare` as an event calls it: with the names of the methods to run before the values of `Desk.of`."""
+    run, desk = KEPT.get(key), replace(Desk.of(*values), compared=compared)
+    yield from _until_stopped(run if isinstance(run, Run) else Run(), compare(desk), desk.look.crisp)
+
+
 def _until_stopped(run: Run, work: Generator[Update], crisp: bool) -> Generator[Update]:
     key: str | None = None
     with closing(work) as updates:
@@ -244,16 +251,16 @@ def refill(key: object, *values: Any) -> Generator[Update]:
 
 
 def compare(desk: Desk) -> Generator[Update]:
-    """Fills the hole once by every method, one after another, and shows the fills side by side.
+    """Fills the hole once by every chosen method, one after another, and shows the fills side by side.
 
     The slots' values are for the method that is chosen; the others run at their defaults.
     """
     yield _getting_ready()
     try:
         painted, number = read_painting(desk.painting), whole(desk.seed, "The seed", 0, MAX_SEED)
-        chosen = engine.load(desk.method)
+        choices, chosen = engine.compared(desk.compared), engine.load(desk.method)
         settings = {chosen.name: desk.settings(painted, chosen)}
-        yield from _compare(painted, number, settings, desk.look)
+        yield from _compare(painted, number, choices, settings, desk.look)
     except ValueError as error:
         yield _refused(str(error))
 
@@ -325,12 +332,17 @@ def _fill(order: Order, look: Look, patience: float = 0.0, key: str | None = Non
     yield _finished(result, render.finished_line(samples, _cut(painted)), key, look)
 
 
-def _compare(painted: Painted, seed: int, settings: Mapping[str, Mapping[str, float]], look: Look) -> Iterator[Update]:
-    """settings: of a method by its name."""
+def _compare(
+    painted: Painted,
+    seed: int,
+    choices: Sequence[tuple[str, str]],
+    settings: Mapping[str, Mapping[str, float]],
+    look: Look,
+) -> Iterator[Update]:
+    """choices: label and name of the methods to run; settings: of a method by its name."""
     began, shown, key = time.monotonic(), 0.0, None
     finished: tuple[Sample, ...] = ()
     troubles: list[str] = []
-    choices = engine.method_choices()
     for place, (label, name) in enumerate(choices):
         waiting = [label for label, _ in choices[place + 1 :]]
         now: tuple[Sample, ...] = ()

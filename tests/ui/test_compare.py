@@ -23,7 +23,7 @@ from csi_demo.sheets import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX
 from csi_demo.ui import engine, filling, render, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
 from csi_demo.ui.filling import Desk
-from csi_demo.ui.panels import steer
+from csi_demo.ui.panels import fill, steer
 from csi_demo.ui.wiring import Update
 
 from ..visitor import PlainMethod, a_photo, noise, painting
@@ -278,6 +278,25 @@ def test_all_methods_run_on_one_hole_and_seed(two: dict[str, PlainMethod]) -> No
     assert (np.asarray(results.finished_result(key).full(True))[hole] == 191).all()
     shares = [float(one["status"].split('valuenow="')[1].split('"')[0]) for one in updates[:-1]]
     assert shares == sorted(shares)
+
+
+def test_only_the_chosen_methods_are_compared(two: dict[str, PlainMethod]) -> None:
+    run = filling.begin(None)["run"]
+    values = ("plain", painting(a_photo()), "Crisp", results.IN_PHOTO, True, None, 7, 1)
+    last = list(filling.compare_chosen(run, ["searching"], *values))[-1]
+    assert "Compared 1 method" in last["status"]
+    assert [sample.method for sample in results.finished_result(last["result"]).samples] == ["Searching"]
+    assert two["plain"].calls == []
+    for bad, said in (([], "at least one"), (["wings"], "plain, searching"), ("plain", "plain, searching")):
+        assert said in list(filling.compare_chosen(run, bad, *values))[-1]["status"]
+
+
+def test_the_chosen_methods_are_remembered(two: dict[str, PlainMethod]) -> None:
+    chosen = fill.choose_compared(["searching"])
+    assert (chosen["kept"], chosen["compare"]["value"]) == (["searching"], "Compare 1")
+    assert fill.recall(["searching"])["compared"] == ["searching"]
+    assert fill.recall(["plain", "searching"])["compare"]["value"] == "Compare all"
+    assert fill.recall(["wings"]) == fill.recall({"plain": 1}) == fill.choose_compared("plain") == {}
 
 
 def test_a_comparison_goes_on_without_the_methods_that_fail(two: dict[str, PlainMethod], monkeypatch) -> None:

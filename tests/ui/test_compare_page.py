@@ -53,7 +53,7 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
     tiles = page.locator("#pictures [data-sample]")
     labels = list(method_labels().values())
     expect(tiles.locator("b")).to_have_text(labels)
-    for index, figure in enumerate(("bits per dim", "loss", "last change", "last change")):
+    for index, figure in enumerate(("bits per dim", "loss", *["last change"] * 3, "bits per dim")):
         expect(tiles.nth(index)).not_to_contain_text(figure)
         expect(tiles.nth(index)).to_contain_text(" s")
         expect(page.locator("#pictures .csi-figures li").nth(index)).to_contain_text(figure)
@@ -64,7 +64,8 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
 
     with downloaded(page, "#strip") as strip:
         assert strip.format == "PNG"
-        assert strip.width > 256 * (2 + len(labels))
+        assert strip.width > 256 * 4
+        assert strip.height > 256 * 2  # a row cannot hold all of them
     with downloaded(page, "#gif") as moving:
         assert moving.format == "GIF"
         assert 12 <= getattr(moving, "n_frames", 1) <= MAX_FRAMES
@@ -72,11 +73,19 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
     assert downloaded(page, "#save").size == (512, 512)
 
 
+def test_the_methods_to_compare_are_chosen_and_remembered(page: Page) -> None:  # noqa: F811
+    page.click("#which button")
+    page.click("#compared label:has-text('Gated PixelCNN')")
+    expect(page.locator("#compare")).to_have_text(f"Compare {len(method_labels()) - 1}", timeout=PATIENCE)
+    page.reload()
+    expect(page.locator("#compare")).to_have_text(f"Compare {len(method_labels()) - 1}", timeout=PATIENCE)
+
+
 def test_stop_ends_a_comparison(page: Page) -> None:  # noqa: F811
     set_number(page, "option-0", 3000)  # DCGAN takes its time
     set_number(page, "option-2", 32)
     page.click("#compare")
-    expect(page.locator("#pictures .csi-hold")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator("#pictures .csi-hold")).to_have_count(len(method_labels()) - 2, timeout=PATIENCE)
     page.click("#stop")
     expect(page.locator("#status")).to_contain_text("Stopped at", timeout=PATIENCE)
     expect(page.locator("#compare")).to_be_enabled()

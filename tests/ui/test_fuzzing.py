@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from csi_demo.errors import PageError
 from csi_demo.ui import api, engine, examples, filling, painter, photo
 from csi_demo.ui.filling import Desk
-from csi_demo.ui.panels.fill import show_masked
+from csi_demo.ui.panels.fill import choose_compared, recall, show_masked
 from csi_demo.ui.panels.steer import draw_sliders
 from csi_demo.ui.panels.subject import choose_face, open_example, place_by_hand, take_upload
 from csi_demo.ui.wiring import Update
@@ -144,6 +144,19 @@ def test_any_method_is_known_or_refused(name: Any) -> None:
     with pytest.raises(PageError) as caught:
         engine.load(name or "none")
     sendable(str(caught.value))
+
+
+@fuzzed
+@given(values | st.lists(values, max_size=8))
+@example(["csi", "\ud800"])
+@example([["csi"]])
+def test_any_choice_of_methods_is_taken_or_refused(names: Any) -> None:
+    try:
+        assert engine.compared(names)
+    except PageError as error:
+        sendable(str(error))
+    sendable(choose_compared(names))
+    sendable(recall(names))
 
 
 FRAME_TEXT = base64.b64encode(FRAME_FILE.read_bytes()).decode()

@@ -186,6 +186,14 @@ def test_sliders_are_drawn_from_the_declaration(method: PlainMethod) -> None:
     assert slots[MAX_CONTROLS]["info"] == SPREAD.help
 
 
+def test_what_the_hole_does_not_show_is_said(method: PlainMethod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlainMethod, "controls", (replace(SMILE, kind="attribute"), GLASSES))
+    monkeypatch.setattr(PlainMethod, "relevance", lambda self, mask: {"smile": -1.0})
+    drawn = steer.draw_sliders("plain", painting(a_photo()))
+    assert "Not visible in this hole: Smile." in drawn["note"]
+    assert drawn["slider-0"]["label"] == "Glasses"
+
+
 def test_reset_returns_to_the_start(method: PlainMethod) -> None:
     what = painting(a_photo())
     start = steer.draw_sliders("plain", what)["start"]

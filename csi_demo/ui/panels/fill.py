@@ -10,7 +10,7 @@ from gradio.components import Component
 
 from .. import engine, filling
 from ..engine import MAX_SAMPLES, MAX_SEED
-from ..wiring import listen
+from ..wiring import Update, listen
 from . import COMPUTE, QUICK, Panels
 
 
@@ -19,6 +19,9 @@ class FillPanel:
 
     def __init__(self) -> None:
         self.run = gr.State(None)  # the key of what `photo.KEPT` has of this visitor's work
+        # Not beside its checkboxes, which are not there while their fold is closed. The secret hides nothing, but a
+        # fresh one at each start would make browsers forget.
+        self.kept = gr.BrowserState(_every(), storage_key="csi-compared", secret="csi-compared")
         with gr.Row(elem_id="run"):
             self.fill = gr.Button("Fill the hole", variant="primary", min_width=110, scale=4, elem_id="fill")
             self.compare = gr.Button("Compare all", min_width=100, scale=2, elem_id="compare")
@@ -35,6 +38,14 @@ class FillPanel:
             info="The way of filling the hole.",
             elem_id="method",
         )
+        with gr.Accordion("Which methods to compare", open=False, elem_id="which"):
+            self.compared = gr.CheckboxGroup(
+                engine.method_choices(),
+                value=_every(),
+                label="To compare",
+                info="They fill the same hole with the same seed.",
+                elem_id="compared",
+            )
         with gr.Row(elem_id="chance"):
             self.samples = gr.Slider(
                 1,
@@ -69,10 +80,17 @@ class FillPanel:
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
-        for button, work in ((self.fill, filling.fill), (self.compare, filling.compare)):
+        for button, work, chosen in (
+            (self.fill, filling.stoppable(filling.fill), []),
+            (self.compare, filling.compare_chosen, [self.compared]),
+        ):
             begun = {"run": self.run, "status": self.status} | self.buttons
             beginning = listen(button.click, filling.begin, self.run, begun, queue=False, **QUICK)
-            self._work(beginning, filling.stoppable(work), [self.run, *self.inputs(panels)], panels)
+            self._work(beginning, work, [self.run, *chosen, *self.inputs(panels)], panels)
+        remembered = {"compared": self.compared, "compare": self.compare}
+        listen(panels.demo.load, recall, self.kept, remembered, queue=False, **QUICK)
+        keeping = {"kept": self.kept, "compare": self.compare}
+        listen(self.compared.input, choose_compared, self.compared, keeping, queue=False, **QUICK)
         stopped = {"stop": self.stop, "status": self.status}
         listen(self.stop.click, filling.stop, self.run, stopped, queue=False, **QUICK)
         panels.steer.wire_sliders(self.method.input, panels)
@@ -91,3 +109,26 @@ class FillPanel:
         outputs = self.outputs(panels)
         working = listen(before.then, work, inputs, outputs, **QUICK, **COMPUTE)
         listen(working.failure, filling.turned_away, None, outputs, queue=False, **QUICK)
+
+
+def _every() -> list[str]:
+    return [name for _, name in engine.method_choices()]
+
+
+def recall(kept: object) -> Update:
+    """The methods that this browser compared last."""
+    return {"compared": kept} | _compare_button(kept) if _among_methods(kept) else {}
+
+
+def choose_compared(chosen: object) -> Update:
+    """Remembers in the browser which methods are to be compared."""
+    return {"kept": chosen} | _compare_button(chosen) if _among_methods(chosen) else {}
+
+
+def _among_methods(names: object) -> bool:
+    return isinstance(names, list) and len(names) <= len(_every()) and all(name in _every() for name in names)
+
+
+def _compare_button(names: object) -> Update:
+    count = len(names) if isinstance(names, list) else 0
+    return {"compare": gr.update(value="Compare all" if count == len(_every()) else f"Compare {count}")}

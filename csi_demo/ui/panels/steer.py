@@ -16,6 +16,7 @@ from ..subject import Start, on_grid, read_painting, whole
 from ..wiring import Update, any_of, listen
 from . import COMPUTE, QUICK, Panels
 
+MOST_HIDDEN = 6  # labels of controls that are said not to be visible
 PAIR = ("traverse-0", "traverse-1")  # the two controls of a sheet
 
 
@@ -105,12 +106,16 @@ def draw_sliders(name: str | None, painting: object) -> Update:
     except PageError:
         return {}
     inferred = painted.subject.start_values(method)
-    slots = engine.slots(method, painted.subject.relevance(method))
+    ranks = painted.subject.relevance(method)
+    slots = engine.slots(method, ranks)
     known = [slot for slot in slots if slot]
     values = {slot.name: on_grid(slot, inferred.get(slot.name, slot.default)) for slot in known}
     suggested = painted.photo.suggested(painted.subject.mask)
     shown = values | {slot.name: on_grid(slot, suggested[slot.name]) for slot in known if slot.name in suggested}
     follows = "Move one: the picture follows." if method.live else "Move one, then fill again."
+    if hidden := engine.not_visible(method, ranks):
+        more = len(hidden) - MOST_HIDDEN
+        follows += f" Not visible in this hole: {', '.join(hidden[:MOST_HIDDEN])}{f' and {more} more' * (more > 0)}."
     said = ("Sliders", follows) if method.controls else (method.label, method.description)
     choices = [(slot.label[:1].upper() + slot.label[1:], slot.name) for slot in slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]

@@ -11,6 +11,7 @@ from gradio.state_holder import SessionState
 from ..painter import MAX_LENGTH
 
 MAX_VALUE = 2 * MAX_LENGTH  # characters of a component's value
+MAX_CHOICES, MAX_CHOICE = 16, 40  # how many can be chosen of several, and characters of each
 
 
 class Page(gr.Blocks):
@@ -24,7 +25,8 @@ class Page(gr.Blocks):
         if not all(isinstance(block, Api) for block in missing):
             raise gr.Error("Values are missing in this call.", print_exception=False)
         for block, value in zip(block_fn.inputs, inputs, strict=False):
-            if not isinstance(block, Api) and not _is_plain(value):
+            several = isinstance(block, gr.CheckboxGroup | gr.BrowserState) and _are_choices(value)
+            if not isinstance(block, Api) and not several and not _is_plain(value):
                 raise gr.Error("This is nothing that the page sends.", print_exception=False)
         inputs.extend(block.value for block in missing)
 
@@ -52,3 +54,12 @@ class Page(gr.Blocks):
 def _is_plain(value: object) -> bool:
     """Whether a component of the page could have it: a text, a number, a switch or nothing."""
     return value is None or isinstance(value, int | float) or (isinstance(value, str) and len(value) <= MAX_VALUE)
+
+
+def _are_choices(value: object) -> bool:
+    """Whether it could be what is chosen of several: a few short texts."""
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_CHOICES
+        and all(isinstance(one, str) and len(one) <= MAX_CHOICE for one in value)
+    )

@@ -1,0 +1,199 @@
+"""Training the Gated PixelCNN on the pixels of holes, given their context and what is known of the face.
+
+The context network sees whole pictures; the stacks see crops around the hole, for they model details only. Of a crop's
+pixels some are picked for the loss: neighbours say nearly the same, and 256 levels a channel cost more than the stacks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import masks, weights
+from ..data import read_split, shrink
+from ..metrics.features import face_network
+from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
+from ..pixels import to_float
+from .batches import MaskPool, draw_rows, generator
+from .csi import near_later_context
+from .labels import Known, embeddings, some_unknown
+from .loop import Recipe, Settings
+from .starting import start_from
+
+LN2 = math.log(2.0)
+
+
+@dataclass(frozen=True)
+class GatedPixelCNNSettings(Settings):
+    """How a Gated PixelCNN is trained; the loss is in bits per dim of the hole's pixels."""
+
+    pictures: tuple[int, ...] = (400_000,)
+    learning_rate: tuple[float, ...] = (1e-3,)
+    crop: int = 32  # side of what the stacks see
+    picked: int = 384  # pixels of a crop that count in a step
+    edge_weight: float = 2.0  # how much more a hole pixel counts that has context close below or right of it
+    context_weight: float = 0.5  # of the loss on the context's logits alone
+    sketch_weight: float = 0.3  # of the loss on the context's own picture of the whole hole
+    unknown: float = 0.1  # share of faces of whom nothing is known, for guidance
+    unknown_each: float = 0.1  # chance of any one attribute to be unknown
+    whole: float = 0.0  # share of pictures whose hole is everything
+    start: str = ""  # a model or a folder of weights to go on from
+
+
+class GatedPixelCNNRecipe(Recipe):
+    """The Gated PixelCNN as the training loop sees it; `overrides` are fields of GatedPixelCNNConfig."""
+
+    name = "pixelcnn"
+    unit = "bits per dim"
+    settings_type, config_type = GatedPixelCNNSettings, GatedPixelCNNConfig
+
+    def __init__(self, settings: GatedPixelCNNSettings, overrides: Mapping[str, Any]):
+        self.settings: GatedPixelCNNSettings = settings
+        network = face_network().config
+        condition = overrides.get("condition", "attributes")
+        width = network.channels[-1] if condition == "embedding" else len(network.names)
+        names = network.names if condition == "attributes" else ()
+        fields: dict[str, Any] = {"names": names, "condition_dim": width}
+        self.config = GatedPixelCNNConfig(**fields | dict(overrides))
+        size = self.config.image_size
+        self.pool = MaskPool(lambda rng: masks.training_mask(rng, size))
+        self.known: dict[int, Tensor] = {}
+
+    def read(self, data: Path) -> tuple[Tensor, Tensor]:
+        """Pictures at 64 pixels, whatever the model's size: the face network sees those."""
+        if self.config.condition == "attributes":
+            self.labels, self.held_out_labels = (Known(data, split, self.config.names) for split in ("train", "val"))
+        return read_split(data, "train"), read_split(data, "val")
+
+    def build(self) -> GatedPixelCNN:
+        model = GatedPixelCNN(self.config)
+        if self.settings.start:
+            start_from(model, self.settings.start)
+        return model
+
+    def step(self, model: GatedPixelCNN, stage: int, dataset_size: int) -> GatedPixelCNNStep:
+        return GatedPixelCNNStep(model, self.settings)
+
+    def conditions(self, model: GatedPixelCNN, frames: Tensor, held_out: bool) -> Tensor:
+        """y (N, A) of all these pictures, found once; an embedding's mean and scale become the model's."""
+        key = int(held_out)
+        if key not in self.known:
+            if self.config.condition == "attributes":
+                known = self.held_out_labels if held_out else self.labels
+                self.known[key] = known.of(frames, self.labels.log_odds())
+            elif self.config.condition == "embedding":
+                self.known[key] = embeddings(frames)
+                if not held_out:
+                    model.condition_mean.copy_(self.known[key].mean(0))
+                    model.condition_scale.copy_(self.known[key].std(0).clamp(min=1e-4))
+            else:
+                self.known[key] = frames.new_zeros((len(frames), self.config.condition_dim), dtype=torch.float32)
+        return self.known[key]
+
+    def batch(self, model: Any, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        draw = generator(rng, frames.device)
+        values = self.conditions(model, frames, held_out=False)
+        picked, rows = draw_rows(frames, count, draw)
+        known = some_unknown((count, values.shape[1]), self.settings.unknown, self._each, draw)
+        if self.config.condition == "none":
+            known = torch.zeros_like(known)
+        return self._around(picked, values[rows], known, draw)
+
+    @property
+    def _each(self) -> float:
+        return self.settings.unknown_each if self.config.condition == "attributes" else 0.0
+
+    def _around(self, frames: Tensor, y: Tensor, known: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
+        count, size = len(frames), self.config.image_size
+        crop = min(self.settings.crop, size)
+        mask = self.pool.draw(count, draw)
+        whole = torch.rand(count, 1, 1, 1, generator=draw, device=draw.device) < self.settings.whole
+        mask = mask.masked_fill(whole, 0.0)
+        chance = torch.rand(count, size * size, generator=draw, device=draw.device)
+        centre = (chance * (1.0 - mask.flatten(1))).argmax(1)
+        shift = torch.randint(crop, (count, 2), generator=draw, device=draw.device)
+        corner = torch.stack((centre // size, centre % size), 1) - shift
+        lottery = torch.rand(count, crop * crop, generator=draw, device=draw.device)
+        return {
+            "frames": shrink(frames, size),
+            "mask": mask,
+            "y": y,
+            "known": known,
+            "corner": corner.clamp(0, size - crop),
+            "lottery": lottery,
+        }
+
+    @torch.no_grad()
+    def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
+        """Bits per dim on fixed crops of fixed holes, all of a face known and nothing."""
+        frames = frames.to(device)
+        values = self.conditions(model, frames, held_out=True)
+        whole = self.settings.replace(picked=self.settings.crop**2)
+        step, totals = GatedPixelCNNStep(model, whole).eval(), dict[str, float]()
+        rng = np.random.default_rng(0)
+        for part, y in zip(frames.split(32), values.split(32), strict=True):
+            known = torch.ones_like(y) if self.config.condition != "none" else torch.zeros_like(y)
+            batch = self._around(part, y, known, generator(rng, part.device))
+            for name, value in step(**batch).items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(part) / len(frames)
+        return totals
+
+    def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
+        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {"pixelcnn": ("",)})
+
+
+class GatedPixelCNNStep(nn.Module):
+    """The loss on one batch; the module that is wrapped for distributed training."""
+
+    def __init__(self, model: GatedPixelCNN, settings: GatedPixelCNNSettings):
+        super().__init__()
+        self.model, self.settings = model, settings
+
+    def forward(
+        self, frames: Tensor, mask: Tensor, y: Tensor, known: Tensor, corner: Tensor, lottery: Tensor
+    ) -> dict[str, Tensor]:
+        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); y, known (B, A); corner (B, 2), of the crops; lottery
+        (B, crop * crop), uniform: hole pixels with high numbers count."""
+        model, settings = self.model, self.settings
+        x = to_float(frames).contiguous(memory_format=torch.channels_last)
+        maps, h = model.conditions(x, mask, y, known)
+        drawn = model.head.sketch_nll(x.permute(0, 2, 3, 1), maps.permute(0, 2, 3, 1).float())  # (B, H, W)
+        sketch = (drawn * (1.0 - mask[:, 0])).sum() / (3.0 * LN2 * (1.0 - mask).sum())
+        size = min(settings.crop, x.shape[-1])
+        x, mask, maps = (crop_at(tensor, corner, size) for tensor in (x, mask, maps))
+        features = model.features(x, model.biases(maps, h))
+        hole = 1.0 - mask[:, 0]  # (B, h, w)
+        weight = hole * (1.0 + settings.edge_weight * near_later_context(mask))
+        chosen = (lottery + hole.flatten(1)).topk(min(settings.picked, size * size), sorted=False).indices  # (B, n)
+        pixels = [
+            tensor.flatten(2).transpose(1, 2).gather(1, chosen[..., None].expand(-1, -1, tensor.shape[1]))
+            for tensor in (x, features, maps)
+        ]
+        hole, weight = hole.flatten(1).gather(1, chosen), weight.flatten(1).gather(1, chosen)
+        with torch.autocast(x.device.type, enabled=False):
+            whole, alone = model.head.nll(*(tensor.float() for tensor in pixels))
+        unit = 1.0 / (3.0 * LN2)
+        weighted = unit * ((whole + settings.context_weight * alone) * weight).sum() / weight.sum()
+        return {
+            "loss": weighted + settings.sketch_weight * sketch,
+            "sketch_bits": sketch,
+            "bits": unit * (whole * hole).sum() / hole.sum(),
+            "context_bits": unit * (alone * hole).sum() / hole.sum(),
+        }
+
+
+def crop_at(tensor: Tensor, corner: Tensor, size: int) -> Tensor:
+    """Cuts (B, C, size, size) out of (B, C, H, W), the top left corner of each given by (B, 2) rows and columns."""
+    if size >= tensor.shape[-1]:
+        return tensor
+    reach = torch.arange(size, device=tensor.device)
+    picture = torch.arange(len(tensor), device=tensor.device)[:, None, None]
+    rows, columns = corner[:, :1] + reach, corner[:, 1:] + reach
+    return tensor.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -1,0 +1,132 @@
+"""The two ways of drawing from a Gated PixelCNN agree, and say how likely what they drew is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from csi_demo.models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
+from csi_demo.sampling.gated import (
+    Conditions,
+    Taste,
+    bits_per_dim,
+    frozen_uniforms,
+    invert,
+    sample_reference,
+    sample_rows,
+)
+
+SIZE = 16
+PLAIN = Taste()
+
+
+def model(head: str = "softmax", kernel: int = 3) -> GatedPixelCNN:
+    torch.manual_seed(0)
+    tiny = GatedPixelCNNConfig(
+        image_size=SIZE,
+        filters=8,
+        layers=3,
+        kernel=kernel,
+        first_kernel=5,
+        head=head,
+        mixtures=3,
+        head_filters=12,
+        condition_dim=4,
+        embedding=8,
+        context_channels=(8, 16),
+        map_channels=6,
+    )
+    made = GatedPixelCNN(tiny)
+    for parameter in made.parameters():
+        parameter.data += 0.15 * torch.randn_like(parameter)
+    return made.double().eval().requires_grad_(False)
+
+
+def photo() -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (1, 3, SIZE, SIZE), generator=generator).double() / 127.5 - 1.0
+
+
+def hole(kind: str) -> Tensor:
+    mask = torch.ones(1, 1, SIZE, SIZE, dtype=torch.float64)
+    if kind == "box":
+        mask[..., 5:9, 4:12] = 0.0
+    elif kind == "pieces":  # two holes in a row, rows without any between, and the corner
+        mask[..., 2:4, 1:4] = mask[..., 2:4, 9:11] = mask[..., 9, 6:9] = mask[..., 15, 14:] = 0.0
+    else:
+        mask[...] = 0.0
+    return mask
+
+
+def drawn(way, net: GatedPixelCNN, mask: Tensor, seeds: tuple[int, ...], taste: Taste = PLAIN, known: float = 1.0):
+    count = len(seeds)
+    x = photo().expand(count, -1, -1, -1)
+    y = torch.linspace(-1.0, 1.0, 4, dtype=torch.float64).expand(count, -1)
+    guided = taste.guidance != 1.0
+    masks = mask.expand(count, -1, -1, -1)
+    conditions = Conditions.of(net, x, masks, y, torch.full_like(y, known), guided)
+    *_, (pictures, nll, progress) = way(net, x, mask, conditions, frozen_uniforms(seeds, SIZE, SIZE), taste)
+    assert progress == 1.0
+    return pictures.clone(), nll
+
+
+@pytest.mark.parametrize("head", ["softmax", "mixture"])
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("kind", ["box", "pieces", "all"])
+def test_rows_equal_the_reference(head: str, kernel: int, kind: str):
+    net, mask = model(head, kernel), hole(kind)
+    fast, fast_nll = drawn(sample_rows, net, mask, (3, 4))
+    plain, plain_nll = drawn(sample_reference, net, mask, (3, 4))
+    assert torch.equal(fast, plain)
+    torch.testing.assert_close(fast_nll, plain_nll)
+    assert not torch.equal(fast[0], fast[1])
+
+
+@pytest.mark.parametrize("taste", [Taste(temperature=0.7), Taste(guidance=2.0), Taste(0.8, 1.5)])
+def test_sharpened_rows_equal_the_reference(taste: Taste):
+    net, mask = model(), hole("pieces")
+    fast, fast_nll = drawn(sample_rows, net, mask, (3, 4), taste)
+    plain, plain_nll = drawn(sample_reference, net, mask, (3, 4), taste)
+    assert torch.equal(fast, plain)
+    torch.testing.assert_close(fast_nll, plain_nll)
+    assert not torch.equal(fast, drawn(sample_rows, net, mask, (3, 4))[0])
+
+
+@pytest.mark.parametrize("head", ["softmax", "mixture"])
+@pytest.mark.parametrize("taste", [PLAIN, Taste(0.8, 1.5)])
+def test_likelihood_of_what_was_drawn_is_the_teacher_forced_one(head: str, taste: Taste):
+    net, mask = model(head), hole("box")
+    pictures, nll = drawn(sample_rows, net, mask, (0, 1), taste)
+    y = torch.linspace(-1.0, 1.0, 4, dtype=torch.float64).expand(2, -1)
+    forced = net.pixel_nll(pictures, mask.expand(2, -1, -1, -1), y, torch.ones_like(y))
+    where = mask[0, 0] < 0.5
+    torch.testing.assert_close(nll[:, where], forced[:, where])
+    torch.testing.assert_close(bits_per_dim(nll, where), bits_per_dim(forced, where))
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    net, mask = model(), hole("box")
+    together, _ = drawn(sample_rows, net, mask, (5, 6, 7))
+    alone, _ = drawn(sample_rows, net, mask, (6,))
+    assert torch.equal(together[1], alone[0])
+
+
+def test_observed_pixels_stay():
+    mask = hole("pieces")
+    pictures, nll = drawn(sample_rows, model(), mask, (0,))
+    observed = mask[0, 0] > 0.5
+    assert torch.equal(pictures[0][:, observed], photo()[0][:, observed])
+    assert not nll[:, observed].any()
+
+
+def test_levels_come_as_often_as_they_are_likely():
+    logits = torch.zeros(256, dtype=torch.float64)
+    logits[10], logits[200] = 6.0, 7.0
+    numbers = torch.rand(20_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    levels = ((invert(logits.expand(20_000, -1), numbers) + 1.0) * 127.5).round()
+    shares = torch.softmax(logits, 0)
+    for level in (10, 200):
+        assert abs(float((levels == level).double().mean()) - float(shares[level])) < 0.015
+    assert levels.min() >= 0
+    assert levels.max() <= 255
