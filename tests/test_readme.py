@@ -19,7 +19,8 @@ from csi_demo.weights import fingerprint
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 DOCS = {file.stem: file.read_text() for file in (ROOT / "docs").glob("*.md")}
-METHODS, MASKS = ("csi", "dcgan", "vae", "vae-oneshot"), ("center", "mouth", "eyes", "left")
+METHODS, MASKS = ("csi", "vae", "vae-oneshot"), ("center", "mouth", "eyes", "left")
+FILLS = [*((method, mask) for method in METHODS for mask in MASKS), ("dcgan", "center"), ("dcgan", "left")]
 
 
 def measured(model: str, name: str) -> dict:
@@ -27,8 +28,7 @@ def measured(model: str, name: str) -> dict:
     return json.loads((ROOT / "weights" / model / "metrics.json").read_text())["test"][name]
 
 
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "mask"), FILLS)
 def test_the_table_is_that_of_metrics_json(method: str, mask: str):
     figures = measured(method, mask)
     lines = DOCS["figures"].splitlines()
@@ -97,7 +97,7 @@ def test_fills_of_the_attribute_methods_are_those_of_metrics_json(model: str):
         assert f"`{figures['command']}`" in DOCS["attributes"]
 
 
-@pytest.mark.parametrize("model", [*METHODS, "attributes", "aligner", "vae-attributes", "pixelcnn"])
+@pytest.mark.parametrize("model", [*METHODS, "dcgan", "attributes", "aligner", "vae-attributes", "pixelcnn"])
 def test_metrics_name_the_commands_that_make_them(model):
     metrics = json.loads((ROOT / "weights" / model / "metrics.json").read_text())
     assert metrics["training"]["hours"] > 0

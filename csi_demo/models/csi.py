@@ -6,6 +6,7 @@ Images are (B, 3, H, W) in [-1, 1]; masks are (B, 1, H, W), 1 = observed (contex
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -82,6 +83,16 @@ class Posterior(NamedTuple):
         """Latents (B, z) for standard normal noise (B, rank), moved only by what is uncertain of several together: each
         one's own uncertainty alone would fray a picture."""
         return self.mean + (self.factor @ eps.unsqueeze(2)).squeeze(2)
+
+    def given(self, z: Tensor, latents: Sequence[int], values: Tensor) -> Tensor:
+        """Latents z (B, z) moved so that some of them have the values (B, n) and the rest follows as it would, were it
+        drawn given these: z + S_J S_JJ^-1 (values - z_J), with S the covariance and J the n latents."""
+        chosen = list(latents)
+        covariance = torch.diag_embed(self.log_variance.exp()) + self.factor @ self.factor.mT
+        gain = torch.linalg.solve(covariance[:, chosen][:, :, chosen], covariance[:, chosen])  # (B, n, z)
+        moved = z + ((values - z[:, chosen]).unsqueeze(1) @ gain).squeeze(1)
+        moved[:, chosen] = values
+        return moved
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Natural logarithm of the density at latents (B, z): (B,); by the matrix determinant and inversion lemmas."""

@@ -24,8 +24,9 @@ from csi_demo.metrics.features import face_network
 from csi_demo.pixels import mask_to_tensor, masks_to_tensor, to_float, to_tensor
 from csi_demo.studies.discovery.latents import EVERYWHERE, main_region, monotonic
 from csi_demo.studies.discovery.measures import WORDS, Measures
-from csi_demo.studies.discovery.named import UNSEEN, Response, compensated, regress
+from csi_demo.studies.discovery.named import UNSEEN
 from csi_demo.studies.discovery.naming import UNUSED, Found, evidence, machine_name, name_effect, unique, usual_change
+from csi_demo.studies.discovery.response import Response, compensated, regress
 
 from ..server import ROOT
 
@@ -199,8 +200,6 @@ def test_the_shipped_latents_are_those_of_the_shipped_weights():
         attribute for attribute in config["named"] if attribute not in UNSEEN
     ]
     for entry in measured["named"]:
-        assert len(entry["vector"]) == config["latent_dim"]
-        assert entry["vector"][entry["latent"]] == entry["sign"]
         assert config["named"][entry["latent"]] == entry["attribute"]
         place = measured["measures"].index(entry["attribute"])
         if entry["attribute"] != TURN:  # whose sign is arbitrary
@@ -225,11 +224,11 @@ def test_controls_are_named_latents_then_all():
     assert all(control.help for control in controls)
 
 
-def test_a_named_latent_is_set_and_takes_others_along():
+def test_a_named_latent_is_set_and_the_others_follow():
     method = load_method("csi")
     assert isinstance(method, CSIMethod)
     entry = (load_measured() or {})["named"][0]
-    latent, vector = entry["latent"], np.array(entry["vector"])
+    latent, second = entry["latent"], (load_measured() or {})["named"][1]
     image, mask = to_tensor(Image.open(FRAME)), masks_to_tensor([masks.family(entry["hole"])])
     start = method.start_values(image, mask)
     mean, _ = method.infer(image, mask)
@@ -238,8 +237,14 @@ def test_a_named_latent_is_set_and_takes_others_along():
     plain = method.latents(image, mask, (1, 2), {}, 1.0)
     moved = method.latents(image, mask, (1, 2), {entry["name"]: 1.5}, 1.0)
     assert (entry["sign"] * moved[:, latent]).tolist() == pytest.approx([1.5, 1.5], abs=1e-5)
-    lack = 1.5 - entry["sign"] * plain[:, latent].numpy()
-    assert (moved - plain).numpy() == pytest.approx(lack[:, None] * vector, abs=1e-5)
+    posterior = method.posterior(image, mask)
+    covariance = (torch.diag(posterior.log_variance[0].exp()) + posterior.factor[0] @ posterior.factor[0].T).numpy()
+    lack = entry["sign"] * 1.5 - plain[:, latent].numpy()
+    follows = covariance[latent] / covariance[latent, latent]
+    assert (moved - plain).numpy() == pytest.approx(lack[:, None] * follows, abs=1e-3)
+    both = method.latents(image, mask, (1,), {entry["name"]: 1.5, second["name"]: -1.0}, 1.0)[0]
+    assert entry["sign"] * both[latent] == pytest.approx(1.5, abs=1e-5)
+    assert second["sign"] * both[second["latent"]] == pytest.approx(-1.0, abs=1e-5)
     fills = []
     for value in (-entry["range"], entry["range"]):
         *_, last = method.complete(image, mask, (3,), {entry["name"]: value})

@@ -27,16 +27,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Named:
-    """A latent with a name. vector: (z,), how all latents move for a unit of it, its own by `sign`: 1 or -1; the others
-    make up for what it would drag along. home: (64, 64), true where a hole shows it."""
+    """A latent with a name. sign: 1 or -1, which way it goes for more of what it is named after. home: (64, 64), true
+    where a hole shows it."""
 
     latent: int
-    vector: np.ndarray
+    sign: float
     home: np.ndarray
-
-    @property
-    def sign(self) -> float:
-        return float(self.vector[self.latent])
 
     def offered(self, hole: np.ndarray) -> bool:
         """Whether it is to be seen in a hole (64, 64): where its home is hidden for a good part, or, unless it is a
@@ -99,7 +95,7 @@ def from_measured(measured: Mapping[str, Any] | None, latent_dim: int) -> Latent
     unknown = [name for name in (f"z{index}" for index in range(latent_dim)) if name not in known]
     controls += [Control(name, name, -LIMIT, LIMIT, None, PLAIN, kind="latent") for name in unknown]
     named = {
-        entry["name"]: Named(entry["latent"], np.array(entry["vector"], np.float32), ~masks.family(entry["hole"]))
+        entry["name"]: Named(entry["latent"], entry["sign"], ~masks.family(entry["hole"]))
         for entry in measured["named"]
     }
     entries = zip((*known, *named), (*measured["latents"], *measured["named"]), strict=True)

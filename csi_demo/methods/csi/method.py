@@ -135,21 +135,18 @@ class CSIMethod(Method):
         self, image: Tensor, mask: Tensor, seeds: Sequence[int], controls: Mapping[str, float], spread: float
     ) -> Tensor:
         """Latents (n, z): drawn from the posterior with each seed's own noise and fitted to the context, those that
-        controls name set to their values; with a named one move those that make up for what it drags along."""
+        controls name set to their values. With named ones the others move as they would, were they drawn given these: a
+        smile that goes closes the mouth, unless the mouth is held open by its own control."""
         z = torch.cat([self.fitted(image, mask, seed, spread) for seed in seeds])
+        named = self._declared.named
+        chosen = [(named[name], value) for name, value in controls.items() if name in named]
+        if chosen:
+            values = torch.tensor([[known.sign * value for known, value in chosen]]).expand(len(z), -1)
+            z = self.posterior(image, mask).given(z, [known.latent for known, _ in chosen], values)
         for name, value in controls.items():
-            if name not in self._declared.named:
+            if name not in named:
                 z[:, int(name[1:])] = value
-        return z + self._moves(z, controls)
-
-    def _moves(self, z: Tensor, controls: Mapping[str, float]) -> Tensor:
-        """How latents (n, z) move so that named ones have the values that controls give them, (n, z)."""
-        total = torch.zeros_like(z)
-        for name, known in self._declared.named.items():
-            if name in controls:
-                lack = controls[name] - known.sign * z[:, known.latent]
-                total += lack[:, None] * torch.from_numpy(known.vector)
-        return total
+        return z
 
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
         """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""

@@ -1,7 +1,7 @@
 """Named latents of the photo editor: directions in IAN's latents that change one thing in a face, and what they do.
 
 IAN's latents have no names of their own. How the face network's attributes answer to them is measured on faces whose
-latents are moved at random, as it is for CSI's; an attribute's direction is then where it rises most, with as much of
+latents are moved at random; an attribute's direction is then where it rises most, with as much of
 the other attributes' directions as takes out what those do. A name is kept where what shows in the photo, after edit
 transfer, is seen by the face network and by a second one that no training used.
 """
@@ -23,8 +23,8 @@ from ...metrics.features import judge_network
 from ...models.ian import IAN
 from .latents import Effects, effects
 from .measures import COLOURS, TURN, WORDS, Measures
-from .named import Response, compensated, regress
 from .naming import NOTICEABLE, SURE, Found, describe, figures, machine_name
+from .response import Response, compensated, regress
 
 REACH = 4.0  # from the middle of a slider to either end, along a direction of length 1
 DRAWS = 16  # random moves of all latents, for every face

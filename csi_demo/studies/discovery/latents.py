@@ -70,15 +70,6 @@ def traverse(
     return _filled(method, image, mask, z, seed).unflatten(0, (len(latents), len(values)))
 
 
-def traverse_directions(
-    method: CSIMethod, image: Tensor, mask: Tensor, directions: Tensor, values: Sequence[float], seed: int = 0
-) -> Tensor:
-    """As `traverse`, with the posterior mean moved by each value along each direction (C, z): (C, values, 3, H, W)."""
-    mean, _ = method.infer(image, mask)
-    z = mean + directions[:, None] * torch.tensor(values)[:, None]
-    return _filled(method, image, mask, z.flatten(0, 1), seed).unflatten(0, (len(directions), len(values)))
-
-
 def _filled(method: CSIMethod, image: Tensor, mask: Tensor, z: Tensor, seed: int) -> Tensor:
     *_, (images, _, _) = method.fill(image, mask, z, (seed,) * len(z), PAPER_TRUNCATION)
     return images
