@@ -26,7 +26,6 @@ from csi_demo.photo.reading import open_photo
 from csi_demo.pixels import png
 
 from ..server import ROOT
-from .test_page import url  # noqa: F401  (fixture)
 
 FRAME = ROOT / "examples" / "astronaut.png"
 API = (ROOT / "docs" / "api.md").read_text()
@@ -34,7 +33,7 @@ TOOLS = {"complete", "compare", "edit", "list_methods", "list_controls"}
 
 
 @pytest.fixture(scope="module")
-def client(url: str) -> Client:  # noqa: F811
+def client(url: str) -> Client:
     return Client(url, verbose=False)
 
 
@@ -52,7 +51,7 @@ def test_endpoints_are_the_public_ones(client: Client) -> None:
     assert not told["unnamed_endpoints"]
 
 
-def test_mcp_offers_the_public_tools_only(url: str) -> None:  # noqa: F811
+def test_mcp_offers_the_public_tools_only(url: str) -> None:
     tools = httpx.get(f"{url}gradio_api/mcp/schema").raise_for_status().json()
     assert {tool["name"] for tool in tools} == TOOLS
     (complete,) = [tool for tool in tools if tool["name"] == "complete"]
@@ -142,7 +141,7 @@ def portable_map() -> str:
         ({"settings": [1, 2]}, "at most 100 numbers"),
     ],
 )
-def test_bad_input_is_answered_in_one_line(url: str, wrong: dict[str, Any], message: str) -> None:  # noqa: F811
+def test_bad_input_is_answered_in_one_line(url: str, wrong: dict[str, Any], message: str) -> None:
     sent = {
         "picture": encoded(),
         "mask": "mouth",
@@ -161,7 +160,7 @@ def test_bad_input_is_answered_in_one_line(url: str, wrong: dict[str, Any], mess
     assert "Traceback" not in answer
 
 
-def test_a_short_call_that_is_no_endpoint_logs_nothing(url: str) -> None:  # noqa: F811
+def test_a_short_call_that_is_no_endpoint_logs_nothing(url: str) -> None:
     events = httpx.get(f"{url}config", timeout=60).json()["dependencies"]
     several = next(event["id"] for event in events if len(event["inputs"]) > 1 and event["backend_fn"])
     body = {"data": ["a secret"], "fn_index": several, "session_hash": "short"}
@@ -174,7 +173,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", API, re.DOTALL)
 
 
-def test_the_python_of_the_readme_runs(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_python_of_the_readme_runs(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill, edit = (block for block in blocks("python") if "gradio_client" in block)
     shutil.copy(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
@@ -217,7 +216,7 @@ def test_strokes_that_cannot_be_are_one_line(client: Client, strokes: Any, more:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_the_curl_of_the_readme_runs(url: str, tmp_path: Path) -> None:  # noqa: F811
+def test_the_curl_of_the_readme_runs(url: str, tmp_path: Path) -> None:
     (script,) = [block for block in blocks("sh") if "curl" in block]
     shutil.copy(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
     script = script.replace("http://127.0.0.1:7860/", url)
