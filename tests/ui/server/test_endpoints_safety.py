@@ -32,7 +32,7 @@ def still_serves(server: Server) -> None:
         one.set("samples", 1)
         one.paint_on(noise(64, 64))
         one.fill()
-        assert "Filled 1 sample" in one.shown("status")
+        assert "Filled in" in one.shown("status")
 
 
 # Other sites

@@ -159,7 +159,7 @@ def test_a_visitor_behind_a_prefix_fills(prefixed: Server) -> None:
         visitor.set("samples", 1)
         visitor.paint_on(noise(64, 64))
         visitor.fill()
-        assert "Filled 1 sample" in visitor.shown("status")
+        assert "Filled in" in visitor.shown("status")
     health = httpx.get(f"{prefixed.url}csi2/healthz")
     assert (health.status_code, health.json()) == (200, {"loaded": True, "running": 0, "waiting": 0})
     said = httpx.get(prefixed.metrics_url).text  # type: ignore[attr-defined]

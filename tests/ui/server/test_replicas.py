@@ -50,7 +50,7 @@ class Proxy:
         visitor.set("samples", 1)
         visitor.paint_on(Image.new("RGB", (64, 64), (200, 120, 40)))
         visitor.fill()
-        assert "Filled 1 sample" in visitor.shown("status")
+        assert "Filled in" in visitor.shown("status")
         lines = log.read_text()[before:].splitlines()
         assert len(lines) > 5
         return {line.split()[-1] for line in lines}
