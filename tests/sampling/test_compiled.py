@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from csi_demo.methods.csi import CSIMethod
+from csi_demo.methods.csi.method import DEFAULT_TRUNCATION
 from csi_demo.models import logistic_mixture
 from csi_demo.pixels import masks_to_tensor
 from csi_demo.sampling import compiled
@@ -255,7 +256,7 @@ def test_guidance_draws_pixels_to_the_decoders_picture_and_none_is_the_papers(fr
     assert apart[2] < 0.02
     known = method.known(image, mask)
     biases = method.drawing.conditions(known, method.drawing.maps(z), 1)
-    noise = frozen_noise(method.model, (7,), 64, 64, 2.0)
+    noise = frozen_noise(method.model, (7,), 64, 64, DEFAULT_TRUNCATION)
     *_, (plain, _) = Fill(method.drawing.stream, known.x, known.mask, biases, noise)
     *_, (images, _, _) = method.fill(image, mask, z, (7,), guidance=0.0)
     assert torch.equal(images[:, :, hole], plain[:, :, hole].to(images.dtype))
