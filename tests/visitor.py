@@ -15,8 +15,8 @@ from PIL import Image
 from csi_demo.methods import Control, Method, Step
 from csi_demo.methods.base import Task, keep_observed
 from csi_demo.ui import filling, painter, photo, results
+from csi_demo.ui.desk import Desk
 from csi_demo.ui.examples import FOLDER
-from csi_demo.ui.filling import Desk
 from csi_demo.ui.photo import Photo
 from csi_demo.ui.wiring import Update
 

@@ -155,6 +155,10 @@ def _controls(options: argparse.Namespace) -> None:
     figures = evaluate_controls(options.data, method, only=options.controls, limit=options.limit, seed=options.seed)
     _report(options, figures, method, "controls")
     print(table(figures["controls"], CONTROL_COLUMNS))
+    _write(options, figures)
+
+
+def _write(options: argparse.Namespace, figures: dict[str, Any]) -> None:
     if options.json:
         write_json(figures | {"command": options.line}, options.json)
 
@@ -172,8 +176,7 @@ def _samples(options: argparse.Namespace) -> None:
             method, options.data, limit=options.limit, seed=options.seed, contact_sheet=sheet
         )
         _report(options, every[method], method, "samples")
-    if options.json:
-        write_json(every | {"command": options.line}, options.json)
+    _write(options, every)
 
 
 def _descent(options: argparse.Namespace) -> None:
@@ -182,8 +185,7 @@ def _descent(options: argparse.Namespace) -> None:
     positive(options.limit)
     figures = evaluate_descent(options.data, options.mask, limit=options.limit, seed=options.seed)
     _report(options, figures, "dcgan", f"descent {options.mask}")
-    if options.json:
-        write_json(figures | {"command": options.line}, options.json)
+    _write(options, figures)
 
 
 def _guidance(options: argparse.Namespace) -> None:
@@ -194,8 +196,7 @@ def _guidance(options: argparse.Namespace) -> None:
     figures = evaluate_guidance(options.data, options.mask, limit=options.limit)
     _report(options, figures, "vae-attributes", f"guidance {options.mask}")
     print(table(figures["rows"], COLUMNS))
-    if options.json:
-        write_json(figures | {"command": options.line}, options.json)
+    _write(options, figures)
 
 
 def _editor(options: argparse.Namespace) -> None:
@@ -215,8 +216,7 @@ def _editor(options: argparse.Namespace) -> None:
         else:
             every[part] = editing.evaluate_transfer()
         _report(options, every[part], "ian", part)
-    if options.json:
-        write_json(every | {"command": options.line}, options.json)
+    _write(options, every)
 
 
 def _attributes(options: argparse.Namespace) -> None:
@@ -225,8 +225,7 @@ def _attributes(options: argparse.Namespace) -> None:
     positive(options.limit)
     figures = evaluate_attributes(options.data, limit=options.limit)
     _report(options, figures, "attributes", "attributes")
-    if options.json:
-        write_json(figures | {"command": options.line}, options.json)
+    _write(options, figures)
 
 
 def _alignment(options: argparse.Namespace) -> None:
@@ -235,5 +234,4 @@ def _alignment(options: argparse.Namespace) -> None:
     positive(options.limit)
     figures = evaluate_alignment(options.data, limit=options.limit, seed=options.seed)
     _report(options, figures, "aligner", "alignment")
-    if options.json:
-        write_json(figures | {"command": options.line}, options.json)
+    _write(options, figures)

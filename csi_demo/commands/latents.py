@@ -59,10 +59,10 @@ def _discover(options: argparse.Namespace) -> None:
     if options.model == "ian":
         from ..studies.discovery.editor import discover_editor
 
-        _written(options, discover_editor(frames, options.limit) | {"command": options.line})
+        _written(options, discover_editor(frames, options.limit))
         return
     prepare().join()  # all faces are filled the same way
-    found = discover(CSIMethod(torch.float32), frames, options.limit) | {"command": options.line}
+    found = discover(CSIMethod(torch.float32), frames, options.limit)
     for entry in found["latents"]:
         print(f"z{entry['index']:<3} {entry['name']:28} {entry['evidence']}")
     every, threshold = len(found["latents"]), found["threshold"]
@@ -71,13 +71,14 @@ def _discover(options: argparse.Namespace) -> None:
 
 
 def _written(options: argparse.Namespace, found: dict[str, Any]) -> None:
-    """Says what the named latents do, and writes all that was found."""
-    for entry in found["named"]:
-        print(f"{entry['name']:20} {entry['evidence']}")
+    """Says what the named controls do, and writes all that was found."""
+    for entry in found["named"] if "named" in found else found["attributes"]:
+        print(f"{entry.get('name', entry['attribute']):20} {entry['evidence']}")
+    found = found | {"command": options.line}
     if options.json:
         write_json(found, options.json)
     else:
-        weights.save_latents(options.model, found)
+        weights.save_latents(options.model if options.method == "csi" else options.method, found)
 
 
 def _discover_sliders(options: argparse.Namespace) -> None:
@@ -90,13 +91,7 @@ def _discover_sliders(options: argparse.Namespace) -> None:
         raise UsageError(f"--method {options.method} has no sliders for attributes")
     method.sliders = AttributeSliders(options.method, method.sliders.names, everything=True)
     figures = evaluate_controls(options.data, options.method, limit=options.limit)
-    found = offered(method, figures, options.data.parent) | {"command": options.line}
-    for entry in found["attributes"]:
-        print(f"{entry['attribute']:20} {entry['evidence']}")
-    if options.json:
-        write_json(found, options.json)
-    else:
-        weights.save_latents(options.method, found)
+    _written(options, offered(method, figures, options.data.parent))
 
 
 def _traverse(options: argparse.Namespace) -> None:

@@ -52,16 +52,12 @@ class AlignerSettings(Settings):
     proportions: float = 0.1  # how much faces are stretched above, below and beside the eyes
 
 
-class AlignerRecipe(Recipe):
-    """The aligner as the training loop sees it; `overrides` are fields of AlignerConfig."""
+class AlignerRecipe(Recipe[AlignerSettings, AlignerConfig]):
+    """The aligner as the training loop sees it."""
 
     name = "aligner"
     unit = "frame pixels"
     settings_type, config_type = AlignerSettings, AlignerConfig
-
-    def __init__(self, settings: AlignerSettings, overrides: Mapping[str, Any]):
-        self.settings: AlignerSettings = settings
-        self.config = AlignerConfig(**overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         frames = read_split(data, "train", PICTURE)

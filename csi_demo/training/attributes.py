@@ -39,8 +39,8 @@ class AttributeSettings(Settings):
     erased: float = 0.3  # share of pictures with a box greyed out
 
 
-class AttributeRecipe(Recipe):
-    """The face network as the training loop sees it; `overrides` are fields of AttributeConfig."""
+class AttributeRecipe(Recipe[AttributeSettings, AttributeConfig]):
+    """The face network as the training loop sees it."""
 
     name = "attributes"
     unit = "cross-entropy"

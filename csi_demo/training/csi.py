@@ -52,20 +52,19 @@ class CSISettings(Settings):
     one_stage: bool = False  # everything learns in stage 2, the latents from the hole's pixels alone (appendix C.3)
 
 
-class CSIRecipe(Recipe):
-    """CSI as the training loop sees it; `overrides` are fields of CSIConfig."""
+class CSIRecipe(Recipe[CSISettings, CSIConfig]):
+    """CSI as the training loop sees it."""
 
     name = "csi"
     unit = "bits per dim"
     settings_type, config_type = CSISettings, CSIConfig
 
     def __init__(self, settings: CSISettings, overrides: Mapping[str, Any]):
-        self.settings: CSISettings = settings
         if settings.critic_weight and "named" not in overrides:
             from .critic import NAMED
 
             overrides = {"named": NAMED, **overrides}
-        self.config = CSIConfig(**overrides)
+        super().__init__(settings, overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         train, val = (shrink(read_split(data, split), self.config.image_size) for split in ("train", "val"))

@@ -40,16 +40,12 @@ class DCGANSettings(Settings):
     perceptual_weight: float = 0.1
 
 
-class DCGANRecipe(Recipe):
-    """DCGAN as the training loop sees it; `overrides` are fields of DCGANConfig."""
+class DCGANRecipe(Recipe[DCGANSettings, DCGANConfig]):
+    """DCGAN as the training loop sees it."""
 
     name = "dcgan"
     unit = "loss"
     settings_type, config_type = DCGANSettings, DCGANConfig
-
-    def __init__(self, settings: DCGANSettings, overrides: Mapping[str, Any]):
-        self.settings: DCGANSettings = settings
-        self.config = DCGANConfig(**overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         return read_split(data, "train"), read_split(data, "val")

@@ -47,21 +47,20 @@ class GatedPixelCNNSettings(Settings):
     start: str = ""  # a model or a folder of weights to go on from
 
 
-class GatedPixelCNNRecipe(Recipe):
-    """The Gated PixelCNN as the training loop sees it; `overrides` are fields of GatedPixelCNNConfig."""
+class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
+    """The Gated PixelCNN as the training loop sees it."""
 
     name = "pixelcnn"
     unit = "bits per dim"
     settings_type, config_type = GatedPixelCNNSettings, GatedPixelCNNConfig
 
     def __init__(self, settings: GatedPixelCNNSettings, overrides: Mapping[str, Any]):
-        self.settings: GatedPixelCNNSettings = settings
         network = face_network().config
         condition = overrides.get("condition", "attributes")
         width = network.channels[-1] if condition == "embedding" else len(network.names)
         names = network.names if condition == "attributes" else ()
         fields: dict[str, Any] = {"names": names, "condition_dim": width}
-        self.config = GatedPixelCNNConfig(**fields | dict(overrides))
+        super().__init__(settings, fields | dict(overrides))
         size = self.config.image_size
         self.pool = MaskPool(lambda rng: masks.training_mask(rng, size))
         self.known: dict[int, Tensor] = {}

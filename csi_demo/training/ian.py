@@ -51,16 +51,12 @@ class IANSettings(Settings):
     orthogonal_weight: float = 1e-3  # of the sum |W W^T - I| over the generator's filters; 0 = without
 
 
-class IANRecipe(Recipe):
-    """IAN as the training loop sees it; `overrides` are fields of IANConfig."""
+class IANRecipe(Recipe[IANSettings, IANConfig]):
+    """IAN as the training loop sees it."""
 
     name = "ian"
     unit = "loss"
     settings_type, config_type = IANSettings, IANConfig
-
-    def __init__(self, settings: IANSettings, overrides: Mapping[str, Any]):
-        self.settings: IANSettings = settings
-        self.config = IANConfig(**overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         size = self.config.image_size

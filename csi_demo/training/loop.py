@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -56,12 +56,21 @@ class Settings:
         return replace(self, **changes)
 
 
-class Recipe(ABC):
-    """What the loop needs to know of a model."""
+SettingsT = TypeVar("SettingsT", bound=Settings)
+ConfigT = TypeVar("ConfigT")
+
+
+class Recipe(ABC, Generic[SettingsT, ConfigT]):
+    """What the loop needs to know of a model; `overrides` are fields of its config."""
 
     name: str
     unit: str  # of the loss
-    settings: Settings
+    settings_type: type[SettingsT]
+    config_type: type[ConfigT]
+
+    def __init__(self, settings: SettingsT, overrides: Mapping[str, Any]):
+        self.settings: SettingsT = settings
+        self.config: ConfigT = self.config_type(**overrides)
 
     def stages(self) -> tuple[int, ...]:
         """The stages to go through, counted from 1."""
@@ -75,7 +84,7 @@ class Recipe(ABC):
     def build(self) -> nn.Module:
         """A fresh model."""
 
-    def begin(self, model: Any, stage: int) -> None:  # noqa: B027
+    def begin(self, model: Any, stage: int) -> None:
         """Prepares the model for a stage after the first."""
 
     def groups(self, model: Any, stage: int) -> list[dict[str, Any]]:

@@ -32,16 +32,12 @@ class AutoencoderSettings(Settings):
     spread: float = 0.01  # weight of the mean square of the codes, which keeps them near 0
 
 
-class AutoencoderRecipe(Recipe):
-    """An autoencoder as the training loop sees it; `overrides` are fields of AutoencoderConfig."""
+class AutoencoderRecipe(Recipe[AutoencoderSettings, AutoencoderConfig]):
+    """An autoencoder as the training loop sees it."""
 
     name = "pixelcnn-autoencoder"
     unit = "loss"
     settings_type, config_type = AutoencoderSettings, AutoencoderConfig
-
-    def __init__(self, settings: AutoencoderSettings, overrides: Mapping[str, Any]):
-        self.settings: AutoencoderSettings = settings
-        self.config = AutoencoderConfig(**overrides)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         train, val = (shrink(read_split(data, split), self.config.image_size) for split in ("train", "val"))

@@ -62,16 +62,15 @@ class RefinerSettings(Settings):
     penalised: float = 0.125  # share of the batch that it is taken on
 
 
-class RefinerRecipe(Recipe):
-    """The refiner as the training loop sees it; `overrides` are fields of RefinerConfig."""
+class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
+    """The refiner as the training loop sees it."""
 
     name = "refiner"
     unit = "loss"
     settings_type, config_type = RefinerSettings, RefinerConfig
 
     def __init__(self, settings: RefinerSettings, overrides: Mapping[str, Any]):
-        self.settings: RefinerSettings = settings
-        self.config = RefinerConfig(**overrides)
+        super().__init__(settings, overrides)
         if len(settings.refiner_rate) < 2:
             raise ValueError(f"refiner_rate={settings.refiner_rate} needs two numbers, one per stage")
         for side in settings.crops:

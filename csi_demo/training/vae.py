@@ -41,17 +41,15 @@ class VAESettings(Settings):
     start: str = ""  # a model or a folder of weights to go on from
 
 
-class VAERecipe(Recipe):
-    """The VAE with two encoders as the training loop sees it; `overrides` are fields of VAEConfig."""
+class VAERecipe(Recipe[VAESettings, VAEConfig]):
+    """The VAE with two encoders as the training loop sees it."""
 
     name = "vae"
     unit = "nats per dim"
     settings_type, config_type = VAESettings, VAEConfig
-    config: VAEConfig
 
     def __init__(self, settings: VAESettings, overrides: Mapping[str, Any]):
-        self.settings: VAESettings = settings
-        self.config = self.config_type(**overrides)
+        super().__init__(settings, overrides)
         self.pool = MaskPool(masks.training_mask)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:

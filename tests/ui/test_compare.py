@@ -21,8 +21,8 @@ from csi_demo.methods.base import Task, keep_observed, toggle
 from csi_demo.registry import REGISTRY, Entry, find
 from csi_demo.sheets import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
 from csi_demo.ui import engine, filling, render, results
+from csi_demo.ui.desk import Desk
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
-from csi_demo.ui.filling import Desk
 from csi_demo.ui.panels import fill, steer
 from csi_demo.ui.wiring import Update
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from csi_demo.errors import PageError
 from csi_demo.ui import api, engine, examples, filling, painter, photo
-from csi_demo.ui.filling import Desk
+from csi_demo.ui.desk import Desk
 from csi_demo.ui.panels.fill import choose_compared, recall
 from csi_demo.ui.panels.hood import show_masked
 from csi_demo.ui.panels.steer import draw_sliders

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from csi_demo.ui import filling, painter, results
-from csi_demo.ui.filling import Desk
+from csi_demo.ui.desk import Desk
 from csi_demo.ui.panels.hood import show_masked
 from csi_demo.ui.panels.steer import draw_sliders
 from csi_demo.ui.panels.subject import take_upload

@@ -74,7 +74,7 @@ class FillPanel:
         return panels.shown.outputs | self.buttons | {"status": self.status}
 
     def inputs(self, panels: Panels) -> list[Component]:
-        """What `filling.Desk.of` takes."""
+        """What `Desk.of` takes."""
         first = [self.method, panels.subject.painter, *panels.hood.look, panels.steer.start]
         return [*first, self.seed, self.samples, *panels.steer.slots.values()]
 

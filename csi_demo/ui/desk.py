@@ -1,0 +1,99 @@
+"""What the page's components hold when a hole is to be filled, and the fill that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from ..complete import Request
+from ..methods import Method
+from . import engine
+from .engine import MAX_SAMPLES, MAX_SEED
+from .examples import Example, hole_name
+from .render import Look
+from .results import chosen_look
+from .subject import Painted, Start, moved, read_painting, whole
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the page's components hold when the hole is to be filled, unchecked. slots: values, in the order of
+    `engine.slots`; they count only for the photo and hole they were drawn for, and only where they were moved."""
+
+    method: Any
+    painting: object
+    look: Look
+    start: object
+    seed: object
+    samples: object
+    slots: tuple[object, ...]
+    compared: object = None  # names of the methods that a comparison is to run; None: all
+
+    @classmethod
+    def of(
+        cls,
+        method: Any,
+        painting: object,
+        look: object,
+        where: object,
+        refine: object,
+        start: object,
+        seed: object,
+        samples: object,
+        *slots: object,
+    ) -> Desk:
+        """In the order in which the page sends them."""
+        return cls(method, painting, chosen_look(look, where, refine), start, seed, samples, slots)
+
+    def order(self) -> Order:
+        """The fill that is wanted. Raises PageError or ControlError."""
+        painted, method = read_painting(self.painting), engine.load(self.method)
+        return Order.of(painted, method, self.seed, self.samples, self.settings(painted, method))
+
+    def settings(self, painted: Painted, method: Method) -> dict[str, float]:
+        """What the visitor moved of a method's controls and options, by name. Raises ControlError."""
+        start = self.own_start(painted, method)
+        if start is None:
+            return {}
+        slots = [(slot, value) for slot, value in zip(start.slots, self.slots, strict=False) if slot]
+        return moved([slot for slot, _ in slots], start.values, [value for _, value in slots])
+
+    def own_start(self, painted: Painted, method: Method) -> Start | None:
+        """Where the slots stood, if they were drawn for this photo, hole and method."""
+        start = self.start
+        return start if isinstance(start, Start) and start.subject == painted.key(method.name) else None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request for what was painted."""
+
+    painted: Painted
+    request: Request
+
+    @classmethod
+    def of(
+        cls, painted: Painted, method: Method, seed: object, samples: object, settings: Mapping[str, float]
+    ) -> Order:
+        """Raises PageError or ControlError."""
+        first = whole(seed, "The seed", 0, MAX_SEED)
+        seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
+        return cls(painted, Request(painted.subject, method, seeds, *method.split(settings)))
+
+    def link(self) -> str:
+        """The query that asks for this fill again; "" for a visitor's own photo."""
+        shown, request = self.painted.photo, self.request
+        if not shown.example:
+            return ""
+        elsewhere = shown.place != shown.faces[0] if shown.faces else True
+        return Example(
+            photo=shown.example,
+            title="",
+            hole=hole_name(shown, self.painted.subject.mask),
+            seed=request.seeds[0],
+            samples=len(request.seeds),
+            method=request.method.name,
+            settings={**request.controls, **request.options},
+            place=",".join(repr(number) for number in astuple(shown.place)) if elsewhere else "",
+        ).link()
