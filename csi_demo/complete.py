@@ -19,7 +19,7 @@ from .errors import MaskError, PhotoError, UsageError
 from .methods import Method
 from .methods.base import Number
 from .photo.colour import srgb_profile
-from .photo.placement import Placement
+from .photo.placement import SMALLEST, Placement
 from .photo.reading import PhotoLike, to_photo
 from .photo.refining import Scene, can_refine
 from .photo.toning import Tone
@@ -219,7 +219,8 @@ def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
     """Where the frame lies in an RGB photo: around the face of this number, 1 being the largest and surest.
 
     Without a number a photo of 64x64 is the frame itself, and a photo in which no face is found gets its largest square
-    in the middle, with a note on standard error. Raises PhotoError for a number beyond the faces found.
+    in the middle, with a note on standard error. Raises PhotoError for a number beyond the faces found, and
+    for a photo that is too small for any square.
     """
     if face is None and photo.size == (FRAME, FRAME):
         return Placement.centred(photo.size)
@@ -231,6 +232,10 @@ def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
         raise PhotoError(f"there is no face {face}: {_count(len(found))} found in the photo")
     if found:
         return found[(face or 1) - 1]
+    if min(photo.size) < SMALLEST:
+        raise PhotoError(
+            f"the photo has {photo.width}x{photo.height} pixels: at least {SMALLEST}x{SMALLEST} are needed"
+        )
     print("csi_demo: no face found: the largest square in the middle of the photo is filled in", file=sys.stderr)
     return Placement.centred(photo.size)
 

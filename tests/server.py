@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,14 +12,10 @@ from pathlib import Path
 
 import httpx
 
+from csi_demo.tools.replicas import PATIENCE, free_port
+
 ROOT = Path(__file__).parents[1]
-PATIENCE = 240  # seconds, on a machine however busy
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+__all__ = ["PATIENCE", "ROOT", "Server", "free_port", "serving"]
 
 
 class Server:

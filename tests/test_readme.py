@@ -13,7 +13,7 @@ from csi_demo.studies.ablations import report
 from csi_demo.studies.ablations.variants import SHOWN
 from csi_demo.studies.guidance import COLUMNS as GUIDANCE_COLUMNS
 from csi_demo.studies.tables import CONTROL_COLUMNS, table
-from csi_demo.tools import benchmark, soaking
+from csi_demo.tools import benchmark, hard_soak, soaking
 from csi_demo.weights import fingerprint
 
 ROOT = Path(__file__).parents[1]
@@ -131,6 +131,14 @@ def test_the_soak_is_that_of_soak_json():
     assert figures["errors"] == {}
     assert figures["files"] == 0
     assert figures["memory_mb"]["late"] < 1.1 * figures["memory_mb"]["warm"]
+
+
+def test_the_hard_soak_is_that_of_soak_hard_json():
+    figures = json.loads((ROOT / "docs" / "soak-hard.json").read_text())
+    assert hard_soak.report(figures) in DOCS["deployment"]
+    assert f"\n{figures['command']}\n" in DOCS["deployment"]
+    assert hard_soak.lost(figures) == []
+    assert figures["left_out"] == []
 
 
 def test_the_space_runs_what_is_pinned_here():

@@ -181,7 +181,7 @@ def from_bytes(data: bytes, like: Photo | None = None, name: str = "photo") -> P
         raise PageError(f"This photo has {picture.width}x{picture.height} pixels: at least 16x16 are needed.")
     view = picture.copy()
     view.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    if min(view.size) < SMALLEST:
+    if min(*view.size, min(picture.size) * view.width / picture.width) < SMALLEST:  # as `Photo.scale` has it
         raise PageError(f"This photo has {picture.width}x{picture.height} pixels: it is too narrow to be painted on.")
     faces = like.faces if like else tuple(_faces(picture))
     return keep(

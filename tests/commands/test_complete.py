@@ -128,10 +128,25 @@ def test_the_mouth_of_a_512x512_portrait_is_filled(astronaut: Image.Image, tmp_p
     assert 185 < columns.min() < 210 < 238 < columns.max() < 265, "her mouth"
 
 
+@pytest.mark.parametrize("size", [(20, 5000), (5000, 20)])
+def test_a_strip_is_filled_in_its_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: tuple[int, int]):
+    Image.linear_gradient("L").resize(size).convert("RGB").save(tmp_path / "strip.png")
+    (filled,) = complete(tmp_path / "out", "--mask", "mouth", photo=str(tmp_path / "strip.png"))
+    said = capsys.readouterr().err
+    assert said == "csi_demo: no face found: the largest square in the middle of the photo is filled in\n"
+    before = np.asarray(Image.open(tmp_path / "strip.png"))
+    assert filled.shape == before.shape
+    changed = (filled != before).any(2)
+    assert changed.any()
+    place = Placement.centred(size)
+    assert not changed[place.photo_mask("mouth", size)].any()
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (10, 10), 0).save(tmp_path / "small.png")
+    Image.new("RGB", (1, 1)).save(tmp_path / "pixel.png")
     Image.new("L", (64, 64), 255).save(tmp_path / "white.png")
     dot = Image.new("L", (64, 64), 255)
     dot.paste(0, (40, 40, 50, 50))
@@ -140,13 +155,15 @@ def files(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "folder").mkdir()
     dot.save(tmp_path / "folder" / "photo.png")
     (tmp_path / "file").write_text("")
-    names = ("text.png", "small.png", "white.png", "dot.png", "empty", "folder", "file", "none.png")
+    names = ("text.png", "small.png", "pixel.png", "white.png", "dot.png", "empty", "folder", "file", "none.png")
     return {name: str(tmp_path / name) for name in names}
 
 
 BAD = [
     ("complete {text.png} --mask mouth --out OUT", "text.png is not a picture that can be read: use a PNG"),
     ("complete {none.png} --mask mouth --out OUT", "no such file: none.png"),
+    ("complete {pixel.png} --mask mouth --out OUT", "the photo has 1x1 pixels: at least 8x8 are needed"),
+    ("edit {pixel.png} --paint 0,0,8,#FFFFFF --out OUT.png", "the photo has 1x1 pixels: at least 8x8 are needed"),
     ("complete FRAME --mask {small.png} --out OUT", "is 10x10, the photo 64x64"),
     ("complete FRAME --mask {none.png} --out OUT", "no such mask file"),
     ("complete FRAME --mask {white.png} --out OUT", "the mask has no hole"),

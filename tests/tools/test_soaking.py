@@ -46,6 +46,6 @@ def test_what_cannot_be_soaked_is_one_line(words: list[str], message: str, capsy
 def test_growth_counts_from_the_end_of_the_warm_up_and_not_from_one_moment() -> None:
     warming, steady, growing = [500 + 5 * second for second in range(60)], [800] * 120, [800 + n for n in range(120)]
     steady[5], growing[-3] = 2000, 400
-    figures = soaking._growth([450, *warming, *steady, *growing])
+    figures = soaking.growth([450, *warming, *steady, *growing])
     assert figures == {"before": 450, "warm": 800, "late": 904, "highest": 2000}
-    assert soaking._growth([450, 500]) == {"before": 450, "warm": 500, "late": 500, "highest": 500}
+    assert soaking.growth([450, 500]) == {"before": 450, "warm": 500, "late": 500, "highest": 500}

@@ -105,6 +105,12 @@ def bomb() -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+def one_pixel() -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 def portable_map() -> str:
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64)).save(buffer, "PPM")
@@ -118,6 +124,7 @@ def portable_map() -> str:
         ({"picture": "aGVsbG8="}, "not a picture that can be read"),
         ({"picture": None}, "is a text of at most"),
         ({"picture": bomb()}, "40 megapixels at most"),
+        ({"picture": one_pixel()}, "the photo has 1x1 pixels: at least 8x8 are needed"),
         ({"picture": portable_map()}, "not a picture that can be read"),
         ({"picture": {"path": "/etc/passwd"}}, "did not arrive"),
         ({"picture": {"path": "../../../../etc/passwd"}}, "did not arrive"),
@@ -158,6 +165,18 @@ def test_bad_input_is_answered_in_one_line(url: str, wrong: dict[str, Any], mess
     told = json.loads(answer.split("data: ", 1)[1].splitlines()[0])
     assert message in str(told.get("error", told))
     assert "Traceback" not in answer
+
+
+@pytest.mark.parametrize("size", [(20, 5000), (5000, 20)])
+def test_a_strip_is_filled_in_its_middle(client: Client, size: tuple[int, int], tmp_path: Path) -> None:
+    Image.linear_gradient("L").resize(size).convert("RGB").save(tmp_path / "strip.png")
+    sent = {"picture": handle_file(str(tmp_path / "strip.png")), "method": "vae-oneshot", "api_name": "/complete"}
+    (picture,) = client.predict(**sent)["pictures"]
+    before, after = np.asarray(Image.open(tmp_path / "strip.png")), decoded(picture)
+    assert after.shape == before.shape
+    rows, columns = np.nonzero((after != before).any(2))
+    assert abs(rows.mean() - size[1] / 2) < 15
+    assert abs(columns.mean() - size[0] / 2) < 15
 
 
 def test_a_short_call_that_is_no_endpoint_logs_nothing(url: str) -> None:

@@ -412,6 +412,12 @@ def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Pat
     expect(said).to_contain_text("larger than 128 MB")
     preset(page, "Nose")
 
+    for size in ((20, 5000), (5000, 20)):  # the case: "Reading the photo…" stayed for ever
+        Image.linear_gradient("L").resize(size).save(tmp_path / "strip.png")
+        page.set_input_files("#painter [data-pick=open]", tmp_path / "strip.png")
+        expect(said).to_contain_text(f"{size[0]}x{size[1]} pixels: it is too narrow to be painted on")
+    preset(page, "Mouth")
+
     Image.linear_gradient("L").resize((300, 200)).save(tmp_path / "sky.png")
     upload(page, tmp_path / "sky.png")
     expect(said).to_contain_text("No face was found")

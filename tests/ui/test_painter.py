@@ -118,10 +118,13 @@ def test_a_stroke_over_everything_is_a_hole_like_any_other(method: PlainMethod) 
         (b"", "not a picture that can be read"),
         (file_of(noise(200, 200), "JPEG")[:4000], "This file is cut off: the file ends"),
         (file_of(noise(1, 1)), "1x1 pixels: at least 16x16"),
+        (file_of(noise(20, 5000)), "20x5000 pixels: it is too narrow to be painted on"),
+        (file_of(noise(5000, 20)), "5000x20 pixels: it is too narrow to be painted on"),
+        (file_of(noise(5000, 24)), "5000x24 pixels: it is too narrow to be painted on"),
         (png_header(20_000, 20_000), "40 megapixels at most"),
         (bytes(130 * 2**20), "larger than 128 MB"),
     ],
-    ids=["text", "empty", "truncated", "1x1", "20000x20000", "50 MB"],
+    ids=["text", "empty", "truncated", "1x1", "20x5000", "5000x20", "5000x24", "20000x20000", "130 MB"],
 )
 def test_bad_uploads_are_explained_and_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, message: str
@@ -151,6 +154,15 @@ def test_unusual_pictures_are_opened(
     assert told["view"].startswith("data:image/")
     assert "No face was found" in told["note"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [(26, 5000), (5000, 26), (16, 16)])
+def test_photos_that_are_just_wide_enough_can_be_painted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    told = take(sent_to_cache(tmp_path, monkeypatch, file_of(noise(*size))))
+    assert min(told["size"]) >= 8
+    assert told["presets"]
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "abc/../../x", "", None, 7, "a\0b"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections import deque
 
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +20,7 @@ MAX_BODY = MAX_FILE * 4 // 3 + 2**22  # such a file as base64, and what goes wit
 LARGE = 2**23  # bodies from here on share what follows
 MAX_LARGE, SECONDS = 2**30, 60.0  # bytes of large bodies within so many seconds
 TOO_LARGE, TOO_MANY = "This request is too large.", "Too many large photos at the moment. Please try again in a minute."
+FULL, NO_ROOM = (errno.ENOSPC, errno.EDQUOT), "There is no room for photos at the moment. Please try again later."
 
 # All that the page, its embeds, clients of its API and language models ask for. Whatever else Gradio has leaves what it
 # is sent on the disk, fetches what it is told to, or starts what nobody here needs.
@@ -35,8 +38,8 @@ OPEN = re.compile(
 
 
 class Guard:
-    """ASGI middleware: 404 for what is not open, 413 for a body of more than MAX_BODY bytes, said or sent, and 503 for
-    more large bodies than MAX_LARGE bytes in SECONDS."""
+    """ASGI middleware: 404 for what is not open, 413 for a body of more than MAX_BODY bytes, said or sent, 503 for more
+    large bodies than MAX_LARGE bytes in SECONDS, and 507 where the disk is full. A body that breaks off is no error."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -62,6 +65,12 @@ class Guard:
                 if not isinstance(error.__cause__, HTTPException):
                     raise
                 await send({"type": "http.response.body", "body": b""})
+            except ClientDisconnect:
+                pass  # nobody is there to be answered
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                await PlainTextResponse(NO_ROOM, 507)(scope, receive, send)
 
     def _takes(self, size: int) -> bool:
         """Whether there is room for a large body; it is taken then."""
@@ -96,7 +105,7 @@ def _watched(send: Send) -> Send:
     """The same, while it is counted what was refused for want of room."""
 
     async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] in (413, 503):
+        if message["type"] == "http.response.start" and message["status"] in (413, 503, 507):
             metrics.REFUSED.inc()
         await send(message)
 

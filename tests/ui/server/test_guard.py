@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
 from csi_demo.ui.server import guard
@@ -121,3 +123,53 @@ def test_large_bodies_share_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer(path, body=900, said=900, through=one) == 200
     monkeypatch.setattr(guard, "SECONDS", -1.0)
     assert answer(path, body=2000, said=2000, through=one) == 200
+
+
+def test_a_full_disk_is_told_and_other_troubles_of_files_are_not_hidden() -> None:
+    full = Path("/dev/full")
+    if not full.is_char_device():
+        pytest.skip("needs /dev/full")
+    said: list[Message] = []
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def write(file: Path) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            with file.open("wb", buffering=0) as opened:
+                opened.write(b"x")
+
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "root_path": "", "headers": []}
+        await Guard(app)(scope, receive, send)
+
+    asyncio.run(write(full))
+    assert said[0]["status"] == 507
+    assert said[1]["body"].decode() == guard.NO_ROOM
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(write(Path("/nowhere/at/all")))
+
+
+def test_a_body_that_breaks_off_is_no_error_of_the_server() -> None:
+    met: list[type] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await Request(scope, receive).body()
+        except ClientDisconnect as error:
+            met.append(type(error))
+            raise
+
+    messages = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        raise AssertionError("there is nobody to answer")
+
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "root_path": "", "headers": []}
+    asyncio.run(Guard(app)(scope, receive, send))
+    assert met == [ClientDisconnect]

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 
+from csi_demo.errors import SoakError
+from csi_demo.tools.replicas import Nginx, nginx_program
 from csi_demo.tools.soaking import Visitor
 
-from ...server import ROOT, Server, free_port, serving
+from ...server import Server, serving
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+try:
+    nginx_program()
+except SoakError as missing:
+    pytest.skip(str(missing), allow_module_level=True)
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx, or your system's own")
 
-
-class Proxy:
+class Proxy(Nginx):
     """nginx, run by the recipe in front of two servers."""
-
-    def __init__(self, folder: Path, servers: tuple[Server, Server]):
-        port, self.folder = free_port(), folder
-        config = (ROOT / "deploy" / "nginx.conf").read_text()
-        for old, new in zip(("8080", "7861", "7862"), (port, *(one.port for one in servers)), strict=True):
-            config, found = re.subn(f"127.0.0.1:{old}\\b", f"127.0.0.1:{new}", config)
-            assert found == 1
-        (folder / "nginx.conf").write_text(f"daemon off;\n{config}")
-        self.url = f"http://127.0.0.1:{port}/"
-        self.process = subprocess.Popen([str(NGINX), "-p", folder, "-c", "nginx.conf", "-e", "error.log"])
-        while not (folder / "nginx.pid").is_file():
-            assert self.process.poll() is None, (folder / "error.log").read_text()
-            time.sleep(0.05)
 
     def newcomer(self) -> Visitor:
         """A visitor who has opened the page."""
@@ -64,12 +50,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
 
 @pytest.fixture(scope="module")
 def proxy(servers: tuple[Server, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    running = Proxy(tmp_path_factory.mktemp("nginx"), servers)
+    running = Proxy(tmp_path_factory.mktemp("nginx"), [one.port for one in servers])
     try:
         yield running
     finally:
-        running.process.terminate()
-        running.process.wait(20)
+        running.stop()
 
 
 def test_a_visitor_stays_with_one_replica_and_visitors_are_spread(proxy: Proxy) -> None:
