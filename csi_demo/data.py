@@ -19,14 +19,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import DataError
+from .surroundings import own_folder, user
 
 FRAME = (64, 64)  # width and height
 
 
 def cache_folder() -> Path:
-    """Where decoded packs are kept: $CSI_CACHE, or csi-demo in the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "csi-demo"
-    return Path(os.environ.get("CSI_CACHE") or default)
+    """Where decoded packs are kept: $CSI_CACHE, or csi-demo in the user's cache folder, or, for a user without a home
+    that can be written to, a folder of this user's among the temporary files.
+
+    Raises UsageError where that is another's.
+    """
+    if folder := os.environ.get("CSI_CACHE"):
+        return Path(folder)
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches) / "csi-demo"
+    home = os.path.expanduser("~")  # itself where there is none
+    if os.access(home, os.W_OK):
+        return Path(home) / ".cache" / "csi-demo"
+    return own_folder(Path(tempfile.gettempdir()) / f"csi-demo-packs-{user()}")
 
 
 def _column(file: Path) -> pa.ChunkedArray:

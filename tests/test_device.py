@@ -6,11 +6,11 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import spaces
 import torch
 from PIL import Image
 
@@ -22,10 +22,16 @@ from csi_demo.errors import CompletionError, DeviceError
 from csi_demo.methods import available_methods, load_method
 from csi_demo.methods.vae import VAEMethod
 from csi_demo.ui import engine
-from csi_demo.ui.server import zerogpu
 
 from .server import ROOT
 from .visitor import FRAME_FILE
+
+with pytest.MonkeyPatch.context() as patch:
+    if os.path.expanduser("~") == "~":  # the library wants a home to be imported
+        patch.setenv("HOME", tempfile.gettempdir())
+    import spaces
+
+    from csi_demo.ui.server import zerogpu
 
 needs_none = pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 needs_one = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
