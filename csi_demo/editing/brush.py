@@ -24,7 +24,7 @@ from .network import Drawing
 
 PAINT_RATE = 0.05  # of the paper's step down the loss, for every pixel of the patch's width and one
 LIGHT_RATE = 0.1  # of its step up the patch's brightness, likewise
-LOCAL, LOCAL_LIGHT = 8.0, 4.0  # times those, of local steps
+LOCAL, LOCAL_LIGHT = 12.0, 4.0  # times those, of local steps
 KEEP = 60.0  # of the way back to what a stroke is to leave alone, in a local step of paint
 NEAR = 6  # pixels around the patch that may change with it
 SOFTNESS = 0.1  # added to the metric, whose mean is 1: how far latents that change little may go

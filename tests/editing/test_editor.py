@@ -42,7 +42,7 @@ def test_a_stroke_is_one_gradient_step_on_the_latents(network: IAN, picture: Ima
     editor.paint(float(x), float(y), 8 * 160 / 64, "#c81e3c")
     if local:  # as far as the picture's own change allows
         inverse = torch.linalg.inv(network.metric + 0.1 * torch.eye(8))
-        slope = 8.0 * slope @ (inverse / inverse.diagonal().mean())
+        slope = 12.0 * slope @ (inverse / inverse.diagonal().mean())
     assert np.allclose(editor.latents, (z - 0.05 * (1 + 8) * slope).detach()[0].numpy(), atol=1e-5)
 
 
@@ -50,13 +50,13 @@ def test_a_stroke_leaves_alone_what_it_does_not_come_near(network: IAN, picture:
     def drawn(keep: float) -> np.ndarray:
         monkeypatch.setattr(brush, "KEEP", keep)
         editor = Editor(picture, PLACE, network=network)
-        editor.paint(110, 100, 30, "#20c040", steps=20, stroke=1)
+        editor.paint(110, 100, 30, "#20c040", steps=12, stroke=1)
         before = np.asarray(editor.views["edited"]).astype(int)
         for x in (180.0, 190.0):
-            editor.paint(x, 100, 20, "#ffffff", steps=20, stroke=2)
+            editor.paint(x, 100, 20, "#ffffff", steps=12, stroke=2)
         return np.abs(np.asarray(editor.views["edited"]) - before)[:, :24].mean()
 
-    assert drawn(60.0) < 0.9 * drawn(0.0)
+    assert drawn(60.0) < 0.95 * drawn(0.0)
 
 
 def test_a_stroke_holds_what_was_there_before_its_first_move(editor: Editor):
