@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..methods import available_methods, load_method
 from .common import FAMILIES, positive, settings_of, write_json
 
-EDITOR_PARTS = ("reconstructions", "strokes", "transfer")
+EDITOR_PARTS = ("reconstructions", "strokes", "transfer", "latency")
 STROKE_FACES = 128
 
 
@@ -57,7 +57,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     guidance.add_argument("--mask", default="center", help=FAMILIES)
 
     editor = _command(
-        commands, "evaluate-editor", "the photo editor: reconstructions, samples, strokes, transfer", _editor
+        commands, "evaluate-editor", "the photo editor: reconstructions, samples, strokes, speed", _editor
     )
     editor.add_argument("--what", nargs="+", choices=EDITOR_PARTS, default=EDITOR_PARTS)
     editor.add_argument("--contact-sheet", type=Path, help="FILE.png: FILE-samples.png and others are written")
@@ -213,8 +213,12 @@ def _editor(options: argparse.Namespace) -> None:
             every[part] = editing.evaluate_strokes(
                 options.data, limit=options.limit or STROKE_FACES, sheet=options.contact_sheet
             )
-        else:
+        elif part == "transfer":
             every[part] = editing.evaluate_transfer()
+        else:
+            from ..tools.painting import measure_strokes
+
+            every[part] = measure_strokes()
         _report(options, every[part], "ian", part)
     _write(options, every)
 

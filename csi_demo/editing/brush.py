@@ -3,7 +3,9 @@
 A brush covers a square patch of the 64x64 frame. Painting takes the latents a step towards a picture whose patch has
 the wanted colour; what else changes is what goes along with it in faces. The paper's step goes straight down the
 gradient, and light paint anywhere lights the whole face up, since that is what latents do most. A local step goes where
-the patch changes most for how much the whole picture does: down the gradient divided by `IAN.metric`.
+the patch changes most for how much the whole picture does: down the gradient divided by `IAN.metric`. It is also drawn
+back to the picture before the stroke, but where the stroke has been: so white between the lips becomes teeth and not a
+pale face, and a later stroke leaves an earlier one alone.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from .network import Drawing
 
 PAINT_RATE = 0.05  # of the paper's step down the loss, for every pixel of the patch's width and one
 LIGHT_RATE = 0.1  # of its step up the patch's brightness, likewise
-LOCAL = 4.0  # times that, of a local step
+LOCAL, LOCAL_LIGHT = 12.0, 4.0  # times those, of local steps
+KEEP = 60.0  # of the way back to what a stroke is to leave alone, in a local step of paint
+NEAR = 6  # pixels around the patch that may change with it
 SOFTNESS = 0.1  # added to the metric, whose mean is 1: how far latents that change little may go
 BOUND = 5.0  # of a latent, whose prior's standard deviation is 1: no face lies beyond
 MAX_STEPS = 200  # of one stroke
@@ -60,6 +64,34 @@ class Patch:
         return pictures[:, :, self.top : self.bottom, self.left : self.right]
 
 
+@dataclass(frozen=True)
+class Hold:
+    """What a stroke is to leave alone. picture: the one before it, (1, 3, 64, 64) in [-1, 1]; where: 1 where it was not
+    near, else 0, (1, 1, 64, 64)."""
+
+    picture: Tensor
+    where: Tensor
+
+    @staticmethod
+    def of(picture: Tensor) -> Hold:
+        """All of a picture."""
+        return Hold(picture, torch.ones_like(picture[:, :1]))
+
+    def but(self, patch: Patch) -> Hold:
+        """All that is held but a patch and what is near it."""
+        where = self.where.clone()
+        rows, columns = (
+            slice(max(0, patch.top - NEAR), patch.bottom + NEAR),
+            slice(max(0, patch.left - NEAR), patch.right + NEAR),
+        )
+        where[:, :, rows, columns] = 0.0
+        return Hold(self.picture, where)
+
+    def change(self, picture: Tensor) -> Tensor:
+        """The mean squared change of what is held, a scalar."""
+        return ((picture - self.picture).square() * self.where).mean()
+
+
 def read_colour(colour: str | Sequence[int]) -> tuple[int, int, int]:
     """A colour as red, green and blue, 0 to 255, from ``#RRGGBB`` or three whole numbers. Raises EditError."""
     if isinstance(colour, str):
@@ -80,8 +112,8 @@ def read_colour(colour: str | Sequence[int]) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Brush:
-    """How steps are taken. local: by the metric, or as in the paper; prior: how much of the latents every step of paint
-    takes away, 0 to 1, which keeps long strokes among the likelier faces."""
+    """How steps are taken. local: by the metric and with the rest held, or as in the paper; prior: how much of the
+    latents every step of paint takes away, 0 to 1, which keeps long strokes among the likelier faces."""
 
     local: bool = True
     prior: float = 0.0
@@ -90,33 +122,42 @@ class Brush:
         if isinstance(self.prior, bool) or not isinstance(self.prior, int | float) or not 0.0 <= self.prior < 1.0:
             raise EditError(f"prior {self.prior!r:.40} is out of range: 0 to less than 1")
 
-    def paint(self, drawing: Drawing, patch: Patch, colour: tuple[int, int, int], steps: int) -> Drawing:
+    def paint(
+        self, drawing: Drawing, patch: Patch, colour: tuple[int, int, int], steps: int, hold: Hold | None = None
+    ) -> Drawing:
         """Takes the latents so many steps down the squared difference between the patch and the colour.
 
         L = mean over the patch and its channels of (colour - G(z))^2; z <- z - rate (1 + width) dL/dz, the width in
-        pixels of the frame. Returns the new drawing. Raises EditError where the latents are lost.
+        pixels of the frame. Locally z <- z - (LOCAL rate (1 + width) dL/dz + KEEP dH/dz) / (metric + SOFTNESS), H the
+        change of what is held, `Hold.change`; None: the present picture but the patch. Returns the new drawing. Raises
+        EditError where the latents are lost.
         """
         wanted = torch.tensor(colour, dtype=torch.float32)[None, :, None, None] / 127.5 - 1.0
+        rate = PAINT_RATE * (1 + patch.width)
+        hold = hold or Hold.of(drawing.picture).but(patch)
         for _ in range(steps):
             leaf, picture = drawing.path()
-            loss = (patch.of(picture) - wanted).square().mean()
-            drawing = self._moved(drawing, leaf, loss, -PAINT_RATE * (1 + patch.width), self.prior)
+            loss = rate * (patch.of(picture) - wanted).square().mean()
+            if self.local:
+                loss = LOCAL * loss + KEEP * hold.change(picture)
+            drawing = self._moved(drawing, leaf, -loss, self.prior)
         return drawing
 
     def lighten(self, drawing: Drawing, patch: Patch, steps: int) -> Drawing:
         """Takes the latents so many steps towards a lighter patch, or a darker one if steps is negative."""
-        rate = LIGHT_RATE * (1 + patch.width) * (1 if steps > 0 else -1)
+        rate = LIGHT_RATE * (1 + patch.width) * (LOCAL_LIGHT if self.local else 1.0) * (1 if steps > 0 else -1)
         for _ in range(abs(steps)):
             leaf, picture = drawing.path()
-            drawing = self._moved(drawing, leaf, patch.of(picture).mean(), rate, 0.0)
+            drawing = self._moved(drawing, leaf, rate * patch.of(picture).mean(), 0.0)
         return drawing
 
-    def _moved(self, drawing: Drawing, leaf: Tensor, value: Tensor, rate: float, prior: float) -> Drawing:
+    def _moved(self, drawing: Drawing, leaf: Tensor, value: Tensor, prior: float) -> Drawing:
+        """Takes the latents up the slope of a value."""
         (slope,) = torch.autograd.grad(value, leaf, retain_graph=True)
         if self.local:
-            slope = LOCAL * slope @ drawing.inverse_metric(SOFTNESS)
+            slope = slope @ drawing.inverse_metric(SOFTNESS)
         drawing.forget()
-        return Drawing(drawing.network, checked((1.0 - prior) * leaf.detach() + rate * slope))
+        return Drawing(drawing.network, checked((1.0 - prior) * leaf.detach() + slope))
 
 
 def checked(z: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from ..photo.placement import Placement
 from ..photo.reading import PhotoLike, to_photo
 from ..pixels import to_float, to_levels, to_pictures, to_tensor
 from . import transfer
-from .brush import BOUND, MAX_STEPS, Brush, Patch, as_array, checked, read_colour
+from .brush import BOUND, MAX_STEPS, Brush, Hold, Patch, as_array, checked, read_colour
 from .network import Drawing, load_network
 from .steering import named
 
@@ -103,6 +103,7 @@ class Editor:
         self._at = 0
         self._drawing = Drawing(self._network, root.z)
         self._shown: tuple[_Base, Tensor] | None = None  # a base and its reconstruction
+        self._held: tuple[_Moment, Hold] | None = None  # where the last move of paint led, what its stroke left alone
 
     # What there is to see
 
@@ -185,10 +186,13 @@ class Editor:
         """Paints a colour over a square of this side around a point: `Brush.paint`, so many steps.
 
         colour: ``#RRGGBB`` or red, green, blue from 0 to 255. stroke: a number shared by moves which are undone
-        together. Raises EditError for a place outside the square, a size or number of steps out of range, no colour.
+        together, and which leave alone what was there before the first of them. Raises EditError for a place outside
+        the square, a size or number of steps out of range, no colour.
         """
         patch, number = self._patch(x, y, size), _whole(steps, "steps", 1, MAX_STEPS)
-        self._draw(self.brush.paint(self._drawing, patch, read_colour(colour), number), stroke)
+        hold = self._hold(stroke).but(patch)
+        self._draw(self.brush.paint(self._drawing, patch, read_colour(colour), number, hold), stroke)
+        self._held = self._now, hold
 
     def lighten(self, x: float, y: float, size: float, steps: int = 1, *, stroke: int | None = None) -> None:
         """Lightens a square around a point by so many steps, or darkens it where they are negative. As `paint`."""
@@ -303,6 +307,11 @@ class Editor:
 
     def _draw(self, drawing: Drawing, stroke: int | None) -> None:
         self._enter(replace(self._now, z=drawing.z, stroke=stroke), drawing)
+
+    def _hold(self, stroke: int | None) -> Hold:
+        if self._held and self._held[0] is self._now and stroke is not None and stroke == self._now.stroke:
+            return self._held[1]
+        return Hold.of(self._drawing.picture)
 
     def _enter(self, moment: _Moment, drawing: Drawing | None = None) -> None:
         """Goes on to a moment; one of the same stroke takes the place of the last."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import weights
 from ..models.ian import IAN
+from ..models.ian_still import StillGenerator
 
 MODEL = "ian"
 
@@ -26,6 +27,12 @@ def _inverse_metric(network: IAN, softness: float) -> Tensor:
     metric = network.metric.double()
     inverse = torch.linalg.inv(metric + softness * torch.eye(len(metric), dtype=metric.dtype))
     return (inverse / inverse.diagonal().mean()).float()
+
+
+@cache
+def _still(network: IAN) -> StillGenerator:
+    with torch.inference_mode(False), torch.no_grad():
+        return StillGenerator(network.generator)
 
 
 class Drawing:
@@ -52,7 +59,7 @@ class Drawing:
         if self._leaf is None or self._drawn is None:
             with torch.inference_mode(False), torch.enable_grad():
                 self._leaf = self.z.clone().requires_grad_()
-                self._drawn = self.network.generator(self._leaf)
+                self._drawn = _still(self.network)(self._leaf)
         return self._leaf, self._drawn
 
     def inverse_metric(self, softness: float) -> Tensor:

@@ -69,7 +69,8 @@ def _fade(scale: int) -> np.ndarray:
 def _added(photo: np.ndarray, placement: Placement, change: np.ndarray, scale: int) -> np.ndarray:
     """The photo plus a change in levels, given on a grid of `scale` pixels for one of the frame."""
     result = photo.copy()
-    box = _box(np.abs(change).max(2) >= QUIET, placement, scale, photo.shape)
+    red, green, blue = np.moveaxis(np.abs(change) >= QUIET, 2, 0)
+    box = _box(red | green | blue, placement, scale, photo.shape)
     if box is None:
         return result
     left, top, right, bottom = box

@@ -50,8 +50,8 @@ TRIALS: Mapping[str, Trial] = {
         Stroke(((26.0, 16.0), (32.0, 16.0), (38.0, 16.0)), 13.0, "#1a0f08", 6),
         ("Bangs", "Black_Hair", "-Receding_Hairline"),
     ),
-    "white mouth": Trial(
-        Stroke(((27.0, 51.0), (32.0, 51.5), (37.0, 51.0)), 6.0, "#ffffff", 8), ("Smiling", "Mouth_Slightly_Open")
+    "white mouth": Trial(  # between the lips: there, in rows 53 to 57, smiling faces are lighter than others
+        Stroke(((29.0, 55.0), (32.0, 55.0), (35.0, 55.0)), 3.0, "#ffffff", 8), ("Smiling", "Mouth_Slightly_Open")
     ),
 }
 
@@ -93,7 +93,8 @@ def evaluate_strokes(data: str | Path, *, limit: int, sheet: Path | None) -> dic
     """What TRIALS bring on test faces. Name of the trial -> figures.
 
     raised: share of faces on which the face network sees any wanted attribute rise; clear: by at least CLEAR logits;
-    judge, judge_clear: the same by the second network; probabilities: of each wanted attribute, mean before and after;
+    judge, judge_clear: the same by the second network; without: of how many faces the face network saw no wanted
+    attribute before, raised_without: raised among those; probabilities: of each wanted attribute, mean before, after;
     beyond: mean change, in levels, of pixels beyond the mask; beyond_share: how many those are; n.
     """
     frames = read_pack(data, limit)
@@ -156,6 +157,10 @@ def _brought(wanted: Sequence[str], before: Tensor, after: Tensor, masks: np.nda
         rise = ((last - first) * signs).amax(1)
         found |= {names[0]: _share(rise > 0.0), names[1]: _share(rise >= CLEAR)}
         if names[0] == "raised":
+            without = (first * signs < 0.0).all(1)
+            found["without"] = int(without.sum())
+            if found["without"]:
+                found["raised_without"] = _share(rise[without] > 0.0)
             means = zip(first.sigmoid().mean(0).tolist(), last.sigmoid().mean(0).tolist(), strict=True)
             pairs = [[round(value, 3) for value in pair] for pair in means]
             found["probabilities"] = dict(zip((name.lstrip("-") for name in wanted), pairs, strict=True))

@@ -1,9 +1,10 @@
-"""Training small variants of CSI alike, one after another."""
+"""Training small variants of CSI, or of IAN, alike, one after another."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from torch import Tensor
 
 from .. import weights
 from ..models.csi import CSI
+from ..studies.ablations import introspective
 from ..studies.ablations.variants import SIZE, VARIANTS, Variant, config_of
 from . import loop
 from .csi import CSIRecipe, CSISettings
+from .ian import IANRecipe, IANSettings
 
-PICTURES = (80_000, 60_000)  # that every variant sees in each stage, unless told otherwise
+PICTURES = (80_000, 60_000)  # that every variant of CSI sees in each stage, unless told otherwise
+IAN_PICTURES = (80_000,)
 BATCH = 16  # few pictures, so small batches: of 40 000 pictures these make 0.3 bits per dim less than batches of 32
 
 
@@ -24,7 +28,7 @@ class VariantRecipe(CSIRecipe):
 
     name = "."
 
-    def __init__(self, variant: Variant, pictures: tuple[int, int], folder: Path):
+    def __init__(self, variant: Variant, pictures: tuple[int, ...], folder: Path):
         budget = (0, sum(pictures)) if variant.scratch else pictures
         base = CSISettings(pictures=budget, batch=BATCH, crop=(24, 24), feature_weight=0.0)
         if variant.scratch:  # nothing is carried over that a smaller rate would have to spare
@@ -50,28 +54,51 @@ class VariantRecipe(CSIRecipe):
         return model
 
 
+class IANVariantRecipe(IANRecipe):
+    """A variant of IAN likewise. What it learns from is as in the paper: no face network helps."""
+
+    name = "."
+
+    def __init__(self, variant: introspective.Variant, pictures: tuple[int, ...], folder: Path):
+        settings = IANSettings(
+            pictures=pictures, batch=BATCH, seed=variant.seed, deep_feature_weight=0.0, val_pictures=128
+        )
+        if not variant.orthogonal:
+            settings = settings.replace(orthogonal_weight=0.0)
+        super().__init__(settings, variant.config().to_dict())
+        self.variant, self.folder = variant, folder
+
+    def read(self, data: Path) -> tuple[Tensor, Tensor]:
+        return _pictures(data)
+
+
+Recipes = Sequence[VariantRecipe] | Sequence[IANVariantRecipe]
+
+
+def recipes_of(model: str, folder: Path, pictures: tuple[int, ...] | None = None) -> Recipes:
+    """Those of all variants of CSI or of IAN, "csi" or "ian", in the order in which they are to be trained.
+
+    pictures: in every stage; a variant of CSI with one stage alone gets those of both. None: `PICTURES` or
+    `IAN_PICTURES`.
+    """
+    if model == "ian":
+        return [IANVariantRecipe(one, pictures or IAN_PICTURES, folder) for one in introspective.VARIANTS]
+    return [VariantRecipe(one, pictures or PICTURES, folder) for one in VARIANTS]
+
+
 @lru_cache(1)
 def _pictures(data: Path) -> tuple[Tensor, Tensor]:
     """Training and validation pictures, read once for all variants."""
     return CSIRecipe(CSISettings(), {"image_size": SIZE, "latent_dim": 0}).read(data)
 
 
-def train_missing(
-    data: Path,
-    folder: Path,
-    *,
-    pictures: tuple[int, int] = PICTURES,
-    minutes: float | None = None,
-    device: str = "auto",
-) -> list[str]:
+def train_missing(recipes: Recipes, data: Path, *, minutes: float | None = None, device: str = "auto") -> list[str]:
     """Trains every variant that is not finished, one after another, each until it has seen its pictures.
 
-    pictures: in stage 1 and 2; a variant with one stage alone gets both. minutes: of all together; the same call goes
-    on. Returns the names of those that are left. Raises as `loop.train`, and TrainingError for variants that were begun
-    with other numbers of pictures.
+    minutes: of all together; the same call goes on. Returns the names of those that are left. Raises as `loop.train`,
+    and TrainingError for variants that were begun with other numbers of pictures.
     """
     end = time.monotonic() + 60.0 * minutes if minutes is not None else math.inf
-    recipes = [VariantRecipe(variant, pictures, folder) for variant in VARIANTS]
     left = [recipe for recipe in recipes if not _finished(recipe)]
     for recipe in list(left):
         remaining = (end - time.monotonic()) / 60.0
@@ -81,7 +108,7 @@ def train_missing(
         loop.train(
             recipe,
             data,
-            folder / recipe.variant.name,
+            recipe.folder / recipe.variant.name,
             resume=True,
             minutes=remaining if minutes is not None else None,
             device=device,
@@ -92,7 +119,7 @@ def train_missing(
     return [recipe.variant.name for recipe in left]
 
 
-def _finished(recipe: VariantRecipe) -> bool:
+def _finished(recipe: VariantRecipe | IANVariantRecipe) -> bool:
     name = recipe.variant.name
     if not weights.available(name, recipe.folder):
         return False

@@ -42,8 +42,39 @@ def test_a_stroke_is_one_gradient_step_on_the_latents(network: IAN, picture: Ima
     editor.paint(float(x), float(y), 8 * 160 / 64, "#c81e3c")
     if local:  # as far as the picture's own change allows
         inverse = torch.linalg.inv(network.metric + 0.1 * torch.eye(8))
-        slope = 4.0 * slope @ (inverse / inverse.diagonal().mean())
+        slope = 12.0 * slope @ (inverse / inverse.diagonal().mean())
     assert np.allclose(editor.latents, (z - 0.05 * (1 + 8) * slope).detach()[0].numpy(), atol=1e-5)
+
+
+def test_a_stroke_leaves_alone_what_it_does_not_come_near(network: IAN, picture: Image.Image, monkeypatch):
+    def drawn(keep: float) -> np.ndarray:
+        monkeypatch.setattr(brush, "KEEP", keep)
+        editor = Editor(picture, PLACE, network=network)
+        editor.paint(110, 100, 30, "#20c040", steps=12, stroke=1)
+        before = np.asarray(editor.views["edited"]).astype(int)
+        for x in (180.0, 190.0):
+            editor.paint(x, 100, 20, "#ffffff", steps=12, stroke=2)
+        return np.abs(np.asarray(editor.views["edited"]) - before)[:, :24].mean()
+
+    assert drawn(60.0) < 0.95 * drawn(0.0)
+
+
+def test_a_stroke_holds_what_was_there_before_its_first_move(editor: Editor):
+    editor.paint(120, 100, 20, "#ffffff", stroke=1)
+    moment, first = editor._held
+    assert moment is editor._now
+    editor.paint(160, 100, 20, "#ffffff", stroke=1)
+    second = editor._held[1]
+    assert second.picture is first.picture
+    assert bool((second.where <= first.where).all())
+    assert second.where.sum() < first.where.sum()
+    editor.paint(160, 100, 20, "#ffffff", stroke=2)
+    assert editor._held[1].picture is not first.picture
+    assert editor._held[1].where.sum() > second.where.sum()
+    held = editor._held
+    with pytest.raises(EditError):
+        editor.paint(900, 100, 20, "#ffffff", stroke=2)
+    assert editor._held is held
 
 
 def test_strokes_lead_to_the_colour_and_the_photo_follows(editor: Editor, picture: Image.Image):
@@ -59,10 +90,10 @@ def test_strokes_lead_to_the_colour_and_the_photo_follows(editor: Editor, pictur
 
 
 def test_steps_at_once_are_steps_one_by_one(editor: Editor, network: IAN, picture: Image.Image):
-    editor.paint(140, 90, 30, "#101010", steps=5)
+    editor.paint(140, 90, 30, "#101010", steps=5, stroke=1)
     other = Editor(picture, PLACE, network=network)
     for _ in range(5):
-        other.paint(140, 90, 30, "#101010")
+        other.paint(140, 90, 30, "#101010", stroke=1)
     assert np.array_equal(editor.latents, other.latents)
     assert same(editor.photo, other.photo)
 

@@ -15,7 +15,7 @@ from csi_demo import masks, weights
 from csi_demo.cli import main
 from csi_demo.models.csi import CSI, CSIConfig, Posterior
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.studies.ablations import measures, report, variants
+from csi_demo.studies.ablations import introspective, measures, report, variants
 from csi_demo.studies.ablations.variants import SHOWN, VARIANTS
 from csi_demo.training import variants as training
 from csi_demo.training.csi import WEIGHT_FILES, CSIRecipe, CSISettings
@@ -216,9 +216,48 @@ def test_the_command_trains_measures_draws_and_records(made_up: Path, tmp_path: 
     assert again["objectives"] == []
 
 
+def test_variants_of_an_introspective_network_differ_in_one_thing_at_a_time():
+    recipes = training.recipes_of("ian", Path("runs"), (64,))
+    switches = [(one.config.mdc, one.settings.orthogonal_weight > 0, one.config.ternary) for one in recipes]
+    assert switches == [(False,) * 3, (False,) * 3, (True, False, False), (True, True, False), (True,) * 3]
+    assert [one.settings.seed for one in recipes] == [0, 1, 0, 0, 0]
+    assert {one.settings.pictures for one in recipes} == {(64,)}
+    assert all(one.settings.deep_feature_weight == 0 for one in recipes)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_does_the_same_for_an_introspective_network(made_up: Path, tmp_path: Path, capsys, monkeypatch):
+    small = {"generator_channels": (8, 8, 6, 6), "critic_channels": (6, 8, 8), "head_channels": (6, 6, 6)}
+    monkeypatch.setattr(introspective, "SMALL", introspective.SMALL | small | {"latent_dim": 4, "head_hidden": 8})
+    monkeypatch.delenv("CSI_WEIGHTS_DIR")  # the face networks judge
+    write_pack(made_up / "test.parquet", 12, 3)
+    out, folder = tmp_path / "out", tmp_path / "runs"
+    words = ["ablations", "--model", "ian", "--data", str(made_up), "--weights", str(folder), "--out", str(out)]
+    assert main(words) == 2
+    assert "no trained variants in" in capsys.readouterr().err
+    train = [*words, "--train", "--device", "cpu", "--pictures", "32"]
+    assert main([*train, "--minutes", "0.0001"]) == 0
+    assert "still to be trained: baseline, baseline-again, mdc" in capsys.readouterr().out
+    assert main(train) == 0
+    figures = json.loads((out / "ablations.json").read_text())
+    assert [row["variant"] for row in figures["rows"][:-1]] == [one.label for one in introspective.VARIANTS]
+    assert all(0 < row["l1"] < 2 and row["pictures"] == 32 for row in figures["rows"][:-1])
+    assert figures["rows"][0]["l1"] != figures["rows"][1]["l1"]
+    assert (out / "ablations.md").read_text() == introspective.markdown(figures)
+    for name in ("reconstructions", "samples"):
+        assert Image.open(out / f"{name}.png").size[0] > 300
+    before = (folder / "mdc" / "state.pt").stat().st_mtime_ns
+    assert main(train) == 0  # nothing is left to train
+    assert (folder / "mdc" / "state.pt").stat().st_mtime_ns == before
+    assert main([*train[:-1], "64"]) == 2
+    assert "was begun with pictures=[32]: use another --weights" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--model", "ian", "--record"], "--record is for csi"),
+        (["--model", "ian", "--train", "--pictures", "1,2"], "needs a whole number"),
         (["--pictures", "1,2"], "--minutes and --pictures are for --train"),
         (["--train", "--pictures", "12"], "needs two whole numbers"),
         (["--train", "--minutes", "0"], "--minutes 0 is out of range"),

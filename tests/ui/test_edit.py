@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
 import json
 from typing import Any
@@ -95,7 +96,7 @@ def test_a_stroke_of_the_page_is_that_of_python_to_the_bit(shown: Photo, key: st
     last = does(key, PAINT | {"live": False, "hood": True})
     assert set(last["hood"]) == {"frame", "reconstruction", "edited", "mask"}
     python = editor.Editor(shown.full(), shown.place)
-    draw(python, [Stroke(((30, 30), (32, 30)), 8, "#102030"), Stroke(((30, 30), (32, 30)), 8, "#102030")])
+    draw(python, [Stroke(((30, 30), (32, 30)) * 2, 8, "#102030")])
     assert np.array_equal(square(last), np.asarray(python.photo))
     assert not np.array_equal(square(last), np.asarray(shown.view))
 
@@ -108,6 +109,27 @@ def test_moves_of_a_stroke_are_undone_together(shown: Photo, key: str) -> None:
     assert not before["undoable"]
     assert before["redoable"]
     assert np.array_equal(square(does(key, {"act": "redo"})), square(painted))
+
+
+def test_strokes_and_undos_leave_no_pictures_in_memory(key: str) -> None:
+    def pictures() -> int:
+        gc.collect()
+        tensors = [one for one in gc.get_objects() if type(one) is torch.Tensor]
+        return sum(one.numel() for one in tensors if one.numel() >= 64 * 64)
+
+    def strokes(first: int, last: int) -> None:
+        for number in range(first, last):
+            for shift in range(2):
+                does(key, PAINT | {"stroke": number, "points": [[20 + (number + shift) % 24, 30]]})
+            does(key, {"act": "look"})
+
+    strokes(0, 5)
+    few = pictures()
+    strokes(5, 24)
+    for _ in range(12):
+        does(key, {"act": "undo"})
+    assert pictures() <= few
+    assert len(KEPT.get(key).editor._history) == 25  # of 8 latents each
 
 
 def test_what_is_kept_is_what_the_next_stroke_starts_from(key: str) -> None:

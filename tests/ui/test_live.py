@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from csi_demo.tools.soaking import Visitor
 from csi_demo.ui import filling, photo, results
@@ -240,6 +241,42 @@ def test_a_stroke_shows_while_it_is_drawn_and_is_undone(page: Page) -> None:  # 
     expect(page.locator("#editor .csi-views img")).to_have_count(4)
     page.click("#editor [data-act=fill]")
     expect(page.locator("#fill")).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> None:  # noqa: F811
+    box = editor_canvas(page)
+    sent: list[dict[str, Any]] = []
+
+    def asked(request: Request) -> None:
+        if "queue/join" in request.url:
+            values = [value for value in request.post_data_json["data"] if isinstance(value, str) and '"act"' in value]
+            sent.extend(json.loads(value) for value in values)
+
+    page.on("request", asked)
+    x, y = box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for move in range(20):
+        page.mouse.move(x + 2 * move, y)
+    page.mouse.up()
+    settle(page)
+    *paints, last = sent
+    assert last["act"] == "look"  # what is shown in the end is the state that the last move led to
+    assert {message["act"] for message in paints} == {"paint"}
+    assert len({message["stroke"] for message in paints}) == 1
+    numbers = [message["reply"] for message in sent]
+    assert numbers == list(range(numbers[0], numbers[0] + len(sent)))  # one at a time
+    points = [point for message in paints for point in message["points"]]
+    assert points == sorted(points)
+    page.mouse.down()  # where the last move was
+    page.mouse.up()
+    settle(page)
+    assert sent[len(numbers)]["points"][0] == pytest.approx(points[-1])
+    for _ in range(2):
+        expect(page.locator("#editor [data-act=undo]")).to_be_enabled()
+        page.click("#editor [data-act=undo]")
+        settle(page)
+    expect(page.locator("#editor [data-act=undo]")).to_be_disabled()  # all moves are one stroke
 
 
 def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:  # noqa: F811
