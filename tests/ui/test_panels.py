@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -266,6 +267,21 @@ def test_a_run_stopped_while_it_waits_does_nothing(method: PlainMethod) -> None:
     )
     assert "Stopped." in only["status"]
     assert method.calls == []
+
+
+def test_stop_does_not_wait_for_a_step_that_takes_long(method: PlainMethod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlainMethod, "pause", 20.0)
+    run = filling.begin(None)["run"]
+    updates = filling.stoppable(filling.fill)(
+        run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, True, None, 0, 1
+    )
+    next(updates)
+    threading.Timer(0.3, filling.stop, [run]).start()
+    began = time.monotonic()
+    (last,) = updates
+    assert "Stopped" in last["status"]
+    assert last["fill"]["interactive"]
+    assert time.monotonic() - began < 10
 
 
 def test_look_changes_without_filling_again(method: PlainMethod) -> None:
