@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -111,16 +112,21 @@ class DCGANMethod(Method):
             weighting = task.mask
         goal = _Goal(self.model, task.image, weighting, options["perceptual"])
         descents = [self._start(task, seed) for seed in task.seeds]
-        yield self._step(task, descents, 0.0, {})
+        last = self._step(task, descents, 0.0, {})
+        yield last
         shown, looked = 0.0, time.perf_counter()
         size = max(1, TOGETHER // int(options["restarts"]))
         while active := [descent for descent in descents if not self._done(descent, options)]:
             for first in range(0, len(active), size):
-                self._advance(goal, active[first : first + size], options)
-                shares = (1.0 if self._done(some, options) else some.steps / options["steps"] for some in descents)
-                progress, now = sum(shares) / len(descents), time.perf_counter()
+                with closing(self._advance(goal, active[first : first + size], options)) as evaluations:
+                    for _ in evaluations:
+                        if time.perf_counter() - looked >= PATIENCE and self._progress(descents, options) < 1.0:
+                            yield replace(last, progress=self._progress(descents, options))
+                            looked = time.perf_counter()
+                progress, now = self._progress(descents, options), time.perf_counter()
                 if progress < 1.0 and (shown + 1.0 / UPDATES <= progress or now - looked >= PATIENCE):
-                    yield self._step(task, descents, progress, {"seconds": now - began})
+                    last = self._step(task, descents, progress, {"seconds": now - began})
+                    yield last
                     shown, looked = progress, time.perf_counter()
         for descent in descents:
             self._measure(goal, descent)
@@ -141,6 +147,10 @@ class DCGANMethod(Method):
             z = 2.0 * torch.rand(restarts, self.config.latent_dim, generator=generator) - 1.0
         z = z.to(self.device).clamp(-1.0, 1.0)
         return _Descent(z, z.clone(), z.new_full((restarts,), math.inf))
+
+    def _progress(self, descents: Sequence[_Descent], options: Mapping[str, float]) -> float:
+        shares = (1.0 if self._done(descent, options) else descent.steps / options["steps"] for descent in descents)
+        return sum(shares) / len(descents)
 
     def _done(self, descent: _Descent, options: Mapping[str, float]) -> bool:
         if descent.steps >= options["steps"]:
@@ -165,13 +175,15 @@ class DCGANMethod(Method):
         descent.trace.append((descent.steps, float(descent.best.min())))
         return loss
 
-    def _advance(self, goal: _Goal, descents: Sequence[_Descent], options: Mapping[str, float]) -> None:
-        """One projected step of Adam or momentum each, or a chunk of L-BFGS for all together."""
+    def _advance(self, goal: _Goal, descents: Sequence[_Descent], options: Mapping[str, float]) -> Generator[None]:
+        """One projected step of Adam or momentum each, or a chunk of L-BFGS for all together; yields after each
+        evaluation."""
         if options["optimiser"] == L_BFGS:
-            self._chunk(goal, descents, int(options["steps"]))
+            yield from self._chunk(goal, descents, int(options["steps"]))
             return
         for descent in descents:
             self._first_order(goal, descent, options)
+            yield
 
     def _first_order(self, goal: _Goal, descent: _Descent, options: Mapping[str, float]) -> None:
         z = descent.z.detach().requires_grad_()
@@ -190,7 +202,7 @@ class DCGANMethod(Method):
             change = -rate * first / (1.0 - 0.9**descent.steps) / size
         descent.z = (descent.z + change).clamp(-1.0, 1.0)
 
-    def _chunk(self, goal: _Goal, descents: Sequence[_Descent], total: int) -> None:
+    def _chunk(self, goal: _Goal, descents: Sequence[_Descent], total: int) -> Generator[None]:
         """Some iterations of L-BFGS with the perceptual loss linearised, since the discriminator costs as much again.
 
         What it lacks is made good at each start of a chunk, where the loss is measured in full.
@@ -206,7 +218,7 @@ class DCGANMethod(Method):
             return [loss.detach() for loss in losses], gradient
 
         searches = [partial(self._search, descent, total) for descent in descents]
-        search_together(searches, evaluate)
+        yield from search_together(searches, evaluate)
 
     @staticmethod
     def _search(descent: _Descent, total: int, ask: Ask) -> None:

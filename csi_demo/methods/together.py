@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
 from threading import Thread
 
@@ -13,8 +13,10 @@ Ask = Callable[[Tensor], tuple[Tensor, Tensor]]
 Evaluate = Callable[[Sequence[int], Tensor], tuple[Sequence[Tensor], Tensor]]
 
 
-def search_together(searches: Sequence[Callable[[Ask], None]], evaluate: Evaluate) -> None:
+def search_together(searches: Sequence[Callable[[Ask], None]], evaluate: Evaluate) -> Generator[None]:
     """Runs searches side by side until all have ended; what they ask for at the same time is evaluated in one go.
+
+    Yields after each evaluation; a generator that is closed there ends the searches.
 
     searches: each is called with `ask`, which takes latents (r, z) to their loss () and its gradient (r, z).
     evaluate: which searches ask, and their latents one after the other (sum of r, z), to the loss of each and the
@@ -44,7 +46,7 @@ def search_together(searches: Sequence[Callable[[Ask], None]], evaluate: Evaluat
     threads = [Thread(target=work, args=(index,), daemon=True) for index in range(len(searches))]
     for thread in threads:
         thread.start()
-    running = len(searches)
+    running, closed = len(searches), False
     waiting: dict[int, Tensor] = {}
     while running:
         index, z = asked.get()
@@ -67,9 +69,15 @@ def search_together(searches: Sequence[Callable[[Ask], None]], evaluate: Evaluat
             found = [None] * len(indices)
         for index, answer in zip(indices, found, strict=True):
             answers[index].put(answer)
+        try:
+            if not errors:
+                yield
+        except GeneratorExit:
+            closed = True
+            errors.append(_OthersFailedError())  # which each search meets at its next question
     for thread in threads:
         thread.join()
-    if errors:
+    if errors and not closed:
         raise errors[0]
 
 

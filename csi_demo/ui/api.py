@@ -119,7 +119,8 @@ def edit(
     """Paints on the face of a photo with a model: the picture as a PNG data URL of the photo's size.
 
     Parameters:
-        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG or WebP file of up to 25 MB.
+        picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG, WebP, HEIC, AVIF, TIFF,
+            GIF or BMP file.
         strokes: in order, each {"x", "y" or "points": [[x, y], ...], "size", "colour": "#RRGGBB", "steps"}, in photo
             pixels; "lighten": STEPS in the place of colour and steps lightens, or darkens where it is below 0. Up to
             200 points times steps in all.

@@ -19,6 +19,7 @@ from .panels.hood import HoodPanel
 from .panels.shown import ShownPanel
 from .panels.steer import SteerPanel
 from .panels.subject import SubjectPanel
+from .photo import KEPT_MINUTES
 from .server import process
 from .server.guard import MAX_FILE, Guard
 from .server.mailboxes import Mailboxes
@@ -30,12 +31,12 @@ COMPONENT = "/component.js"
 TITLE = """<h1>Fill a face, your way</h1>
 <p>Paint over a part of a face, fill it in, and steer what appears.</p>"""
 
-COLOPHON = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
+COLOPHON = f"""<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another
 (Controllable Semantic Inpainting). Every visible pixel stays exactly as it was.</p>
 <p>The weights are trained on CelebA: non-commercial research use only.
-Photos are not kept: they live in memory alone, for at most 20 minutes after their last use, and are never logged;
-files made for a download are deleted within 20 minutes.</p>"""
+Photos are not kept: they live in memory alone, for at most {KEPT_MINUTES} minutes after their last use, and are never
+logged; files made for a download are deleted within 20 minutes.</p>"""
 
 
 def build() -> gr.Blocks:

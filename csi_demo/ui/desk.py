@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ..complete import Request
 from ..methods import Method
 from . import engine
 from .engine import MAX_SAMPLES, MAX_SEED
-from .examples import Example, hole_name
+from .examples import Example, hole_name, place_name
 from .render import Look
 from .results import chosen_look
-from .subject import Painted, Start, moved, read_painting, whole
+from .subject import Painted, Start, kept_start, read_painting, whole
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What the page's components hold when the hole is to be filled, unchecked. slots: values, in the order of
-    `engine.slots`; they count only for the photo and hole they were drawn for, and only where they were moved."""
+    """What the page's components hold when the hole is to be filled, unchecked. start: the key of the `Start` that the
+    browser's sliders were drawn from, perhaps for the hole before; slots: their values, in the order of
+    `engine.slots`."""
 
     method: Any
     painting: object
@@ -52,17 +53,24 @@ class Desk:
         return Order.of(painted, method, self.seed, self.samples, self.settings(painted, method))
 
     def settings(self, painted: Painted, method: Method) -> dict[str, float]:
-        """What the visitor moved of a method's controls and options, by name. Raises ControlError."""
+        """What the visitor moved of a method's controls and options, by name. Raises ControlError.
+
+        Where the sliders are still those of the hole before: what they will show.
+        """
         start = self.own_start(painted, method)
-        if start is None:
+        if start:
+            return start.moved(self.slots)
+        before = kept_start(self.start)
+        carried = before.carried(painted, method, self.slots) if before else {}
+        if not (carried or painted.suggested):
             return {}
-        slots = [(slot, value) for slot, value in zip(start.slots, self.slots, strict=False) if slot]
-        return moved([slot for slot, _ in slots], start.values, [value for _, value in slots])
+        start = Start.of(painted, method, carried)
+        return start.moved([start.shown[slot.name] if slot else None for slot in start.slots])
 
     def own_start(self, painted: Painted, method: Method) -> Start | None:
         """Where the slots stood, if they were drawn for this photo, hole and method."""
-        start = self.start
-        return start if isinstance(start, Start) and start.subject == painted.key(method.name) else None
+        start = kept_start(self.start)
+        return start if start and start.subject == painted.key(method.name) else None
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,6 @@ class Order:
         shown, request = self.painted.photo, self.request
         if not shown.example:
             return ""
-        elsewhere = shown.place != shown.faces[0] if shown.faces else True
         return Example(
             photo=shown.example,
             title="",
@@ -95,5 +102,5 @@ class Order:
             samples=len(request.seeds),
             method=request.method.name,
             settings={**request.controls, **request.options},
-            place=",".join(repr(number) for number in astuple(shown.place)) if elsewhere else "",
+            place=place_name(shown),
         ).link()

@@ -44,7 +44,7 @@ from ..photo.reading import open_photo
 from ..sheets import memory_of
 from . import painter, render
 from .examples import FOLDER
-from .photo import KEPT, Photo
+from .photo import KEPT, KEPT_MINUTES, Photo
 
 if TYPE_CHECKING:
     from ..editing import Editor, Stroke
@@ -54,7 +54,7 @@ MAX_POINTS = 50  # in one message
 AT_WORK = 64 * 2**20  # bytes of a session in the middle of a stroke, about
 AT_REST = 4 * 2**20
 ACTS = ("paint", "light", "set", "sample", "reset", "commit", "undo", "redo", "look")
-GONE = "This edit is no longer here: it is dropped 20 minutes after its last use. Open the photo again."
+GONE = f"This edit is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use. Open the photo again."
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class Session:
 
     photo: Photo
     editor: Editor
+    note: str = ""  # what is said of it when it is shown from its beginning
     key: str = ""
     before: tuple[int, Image.Image] | None = None  # the editor's base and its picture in the view
     told: int | None = None  # the base whose view the browser has
@@ -124,11 +125,11 @@ def kept_session(key: object) -> Session:
     return session
 
 
-def first_view(session: Session, note: str = "") -> str:
+def first_view(session: Session) -> str:
     """What the browser needs to show a session from its beginning."""
     with session.lock:
         session.told = None
-        said = _state(session, live=False) | {"opened": True, "controls": _controls(), "note": note}
+        said = _state(session, live=False) | {"opened": True, "controls": _controls(), "note": session.note}
         if session.editor.base:
             said["original"] = render.view_url(session.photo.view)
         said["hood"] = _hood(session)

@@ -9,10 +9,10 @@ import math
 import secrets
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 from PIL import Image
@@ -105,6 +105,35 @@ def from_link(query: Mapping[str, str]) -> Example | None:
         )
     except ValueError:
         raise PageError(WRONG_LINK) from None
+
+
+def edit_from_link(query: Mapping[str, str]) -> int | None:
+    """Which edit a link asks for, -1 for the tab with nothing edited yet, None for the tab where holes are filled.
+    Raises PageError."""
+    if query.get("tab") != "edit":
+        return None
+    try:
+        return whole(int(query.get("edit", "-1")), "The number of the edit", -1, MAX_SEED)
+    except ValueError:
+        raise PageError(WRONG_LINK) from None
+
+
+def edit_link(photo: Photo, edit: int = -1) -> str:
+    """The query of a link that opens a photo in the editor, or one of its edits; "" for a visitor's own photo."""
+    said = {"photo": photo.example, "place": place_name(photo), "tab": "edit", "edit": str(edit) if edit >= 0 else ""}
+    return urlencode({name: value for name, value in said.items() if value}) if photo.example else ""
+
+
+def read_query(text: object) -> dict[str, str]:
+    """The query of a link that another page holds for its `<gradio-app>`. Raises PageError."""
+    if not isinstance(text, str) or len(text) > 2 * LONGEST_LINK:
+        raise PageError(WRONG_LINK)
+    return dict(parse_qsl(text.partition("?")[2] or text))
+
+
+def place_name(photo: Photo) -> str:
+    """Where the square lies, as an example's place; "" where it is around the first face."""
+    return "" if photo.faces and photo.place == photo.faces[0] else ",".join(map(repr, astuple(photo.place)))
 
 
 def hole_name(photo: Photo, mask: np.ndarray) -> str:

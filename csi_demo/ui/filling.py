@@ -14,6 +14,7 @@ from ..complete import FrameStep, Request
 from ..errors import CompletionError, PageError
 from ..sheets import Reel
 from . import engine, render, sharing
+from .aside import aside
 from .desk import Desk, Order
 from .engine import MAX_SEED
 from .examples import Example
@@ -68,7 +69,7 @@ def begin(key: object) -> Update:
 
 
 def stop(key: object) -> Update:
-    """Ends a run at its next update, and says so at once: the stop button."""
+    """Ends a run, and says so at once: the stop button."""
     run = KEPT.get(key)
     if isinstance(run, Run):
         run.stopped = True
@@ -96,8 +97,8 @@ def outdate(key: object, method: str | None) -> None:
 
 
 def stoppable(work: Callable[[Desk], Generator[Update]]) -> Callable[..., Generator[Update]]:
-    """`fill` or `compare` as an event calls it: with the key that `begin` gave and the values of `Desk.of`; ends
-    between two updates after `stop`.
+    """`fill` or `compare` as an event calls it: with the key that `begin` gave and the values of `Desk.of`; ends soon
+    after `stop`, however long an update takes.
 
     Cancelling the event instead would leave it to chance whether the browser shows an update that was under way last.
     """
@@ -117,7 +118,7 @@ def compare_chosen(key: object, compared: object, *values: Any) -> Generator[Upd
 
 def _until_stopped(run: Run, work: Generator[Update], crisp: bool) -> Generator[Update]:
     key: str | None = None
-    with closing(work) as updates:
+    with closing(aside(work, lambda: run.stopped)) as updates:
         while True:
             if key and key not in run.results[-1:]:  # the page has it since the last update
                 run.has(key)
@@ -130,6 +131,8 @@ def _until_stopped(run: Run, work: Generator[Update], crisp: bool) -> Generator[
                     yield _stopped(result, crisp)
                 return
             update = next(updates, None)
+            if update is None and run.stopped:
+                continue
             if update is None:
                 return
             key = update.get("result", key)

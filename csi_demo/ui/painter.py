@@ -12,7 +12,8 @@ and to the browser, one of
     {"photo": KEY, "size": [WIDTH, HEIGHT], "view": DATA_URL, "frames": [[[x, y] x 4] ...], "chosen": INDEX,
      "presets": [{"label": TEXT, "runs": [...]} ...], "runs": [...], "note": TEXT, "undoable": BOOLEAN, "edit": NUMBER}
 
-Events beside these carry their own data: "edit" where the square was put by hand, {"x": X, "y": Y, "side": PIXELS,
+Events beside these carry their own data: "submit" what a page asks for that has this one as a component, {"link":
+QUERY}; "edit" where the square was put by hand, {"x": X, "y": Y, "side": PIXELS,
 "turn": DEGREES} in the view, and "select" which numbered face was clicked, {"face": INDEX}.
 
 A photo's own bytes go to the server once, through the component's upload; what is painted on is the server's view of
@@ -34,6 +35,7 @@ import numpy as np
 
 from ..errors import PageError
 from . import static
+from .server.guard import MAX_FILE
 
 VIEW_SIDE = 1600
 SCRIPTS = ("stage.js", "shown.js", "steps.js", "tools.js", "painter.js", "hands.js")
@@ -46,7 +48,7 @@ def painter() -> gr.HTML:
     return gr.HTML(
         None,
         html_template=static.text("painter.html"),
-        js_on_load="".join(map(static.text, SCRIPTS)),
+        js_on_load="".join(static.text(name, MAX_BYTES=MAX_FILE) for name in SCRIPTS),
         apply_default_css=False,
         elem_id="painter",
     )

@@ -32,11 +32,12 @@ NO_FACE = (
     "No face was found. Place the square by hand: choose the square tool (S), and let the eyes "
     "lie just below the middle of the square, about a third of its width apart."
 )
-GONE = "This photo is no longer here: it is dropped 20 minutes after its last use. Choose it again."
+KEPT_MINUTES = 20
+GONE = f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use. Choose it again."
 
 _log = logging.getLogger(__name__)
 
-KEPT = Keep(seconds=20 * 60, limit=2**30)
+KEPT = Keep(seconds=60 * KEPT_MINUTES, limit=2**30)
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,11 @@ class Photo:
         """A family's hole (see `masks.family`) on the view: boolean (height, width), True = keep."""
         return self.view_place.photo_mask(name, self.view.size)
 
-    def suggested(self, mask: np.ndarray) -> Mapping[str, float]:
-        """Where an example or a link wants the sliders for this mask of the view: name -> value."""
+    def suggested(self, mask: np.ndarray) -> Mapping[str, float] | None:
+        """Where an example, a link or an earlier result wants the sliders for this mask of the view: name -> value;
+        None where none of them is of this hole."""
         if self.suggestion is None or not np.array_equal(mask, self.suggestion[0]):
-            return {}
+            return None
         return self.suggestion[1]
 
     def cut(self, mask: np.ndarray) -> tuple[np.ndarray, bool]:

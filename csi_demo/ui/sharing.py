@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 from .render import Result, number
@@ -32,13 +33,24 @@ def share_view(result: Result | None) -> str:
         fields = []
         why = "this hole has too many small parts for one" if result.photo.example else "your photo stays with you"
         note = f"<p>A link cannot show this fill: {why}. The strip and the GIF can be shared, and the settings.</p>"
+    return _fold(link_of(result), note, [*fields, ("settings", "Settings")], said)
+
+
+def edit_view(query: str) -> str:
+    """Link and embed code of the editor on an example; for a visitor's own photo nothing."""
+    if not query:
+        return ""
+    note = "<p>The link opens this photo in the editor. What you paint stays with you.</p>"
+    fields = [("link", "Link"), ("frame", "Embed: the editor"), ("component", "Component")]
+    return _fold(query, note, fields)
+
+
+def _fold(query: str, note: str, fields: Sequence[tuple[str, str]], settings: str = "") -> str:
+    """fields: kind, as share.js knows it, and label."""
     inputs = "".join(
-        f'<label>{label}<span><input readonly data-share="{kind}"><button type="button">Copy</button></span></label>'
+        f'<label>{label}<span><input readonly data-share="{kind}" value="{escape(settings)}">'
+        '<button type="button">Copy</button></span></label>'
         for kind, label in fields
     )
-    inputs += (
-        f'<label>Settings<span><input readonly data-share="settings" value="{escape(said)}">'
-        '<button type="button">Copy</button></span></label>'
-    )
     content = f"<summary>Share</summary>{note}{inputs}"
-    return f'<details class="csi-share" data-query="{escape(link_of(result))}">{content}</details>'
+    return f'<details class="csi-share" data-query="{escape(query)}">{content}</details>'

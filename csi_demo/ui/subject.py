@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..complete import Subject
-from ..errors import PageError
-from ..methods import Control
-from . import painter, photo
+from ..errors import ControlError, PageError
+from ..methods import Control, Method
+from . import engine, painter, photo
 from .photo import Photo
+
+START_COST = 8192  # bytes of a `Start`, about
 
 
 @dataclass(frozen=True)
@@ -22,20 +25,67 @@ class Painted:
     cut: bool  # the visitor painted outside the frame, too
     edit: int = 0  # the browser's number of this state of the painting
 
-    def key(self, method: str) -> tuple[str, str, str, str]:
-        """Two have the same one when their sliders start alike."""
+    @property
+    def suggested(self) -> Mapping[str, float] | None:
+        """See `Photo.suggested`."""
+        return self.photo.suggested(self.subject.mask)
+
+    def key(self, method: str) -> tuple[str, ...]:
+        """Two have the same one when their sliders start alike. The first two say which method and which photo."""
         hole = hashlib.sha256(self.subject.frame_mask.tobytes()).hexdigest()
-        return method, self.photo.key, str(self.photo.place), hole
+        return method, self.photo.key, str(self.photo.place), hole, str(self.suggested)
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where the sliders stood before the visitor moved any, and for what: the key of what was painted. slots: what each
-    slot of the page shows, as `engine.slots` has it."""
+    """Where the sliders stood before the visitor moved any, and for what: the key of what was painted.
 
-    subject: tuple[str, str, str, str]
+    slots: what each slot of the page shows, as `engine.slots` has it; shown: where they were drawn, which is elsewhere
+    than at their start where they were suggested, or moved before. The browser holds the key of one in `photo.KEPT`
+    beside the values of its slots, and sends both together: whatever has been painted since, the names of the values
+    are known.
+    """
+
+    subject: tuple[str, ...]
     values: dict[str, float]
     slots: tuple[Control | None, ...]
+    shown: dict[str, float]
+
+    @classmethod
+    def of(cls, painted: Painted, method: Method, before: Mapping[str, float] | None = None) -> Start:
+        """before: what the visitor moved for another hole; it stays where this one has such a control, unless an
+        example, a link or an earlier result says where this one's stand."""
+        inferred = painted.subject.start_values(method)
+        slots = engine.slots(method, painted.subject.relevance(method))
+        known = {slot.name: slot for slot in slots if slot}
+        values = {name: on_grid(slot, inferred.get(name, slot.default)) for name, slot in known.items()}
+        wanted = painted.suggested if painted.suggested is not None else before or {}
+        shown = values | {name: on_grid(known[name], value) for name, value in wanted.items() if name in known}
+        return cls(painted.key(method.name), values, slots, shown)
+
+    def moved(self, slots: Sequence[object]) -> dict[str, float]:
+        """What the visitor moved, by name; slots: values, in the order of `engine.slots`. Raises ControlError."""
+        pairs = [(slot, value) for slot, value in zip(self.slots, slots, strict=False) if slot]
+        return moved([slot for slot, _ in pairs], self.values, [value for _, value in pairs])
+
+    def carried(self, painted: Painted, method: Method, slots: Sequence[object]) -> dict[str, float]:
+        """What of that goes on to another hole of the same photo: what is no value of its slider does not."""
+        found: dict[str, float] = {}
+        if self.subject[:2] == painted.key(method.name)[:2]:
+            for slot, value in zip(self.slots, slots, strict=False):
+                with suppress(ControlError):
+                    found |= moved([slot], self.values, [value]) if slot else {}
+        return found
+
+    def kept(self) -> str:
+        """Its key in `photo.KEPT`, a new one."""
+        return photo.KEPT.put(self, START_COST)
+
+
+def kept_start(key: object) -> Start | None:
+    """The start of this key, if it is still there."""
+    start = photo.KEPT.get(key)
+    return start if isinstance(start, Start) else None
 
 
 def whole(value: object, what: str, low: int, high: int) -> int:

@@ -19,7 +19,6 @@ from csi_demo.tools.soaking import Visitor
 from csi_demo.ui import filling, photo, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
 from csi_demo.ui.panels.steer import draw_sliders
-from csi_demo.ui.subject import Start
 from csi_demo.ui.wiring import Update
 
 from ..visitor import PlainMethod, a_photo, painting
@@ -30,18 +29,18 @@ def values(smile: float) -> list[float]:
     return [smile, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0, *[0.0] * (MAX_OPTIONS - 1)]
 
 
-def refilled(what: str, start: Start | None, smile: float = 2.0, key: object = None) -> Iterator[Update]:
+def refilled(what: str, start: str | None, smile: float = 2.0, key: object = None) -> Iterator[Update]:
     return filling.refill(key, "plain", what, "Crisp", results.IN_PHOTO, True, start, 0, 1, *values(smile))
 
 
 @pytest.fixture
-def drawn(faces: Any, method: PlainMethod) -> tuple[str, Start]:
+def drawn(faces: Any, method: PlainMethod) -> tuple[str, str]:
     """What a browser sends, and where its sliders start."""
     what = painting(a_photo())
     return what, draw_sliders("plain", what)["start"]
 
 
-def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, Start]) -> None:
+def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, str]) -> None:
     (only,) = refilled(*drawn)
     assert method.calls == [({"smile": 2.0}, {})]
     assert "Filled in" in only["status"]
@@ -51,7 +50,7 @@ def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, S
     assert again["run"] == only["run"]
 
 
-def test_a_long_refill_shows_its_rows(method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any) -> None:
+def test_a_long_refill_shows_its_rows(method: PlainMethod, drawn: tuple[str, str], monkeypatch: Any) -> None:
     monkeypatch.setattr(PlainMethod, "pause", 0.02)
     updates = list(refilled(*drawn))
     assert 4 <= len(updates) < 50  # not every row
@@ -59,7 +58,7 @@ def test_a_long_refill_shows_its_rows(method: PlainMethod, drawn: tuple[str, Sta
 
 
 def test_a_newer_move_ends_a_long_refill_at_its_next_row(
-    method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any
+    method: PlainMethod, drawn: tuple[str, str], monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(PlainMethod, "pause", 0.02)
     updates = refilled(*drawn)
@@ -70,7 +69,7 @@ def test_a_newer_move_ends_a_long_refill_at_its_next_row(
     assert last.keys() == {"run", "fill", "compare", "stop"}
 
 
-def test_a_short_refill_is_left_to_end(method: PlainMethod, drawn: tuple[str, Start]) -> None:
+def test_a_short_refill_is_left_to_end(method: PlainMethod, drawn: tuple[str, str]) -> None:
     key = filling.begin(None)["run"]
     filling.outdate(key, "plain")
     assert not photo.KEPT.get(key).outdated
@@ -78,7 +77,7 @@ def test_a_short_refill_is_left_to_end(method: PlainMethod, drawn: tuple[str, St
     filling.outdate("of someone else", "plain")
 
 
-def test_a_refill_ends_the_fill_before_it(method: PlainMethod, drawn: tuple[str, Start]) -> None:
+def test_a_refill_ends_the_fill_before_it(method: PlainMethod, drawn: tuple[str, str]) -> None:
     key = filling.begin(None)["run"]
     updates = filling.stoppable(filling.fill)(key, "plain", drawn[0], "Crisp", results.IN_PHOTO, True, None, 0, 1)
     next(updates)
@@ -88,7 +87,7 @@ def test_a_refill_ends_the_fill_before_it(method: PlainMethod, drawn: tuple[str,
 
 
 def test_a_slider_of_another_photo_or_of_a_slow_method_does_nothing(
-    method: PlainMethod, drawn: tuple[str, Start], monkeypatch: Any
+    method: PlainMethod, drawn: tuple[str, str], monkeypatch: Any
 ) -> None:
     what, start = drawn
     nothing: list[Update] = [{}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -176,7 +177,8 @@ def drawn_slots(what: str) -> list[Any]:
 
 def test_sliders_are_drawn_from_the_declaration(method: PlainMethod) -> None:
     what = painting(a_photo())
-    start = steer.draw_sliders("plain", what)["start"]
+    start = subject.kept_start(steer.draw_sliders("plain", what)["start"])
+    assert start
     slots = drawn_slots(what)
     assert start.values == {"smile": 0.7, "glasses": 0.5, "spread": 1.0}
     assert len(slots) == MAX_CONTROLS + MAX_OPTIONS
@@ -221,10 +223,9 @@ def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMetho
 
 
 def test_sliders_of_another_picture_are_ignored(method: PlainMethod) -> None:
-    start = subject.Start(
-        ("plain", "another", "1,2,3", "mouth"), {"smile": 0.0, "glasses": 0.5, "spread": 1.0}, engine.slots(method)
-    )
-    run_fill(start, (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0))
+    starts = {"smile": 0.0, "glasses": 0.5, "spread": 1.0}
+    start = subject.Start(("plain", "another", "1,2,3", "mouth"), starts, engine.slots(method), starts)
+    run_fill(start.kept(), (2.0, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0))
     assert method.calls == [({}, {})]
 
 
@@ -268,6 +269,21 @@ def test_a_run_stopped_while_it_waits_does_nothing(method: PlainMethod) -> None:
     assert method.calls == []
 
 
+def test_stop_does_not_wait_for_a_step_that_takes_long(method: PlainMethod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlainMethod, "pause", 20.0)
+    run = filling.begin(None)["run"]
+    updates = filling.stoppable(filling.fill)(
+        run, "plain", painting(a_photo()), "Smooth", results.IN_PHOTO, True, None, 0, 1
+    )
+    next(updates)
+    threading.Timer(0.3, filling.stop, [run]).start()
+    began = time.monotonic()
+    (last,) = updates
+    assert "Stopped" in last["status"]
+    assert last["fill"]["interactive"]
+    assert time.monotonic() - began < 10
+
+
 def test_look_changes_without_filling_again(method: PlainMethod) -> None:
     key = run_fill()[-1]["result"]
     crisp, smooth, in_photo = (
@@ -283,7 +299,8 @@ def test_an_example_suggests_sliders_for_its_own_hole(method: PlainMethod) -> No
     shown = a_photo()
     shown = replace(shown, suggestion=(shown.preset("mouth"), {"smile": 2.0, "spread": 0.5, "unknown": 1.0}))
     photo.keep(shown)
-    start = steer.draw_sliders("plain", painting(shown))["start"]
+    start = subject.kept_start(steer.draw_sliders("plain", painting(shown))["start"])
+    assert start
     slots = drawn_slots(painting(shown))
     assert (start.values["smile"], slots[0]["value"], slots[MAX_CONTROLS]["value"]) == (0.7, 2.0, 0.5)
     slots = drawn_slots(painting(shown, shown.preset("eyes")))

@@ -10,8 +10,8 @@ from gradio.utils import get_upload_folder
 
 from ...errors import PageError
 from ...pixels import png
-from .. import editing, painter, photo, render, static
-from ..examples import Example
+from .. import editing, painter, photo, render, sharing, static
+from ..examples import Example, edit_link
 from ..subject import read_photo
 from ..wiring import Update, any_of, listen
 from . import COMPUTE, QUICK, Panels
@@ -29,10 +29,11 @@ class EditPanel:
         self.editor = gr.HTML(
             None,
             html_template=static.text("editor.html"),
-            js_on_load=static.text("editor.js") + static.text("editor_talk.js"),
+            js_on_load=static.text("editor.js", MAX_BYTES=photo.MAX_BYTES) + static.text("editor_talk.js"),
             apply_default_css=False,
             elem_id="editor",
         )
+        self.share = gr.HTML(None, js_on_load=static.text("share.js"), apply_default_css=False, elem_id="edit-share")
         self.examples = gr.HTML(
             render.example_strip((editing.thumbnail(ready), ready.title) for ready in editing.ready_edits()),
             js_on_load=static.text("examples.js"),
@@ -44,8 +45,8 @@ class EditPanel:
     def wire_tab(self, panels: Panels, tabs: gr.Tabs, tab: gr.Tab) -> None:
         """What its components do, and what opening its tab does, which is one of the tabs."""
         subject = panels.subject
-        here = {"session": self.session, "editor": self.editor}
-        both = here | subject.outputs
+        here = {"session": self.session, "editor": self.editor, "share": self.share}
+        both: dict[str, Any] = here | subject.outputs
         opening = any_of((tab.select, self.editor.click))
         listen(opening, open_edit, [subject.painter, self.session], here, **QUICK, **COMPUTE)
         listen(self.editor.input, move, self.editor, {"editor": self.editor}, **QUICK, **EDITING)
@@ -54,6 +55,9 @@ class EditPanel:
         saved = {"editor": self.editor, "file": self.file}
         made = listen(self.editor.submit, save, self.session, saved, **QUICK, **COMPUTE)
         made.success(None, None, None, js=static.text("click_file.js").replace("#file", "#edit-file"))
+        for linked in subject.openings:
+            given = [subject.edit, subject.painter, self.session]
+            listen(linked.then, open_linked, given, both | {"tabs": tabs}, **QUICK, **COMPUTE)
         carried: dict[str, Any] = {"editor": self.editor, "tabs": tabs} | subject.outputs
         listen(self.editor.select, carry, self.session, carried, **QUICK, **COMPUTE)
 
@@ -82,9 +86,20 @@ def take_photo(value: object, key: object) -> Update:
     return taken | open_edit(taken["painter"], key)
 
 
+def open_linked(edit: object, painting: object, key: object) -> Update:
+    """Opens this tab where a link asks for it, on the link's photo or one of the examples."""
+    if not isinstance(edit, int):
+        return {}
+    return {"tabs": gr.update(selected="edit")} | (open_ready(edit, key) or open_edit(painting, key))
+
+
 def choose_edit(key: object, event: gr.EventData) -> Update:
-    """Opens the example that was clicked, in both tabs, and draws its strokes."""
-    index = event._data.get("index") if isinstance(event._data, dict) else None
+    """Opens the example that was clicked."""
+    return open_ready(event._data.get("index") if isinstance(event._data, dict) else None, key)
+
+
+def open_ready(index: object, key: object) -> Update:
+    """Opens an example in both tabs, and draws its strokes; nothing for what is none."""
     if not isinstance(index, int) or not 0 <= index < len(editing.ready_edits()):
         return {}
     ready = editing.ready_edits()[index]
@@ -127,12 +142,14 @@ def _opened(picture: photo.Photo, key: object, ready: editing.Ready | None = Non
     session = editing.opened(picture)
     if isinstance(before, editing.Session):
         photo.KEPT.drop(before.key)
-    note = ""
+    edit = -1
     if ready:
+        edit = editing.ready_edits().index(ready)
         editing.draw_ready(session, ready)
-        note = f"{ready.title}. Paint on, or take it back with Undo."
+        session.note = f"{ready.title}. Paint on, or take it back with Undo."
     elif not picture.faces:
-        note = photo.NO_FACE
+        session.note = photo.NO_FACE
     elif len(picture.faces) > 1:
-        note = FACES
-    return {"session": session.key, "editor": editing.first_view(session, note)}
+        session.note = FACES
+    share = sharing.edit_view(edit_link(picture, edit))
+    return {"session": session.key, "editor": editing.first_view(session), "share": share}

@@ -57,7 +57,8 @@ class ShownPanel:
 
     def draw_visit(self) -> None:
         """A strip of thumbnails, empty at first."""
-        self.visit = gr.HTML(None, js_on_load=static.text("history.js"), apply_default_css=False, elem_id="visit")
+        script = static.text("history.js", KEPT_RESULTS=filling.KEPT_RESULTS)
+        self.visit = gr.HTML(None, js_on_load=script, apply_default_css=False, elem_id="visit")
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from ...errors import PageError
 from ...methods import Control
 from .. import engine, filling, render, static
 from ..engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SEED, SLOT_IDS
-from ..subject import Start, on_grid, read_painting, whole
+from ..subject import Start, kept_start, on_grid, read_painting, whole
 from ..wiring import Update, any_of, listen
 from . import COMPUTE, QUICK, Panels
 
@@ -25,7 +26,9 @@ class SteerPanel:
     `draw_options` is called."""
 
     def __init__(self) -> None:
-        self.start = gr.State(None)  # a `subject.Start`
+        # The key of a `subject.Start`, which must reach the browser with the sliders that it is of, and come back with
+        # their values: what the server keeps of a session changes before the browser has drawn anything.
+        self.start = gr.HTML(None, visible="hidden", elem_id="start")
         with gr.Column(elem_id="steer"):
             self.note = gr.HTML(
                 render.plain_line("Loading the model…"),
@@ -75,17 +78,20 @@ class SteerPanel:
         fill.wire_refill(moves, panels, trigger_mode="always_last")
         resetting = listen(self.reset.click, reset_sliders, self.start, self.slots, queue=False, **QUICK)
         fill.wire_refill(resetting.then, panels)
-        drawing = listen(self.surprise.click, surprise, [self.start, painting], self.slots, **QUICK, **COMPUTE)
+        caught_up = self.wire_sliders(self.surprise.click, panels, catch_up)
+        drawing = listen(caught_up.then, surprise, [self.start, painting], self.slots, **QUICK, **COMPUTE)
         fill.wire_refill(drawing.then, panels)
         given, sheet = [self.start, painting, fill.seed], {"sheet": self.sheet}
         listen(self.rows.click, one_by_one, given, sheet, **QUICK, **COMPUTE)
         listen(self.grid.click, two_together, [*given, *self.pair.values()], sheet, **QUICK, **COMPUTE)
 
-    def wire_sliders(self, event: Callable[..., Any], panels: Panels) -> None:
+    def wire_sliders(
+        self, event: Callable[..., Any], panels: Panels, handler: Callable[..., Update] | None = None
+    ) -> Any:
         """Draws the sliders anew after an event."""
-        inputs = [panels.fill.method, panels.subject.painter]
+        inputs = [panels.fill.method, panels.subject.painter, self.start, *self.slots.values()]
         drawn = self.outputs | {"sheet": self.sheet, "inside": panels.hood.inside}
-        listen(event, draw_sliders, inputs, drawn, trigger_mode="always_last", **QUICK, **COMPUTE)
+        return listen(event, handler or draw_sliders, inputs, drawn, trigger_mode="always_last", **QUICK, **COMPUTE)
 
 
 def _slot(name: str) -> gr.Slider | gr.Checkbox:
@@ -94,9 +100,12 @@ def _slot(name: str) -> gr.Slider | gr.Checkbox:
     return gr.Slider(visible=False, buttons=["reset"], elem_id=name)
 
 
-def draw_sliders(name: str | None, painting: object) -> Update:
+def draw_sliders(name: str | None, painting: object, key: object = None, *slots: object) -> Update:
     """A slider or checkbox for every control and option the method declares, at its start, and what goes with them.
-    What acts most strongly in the hole comes first."""
+    What acts most strongly in the hole comes first.
+
+    key, slots: what the page shows until then, see `Start`; what was moved stays where this hole has it.
+    """
     try:
         method = engine.load(name)
     except PageError as error:
@@ -105,24 +114,19 @@ def draw_sliders(name: str | None, painting: object) -> Update:
         painted = read_painting(painting)
     except PageError:
         return {}
-    inferred = painted.subject.start_values(method)
-    ranks = painted.subject.relevance(method)
-    slots = engine.slots(method, ranks)
-    known = [slot for slot in slots if slot]
-    values = {slot.name: on_grid(slot, inferred.get(slot.name, slot.default)) for slot in known}
-    suggested = painted.photo.suggested(painted.subject.mask)
-    shown = values | {slot.name: on_grid(slot, suggested[slot.name]) for slot in known if slot.name in suggested}
+    before = kept_start(key)
+    start = Start.of(painted, method, before.carried(painted, method, slots) if before else {})
     follows = "Move one: the picture follows." if method.live else "Move one, then fill again."
-    if hidden := engine.not_visible(method, ranks):
+    if hidden := engine.not_visible(method, painted.subject.relevance(method)):
         more = len(hidden) - MOST_HIDDEN
         follows += f" Not visible in this hole: {', '.join(hidden[:MOST_HIDDEN])}{f' and {more} more' * (more > 0)}."
     said = ("Sliders", follows) if method.controls else (method.label, method.description)
-    choices = [(slot.label[:1].upper() + slot.label[1:], slot.name) for slot in slots[:MAX_CONTROLS] if slot]
+    choices = [(slot.label[:1].upper() + slot.label[1:], slot.name) for slot in start.slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
-    names = {name: slot.name for name, slot in zip(SLOT_IDS, slots, strict=True) if slot}
-    starts = {name: values[control] for name, control in names.items()}
+    names = {name: slot.name for name, slot in zip(SLOT_IDS, start.slots, strict=True) if slot}
+    starts = {name: start.values[control] for name, control in names.items()}
     update: Update = {
-        "start": Start(painted.key(method.name), values, slots),
+        "start": start.kept(),
         "note": render.slider_note(*said, starts, names, bool(method.controls)),
         "surprise": gr.update(visible=bool(method.controls)),
         "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
@@ -132,9 +136,18 @@ def draw_sliders(name: str | None, painting: object) -> Update:
     }
     update |= {name: gr.update(choices=choices, value=value) for name, value in zip(PAIR, chosen, strict=True)}
     return update | {
-        name: _drawn(slot, shown[slot.name]) if slot else gr.update(visible=False)
-        for name, slot in zip(SLOT_IDS, slots, strict=True)
+        name: _drawn(slot, start.shown[slot.name]) if slot else gr.update(visible=False)
+        for name, slot in zip(SLOT_IDS, start.slots, strict=True)
     }
+
+
+def catch_up(name: str | None, painting: object, key: object, *slots: object) -> Update:
+    """`draw_sliders`, where the page still shows those of another photo, hole or method."""
+    start = kept_start(key)
+    with suppress(PageError):
+        if start and start.subject == read_painting(painting).key(engine.load(name).name):
+            return {}
+    return draw_sliders(name, painting, key, *slots)
 
 
 def _drawn(control: Control, value: float) -> Any:
@@ -145,15 +158,16 @@ def _drawn(control: Control, value: float) -> Any:
     return gr.update(value=value, minimum=control.minimum, maximum=control.maximum, step=control.step, **shown)
 
 
-def reset_sliders(start: Start | None) -> Update:
+def reset_sliders(key: object) -> Update:
     """Every slider and checkbox back at its start."""
+    start = kept_start(key)
     return _moved(start, start.values) if start else {}
 
 
-def surprise(start: Start | None, painting: object) -> Update:
+def surprise(key: object, painting: object) -> Update:
     """The sliders where a draw from what the method believes of the hole puts them."""
     try:
-        painted = read_painting(painting)
+        start, painted = kept_start(key), read_painting(painting)
         if start is None or start.subject != painted.key(start.subject[0]):
             return {}
         method = engine.load(start.subject[0])
@@ -171,17 +185,16 @@ def _moved(start: Start, values: Mapping[str, float]) -> Update:
     }
 
 
-def one_by_one(start: Start | None, painting: object, seed: object) -> Generator[Update]:
+def one_by_one(key: object, painting: object, seed: object) -> Generator[Update]:
     """The strongest controls of the hole, a row for each, as in CSI's figure 6."""
+    start = kept_start(key)
     names = [slot.name for slot in start.slots[:FIRST_CONTROLS] if slot] if start else []
     yield from _sheet(start, painting, seed, names, together=False)
 
 
-def two_together(
-    start: Start | None, painting: object, seed: object, first: object, second: object
-) -> Generator[Update]:
+def two_together(key: object, painting: object, seed: object, first: object, second: object) -> Generator[Update]:
     """Two controls against each other, as in CSI's figure 4."""
-    yield from _sheet(start, painting, seed, [str(first)[:40], str(second)[:40]], together=True)
+    yield from _sheet(kept_start(key), painting, seed, [str(first)[:40], str(second)[:40]], together=True)
 
 
 def _sheet(start: Start | None, painting: object, seed: object, names: list[str], together: bool) -> Generator[Update]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gradio as gr
 import numpy as np
 from gradio.components import Component
 
 from ...errors import PageError
 from .. import painter, photo, render, static
-from ..examples import Example, all_examples, from_link
+from ..examples import Example, all_examples, edit_from_link, from_link, read_query
 from ..photo import Photo
 from ..subject import read_photo
 from ..wiring import Update, any_of, listen
@@ -44,6 +46,7 @@ class SubjectPanel:
                 [], label="Face", info="Which of the numbered faces is filled in.", visible=False, elem_id="face"
             )
         self.linked = gr.State(None)  # the example that a link asks for
+        self.edit = gr.State(None)  # where a link asks for the other tab: the number of an edit there, or -1 for none
 
     def draw_place(self) -> None:
         """The square's place in numbers, for those who do not drag it."""
@@ -72,9 +75,13 @@ class SubjectPanel:
     def wire(self, panels: Panels) -> None:
         """What its components and the page's opening do."""
         fill, example = panels.fill, self.opened(panels)
-        opened = example | {"status": fill.status, "linked": self.linked}
-        opening = listen(panels.demo.load, open_page, None, opened, **QUICK)
-        fill.wire_linked(opening, self.linked, panels)
+        opened = example | {"status": fill.status, "linked": self.linked, "edit": self.edit}
+        self.openings = [
+            listen(panels.demo.load, open_page, None, opened, **QUICK),
+            listen(self.painter.submit, open_link, None, opened, **QUICK),
+        ]
+        for opening in self.openings:
+            fill.wire_linked(opening, self.linked, panels)
         listen(self.examples.select, choose_example, None, example, **QUICK)
         listen(self.painter.upload, take_upload, self.painter, self.outputs, **QUICK)
         listen(self.face.input, choose_face, [self.painter, self.face], self.outputs, **QUICK)
@@ -200,13 +207,24 @@ def open_example(example: Example) -> Update:
 
 
 def open_page(request: gr.Request) -> Update:
-    """What the page starts with, what the address asks for or the first example: what `open_example` gives, and the
-    example that `filling.fill_linked` is to fill."""
+    """What the page starts with: what its address asks for, or the first example."""
+    return _linked(lambda: dict(request.query_params))
+
+
+def open_link(event: gr.EventData) -> Update:
+    """What another page asks for, that has this one as a component: its address is none of ours."""
+    return _linked(lambda: read_query(event._data.get("link") if isinstance(event._data, dict) else None))
+
+
+def _linked(query: Callable[[], dict[str, str]]) -> Update:
+    """What `open_example` gives, the example that `filling.fill_linked` is to fill, or the edit that is wanted."""
     try:
-        linked, said = from_link(dict(request.query_params)), {}
+        found = query()
+        example, edit, said = from_link(found), edit_from_link(found), {}
     except PageError as error:
-        linked, said = None, {"status": render.trouble(str(error))}
-    return open_example(linked or all_examples()[0]) | said | {"linked": linked}
+        example, edit, said = None, None, {"status": render.trouble(str(error))}
+    opened = open_example(example or all_examples()[0])
+    return opened | said | {"linked": None if edit is not None else example, "edit": edit}
 
 
 def choose_example(event: gr.EventData) -> Update:

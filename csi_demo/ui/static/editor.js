@@ -1,5 +1,5 @@
 // The photo editor. Run by gr.HTML with element, trigger, props, upload and watch; ui/editing.py documents props.value.
-const MAX_BYTES = 25 * 1024 * 1024;
+const MAX_BYTES = $MAX_BYTES;
 const PATIENCE = 20000; // milliseconds until an answer is given up
 const HELP = "Choose a colour and paint on the face: the model makes sense of it. Hold still to go on painting."
   + (matchMedia("(hover: hover)").matches ? " After a click, the wheel lightens and darkens." : "");
@@ -56,6 +56,10 @@ function outline(corners) {
   pen.closePath();
 }
 
+// A frame in another page is as high as what it shows, so that this may not follow its height.
+const tallest = () =>
+  document.documentElement.classList.contains("csi-embed") ? 600 : Math.min(600, 0.7 * innerHeight);
+
 function fit() {
   if (!view) return;
   const width = find(".csi-stage").clientWidth;
@@ -69,7 +73,7 @@ function fit() {
     const right = Math.min(across, Math.max(...xs) + margin), bottom = Math.min(down, Math.max(...ys) + margin);
     if (right - left > 1 && bottom - top > 1) region = [left, top, right - left, bottom - top];
   }
-  const scale = Math.min(width / region[2], Math.min(600, 0.7 * innerHeight) / region[3]);
+  const scale = Math.min(width / region[2], tallest() / region[3]);
   const dots = Math.min(2, devicePixelRatio || 1);
   canvas.style.width = `${region[2] * scale}px`;
   canvas.style.height = `${region[3] * scale}px`;
@@ -196,7 +200,7 @@ function useTool(name) {
 
 async function takeFile(file) {
   if (!file) return;
-  if (file.size > MAX_BYTES) return say("This file is larger than 25 MB. Choose a smaller photo.", true);
+  if (file.size > MAX_BYTES) return say(`This file is larger than ${MAX_BYTES / 2 ** 20} MB. Choose a smaller photo.`, true);
   say("Reading the photo…");
   try {
     const name = `photo-${crypto.getRandomValues(new Uint32Array(3)).join("-")}`;

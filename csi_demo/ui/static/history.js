@@ -1,5 +1,5 @@
 // The results of this visit: a click goes back to one, a pin keeps one to compare the others with.
-const MOST = 12;
+const MOST = $KEPT_RESULTS;
 const page = element.closest(".gradio-container") ?? document.body;
 const results = []; // {key, thumb, title}, the latest first
 let shown = "";

@@ -1,6 +1,6 @@
 // The painter's exchange with the server, its history, buttons and keys; painter.py documents props.value. Run by
 // gr.HTML with element, trigger, props, upload and watch, after stage.js, shown.js and tools.js.
-const MAX_BYTES = 128 * 1024 * 1024;
+const MAX_BYTES = $MAX_BYTES;
 const MAX_UNDO = 40;
 const HELP = "Paint the part to fill in, or choose a ready-made hole. Only the square is filled.";
 let undo = [];
@@ -9,6 +9,7 @@ let edit = null; // the number of what is painted: undo brings an earlier one ba
 let edits = 0;
 let moved = false; // the visitor chose what part of the photo is shown
 let loads = 0;
+let link = element.closest("gradio-app")?.dataset.link; // as a component, in a page whose own address is no link
 const fingers = new Map(); // on the canvas: pointer -> where it is, in pixels of the window
 
 function say(text, trouble = false) {
@@ -103,7 +104,7 @@ function useTool(name) {
 
 async function take(file) {
   if (!file) return;
-  if (file.size > MAX_BYTES) return say("This file is larger than 128 MB. Choose a smaller photo.", true);
+  if (file.size > MAX_BYTES) return say(`This file is larger than ${MAX_BYTES / 2 ** 20} MB. Choose a smaller photo.`, true);
   const load = ++loads;
   say("Reading the photo…");
   try {
@@ -148,6 +149,9 @@ async function show(sent) {
   if (sent.view) zoomOn(small && (sent.frames.length === 1 || Boolean(before)) && !sent.note);
   else if (zoomed) zoomOn(true);
   publish();
+  if (!link) return;
+  trigger("submit", { link });
+  link = "";
 }
 
 function showPresets() {

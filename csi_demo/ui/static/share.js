@@ -11,7 +11,8 @@ const write = (share) => {
     link,
     frame: frame("embed=1", 1100),
     slider: frame("embed=slider", 620),
-    component: `<script type="module" src="${page}component.js"></script>\n<gradio-app src="${page}"></gradio-app>`,
+    component: `<script type="module" src="${page}component.js"></script>\n`
+      + `<gradio-app src="${page}" data-link="${share.dataset.query}"></gradio-app>`,
   };
   for (const field of share.querySelectorAll("[data-share]"))
     if (codes[field.dataset.share]) field.value = codes[field.dataset.share];
@@ -28,9 +29,11 @@ element.addEventListener("click", async (event) => {
   try { await navigator.clipboard.writeText(field.value); } catch { document.execCommand("copy"); }
   button.textContent = "Copied";
 });
-new MutationObserver(() => {
+const renew = () => {
   const share = element.querySelector(".csi-share");
   if (!share) return;
   if (share.open !== open) share.open = open;
   write(share);
-}).observe(element, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-query"] });
+};
+renew(); // a tab that is opened later has it from the beginning
+new MutationObserver(renew).observe(element, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-query"] });
