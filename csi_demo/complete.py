@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import checks, masks, methods
+from . import masks, methods
 from .errors import MaskError, PhotoError, UsageError
-from .methods import Method
+from .methods import Method, checks
 from .methods.base import Number
 from .photo.colour import srgb_profile
 from .photo.placement import SMALLEST, Placement

@@ -1,8 +1,15 @@
-"""Where the networks run that profit from an accelerator: the one setting, CSI_DEVICE."""
+"""Where the networks run: the one setting, CSI_DEVICE, and processes that were forked from one that has filled.
+
+Of the threads of a process a fork keeps the one that forks. In the child, OpenMP's, on which PyTorch computes, would be
+waited for for ever, and so would OpenCV's, even to be told to end. There everything runs on one thread, and comes to
+the same. `multiprocessing` or a web server may fork so.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .errors import DeviceError
@@ -41,3 +48,32 @@ def chosen_device() -> torch.device:
     if name == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # a seed's picture is the CPU's, but for rounding
     return torch.device(name)
+
+
+_threads: list[int] = []  # of OpenCV, while a fork is under way
+
+
+@cache
+def make_forks_safe() -> None:
+    """To be called by what loads PyTorch, any number of times. Does nothing where there is no fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+def _before() -> None:
+    if (cv2 := sys.modules.get("cv2")) is not None:
+        _threads.append(cv2.getNumThreads())
+        cv2.setNumThreads(1)
+
+
+def _in_parent() -> None:
+    if _threads:
+        sys.modules["cv2"].setNumThreads(_threads.pop())
+
+
+def _in_child() -> None:
+    _threads.clear()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+    if (compiled := sys.modules.get(f"{__package__}.sampling.compiled")) is not None:
+        compiled.after_fork()

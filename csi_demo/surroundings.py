@@ -10,7 +10,6 @@ from pathlib import Path
 from .errors import UsageError
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

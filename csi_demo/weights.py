@@ -21,14 +21,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from . import forking
+from .device import make_forks_safe
 from .errors import WeightsError
 from .registry import build_network
 
 MANIFEST, METRICS = "manifest.json", "metrics.json"
 Module = TypeVar("Module", bound=nn.Module)
 
-forking.make_safe()
+make_forks_safe()
 
 
 def weights_folder() -> Path:

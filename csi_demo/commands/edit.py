@@ -16,23 +16,19 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
     edit = commands.add_parser("edit", help="paint on a face with a model: dark on the forehead becomes hair")
     edit.add_argument("photo", type=Path)
-    edit.add_argument(
-        "--paint",
-        action="append",
-        default=[],
-        dest="strokes",
-        type=lambda text: (text, True),
-        metavar="X,Y,SIZE,#RRGGBB[,STEPS]",
-        help="a square of this side around a point, in photo pixels; once for every stroke",
-    )
-    edit.add_argument(
-        "--lighten",
-        action="append",
-        dest="strokes",
-        type=lambda text: (text, False),
-        metavar="X,Y,SIZE[,STEPS]",
-        help="likewise; darkens where STEPS is below 0",
-    )
+    for name, coloured, form, text in (
+        ("--paint", True, "X,Y,SIZE,#RRGGBB[,STEPS]", "a square of this side around a point, in photo pixels"),
+        ("--lighten", False, "X,Y,SIZE[,STEPS]", "likewise; darkens where STEPS is below 0"),
+    ):
+        edit.add_argument(
+            name,
+            action="append",
+            default=[],
+            dest="strokes",
+            type=lambda words, coloured=coloured: (words, coloured),
+            metavar=form,
+            help=f"{text}; once for every stroke",
+        )
     edit.add_argument(
         "--set",
         action="append",

@@ -12,8 +12,8 @@ from PIL import Image
 from ..complete import Request
 from ..photo.placement import Placement
 from ..photo.reading import read_file
+from ..photo.sheets import STRIP_SIDE, Tile, strip, striped
 from ..pixels import png
-from ..sheets import STRIP_SIDE, Tile, strip, striped
 from .common import settings_of, write_file
 from .complete import add_settings, read_recipe
 

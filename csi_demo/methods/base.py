@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .. import checks
 from ..errors import CompletionError, ControlError, MaskError, UsageError
 from ..masks import to_mask
 from ..pixels import mask_to_tensor, to_float
+from . import checks
 
 if TYPE_CHECKING:  # so that what there is can be listed before PyTorch is loaded
     import torch

@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from .. import sheets
 from ..data import read_pack
 from ..editing import Editor, transfer
 from ..editing.brush import BOUND, as_array
@@ -24,6 +23,7 @@ from ..methods import load_method
 from ..metrics.features import face_features, face_network, features, judge_network
 from ..metrics.frechet import frechet_distance
 from ..models.attributes import AttributeNet
+from ..photo import sheets
 from ..photo.placement import Placement
 from ..pixels import FRAME, png, to_float, to_pictures, to_tensor
 from ..weights import write_atomically

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import masks, sheets
+from .. import masks
 from ..data import read_pack
 from ..errors import CompletionError
 from ..methods import load_method
@@ -20,6 +20,7 @@ from ..metrics.c2st import FEWEST, c2st
 from ..metrics.features import face_network, judge_network
 from ..metrics.frechet import distance_to_faces
 from ..metrics.inside import measure
+from ..photo import sheets
 from ..pixels import masks_to_tensor, png, to_float
 from ..weights import write_atomically
 from .shared import shared

@@ -25,8 +25,8 @@ from ..metrics.inside import measure
 from ..photo.finding import find_faces
 from ..photo.reading import open_photo
 from ..photo.refining import SIDE, can_refine
+from ..photo.sheets import photo_sheet
 from ..pixels import mask_to_tensor, png, to_tensor
-from ..sheets import photo_sheet
 from ..weights import write_atomically
 from .shared import shared
 

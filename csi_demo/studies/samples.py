@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .. import sheets
 from ..data import read_pack
 from ..methods import load_method
 from ..metrics.features import face_features
 from ..metrics.frechet import frechet_distance
+from ..photo import sheets
 from ..pixels import png, to_float
 from ..weights import write_atomically
 

@@ -41,7 +41,7 @@ from PIL import Image
 from ..errors import PageError
 from ..photo.placement import Placement
 from ..photo.reading import open_photo
-from ..sheets import memory_of
+from ..photo.sheets import memory_of
 from . import painter, render
 from .examples import FOLDER
 from .photo import KEPT, KEPT_MINUTES, Photo

@@ -12,7 +12,7 @@ import gradio as gr
 
 from ..complete import FrameStep, Request
 from ..errors import CompletionError, PageError
-from ..sheets import Reel
+from ..photo.sheets import Reel
 from . import engine, render, sharing
 from .aside import aside
 from .desk import Desk, Order

@@ -19,8 +19,8 @@ from ..complete import Subject
 from ..errors import PageError, PhotoError
 from ..photo.placement import SMALLEST, Placement
 from ..photo.reading import open_photo
+from ..photo.sheets import memory_of
 from ..pixels import FRAME
-from ..sheets import memory_of
 from .painter import VIEW_SIDE
 from .server.guard import MAX_FILE
 from .server.keep import Keep

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ..complete import Finish, Subject
+from ..photo.sheets import GIF_SIDE, STRIP_SIDE, Film, Tile, enlarge, masked_picture, memory_of
 from ..pixels import jpeg, png
-from ..sheets import GIF_SIDE, STRIP_SIDE, Film, Tile, enlarge, masked_picture, memory_of
 from .photo import Photo
 
 SIDE = 384  # six screen pixels a frame pixel

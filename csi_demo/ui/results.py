@@ -9,8 +9,8 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from .. import sheets
 from ..errors import PageError
+from ..photo import sheets
 from ..pixels import png
 from . import downloads, render, sharing
 from .photo import KEPT

@@ -51,16 +51,16 @@ def test_nothing_is_lost_but_the_work_of_the_stopped_replica(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--url", "http://127.0.0.1:1/"], "--hard starts what it soaks: --url, --pid and --files go without it"),
-        (["--small-disk", "{tmp}/none"], "/none: No such file or directory"),
-        (["--small-disk", "/"], "which is not filled up: at most 1024"),
-        (["--visitors", "0"], "--visitors from 1 to 1000"),
-    ],
+    ("message", "words"),
+    {
+        "--hard starts what it soaks: --url, --pid and --files go without it": ["--url", "http://127.0.0.1:1/"],
+        "/none: No such file or directory": ["--small-disk", "{tmp}/none"],
+        "which is not filled up: at most 1024": ["--small-disk", "/"],
+        "--visitors from 1 to 1000": ["--visitors", "0"],
+    }.items(),
 )
 def test_a_hard_soak_that_cannot_be_is_one_line(
-    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    message: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(hard_soak, "nginx_program", lambda: "nginx")
     assert main(["soak", "--hard", *(word.format(tmp=tmp_path) for word in words)]) == 2

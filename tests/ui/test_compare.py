@@ -14,12 +14,13 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
-from csi_demo import methods, sheets
+from csi_demo import methods
 from csi_demo.errors import CompletionError
 from csi_demo.methods import Control, Step
 from csi_demo.methods.base import Task, keep_observed, toggle
+from csi_demo.photo import sheets
+from csi_demo.photo.sheets import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
 from csi_demo.registry import REGISTRY, Entry, find
-from csi_demo.sheets import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
 from csi_demo.ui import engine, filling, render, results
 from csi_demo.ui.desk import Desk
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS

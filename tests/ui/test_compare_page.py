@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from csi_demo.methods import method_labels
-from csi_demo.sheets import MAX_FRAMES
+from csi_demo.photo.sheets import MAX_FRAMES
 
 from .test_page import PATIENCE, browser, page, preset, set_number, settle, unfold  # noqa: F401  (fixtures)
 

@@ -17,11 +17,12 @@ from gradio.components.base import FormComponent
 from gradio.state_holder import SessionState
 from PIL import Image
 
-from csi_demo import masks, sheets
+from csi_demo import masks
 from csi_demo.errors import ControlError, PageError
 from csi_demo.methods import Method
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.controls import from_measured, load_measured
+from csi_demo.photo import sheets
 from csi_demo.photo.placement import Placement
 from csi_demo.pixels import png
 from csi_demo.ui import engine, filling, painter, photo, render, results, subject

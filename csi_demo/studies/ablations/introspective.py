@@ -16,8 +16,8 @@ from ...data import read_pack, shrink
 from ...metrics.features import face_network, judge_network
 from ...metrics.frechet import distance_to_faces
 from ...models.ian import IAN, IANConfig
+from ...photo.sheets import sheet
 from ...pixels import FRAME, png, to_float, to_pictures
-from ...sheets import sheet
 from ..tables import table
 
 BATCH = 100  # pictures that are measured at once

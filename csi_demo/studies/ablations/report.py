@@ -15,8 +15,8 @@ from ... import weights
 from ...data import read_pack, shrink
 from ...models import logistic_mixture
 from ...models.csi import CSI
+from ...photo.sheets import sheet
 from ...pixels import png, to_float, to_pictures
-from ...sheets import sheet
 from ..tables import table
 from .measures import (
     HOLE,

@@ -11,7 +11,7 @@ from ...complete import Request, Subject
 from ...errors import ControlError
 from ...methods import Control, Method
 from ...models.logistic_mixture import PAPER_TRUNCATION
-from ...sheets import sheet
+from ...photo.sheets import sheet
 
 COLUMNS = 5
 EXTREME = 2.5  # of a latent; a named one is traversed over its range

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .pixels import to_pictures
+from ..pixels import to_pictures
 
 if TYPE_CHECKING:
     from torch import Tensor

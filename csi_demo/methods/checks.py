@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
-from .errors import UsageError
+from ..errors import UsageError
 
 LARGEST_SEED = 2**63 - 1
 
