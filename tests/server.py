@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +16,15 @@ import httpx
 from csi_demo.tools.replicas import PATIENCE, free_port
 
 ROOT = Path(__file__).parents[1]
-__all__ = ["PATIENCE", "ROOT", "Server", "free_port", "serving"]
+__all__ = ["PATIENCE", "ROOT", "Server", "copy_folder", "free_port", "serving"]
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """A copy that can be written to, of code that perhaps cannot."""
+    for file in source.rglob("*"):
+        if file.is_file():
+            (target / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target / file.relative_to(source))
 
 
 class Server:

@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("astronaut.jpg", "face-1.png"):
-        shutil.copy(EXAMPLES / name, photos)
+        shutil.copyfile(EXAMPLES / name, photos / name)
     (photos / "broken.png").write_text("no picture")
     (photos / "notes.txt").write_text("no photo")
     return photos
@@ -176,7 +176,7 @@ def test_a_fingerprint_tells_photos_masks_and_settings_apart(tmp_path: Path):
     hole.paste(0, (20, 40, 40, 50))
     hole.save(tmp_path / "mask.png")
     photo = tmp_path / "photo.png"
-    shutil.copy(EXAMPLES / "face-1.png", photo)
+    shutil.copyfile(EXAMPLES / "face-1.png", photo)
 
     def fingerprint(*words: str) -> str:
         settings = ("--mask", str(tmp_path / "mask.png"), "--method", "vae", "--set", "iterations=1")
@@ -189,7 +189,7 @@ def test_a_fingerprint_tells_photos_masks_and_settings_apart(tmp_path: Path):
     hole.paste(0, (20, 40, 41, 50))
     hole.save(tmp_path / "mask.png")
     found.add(fingerprint())
-    shutil.copy(EXAMPLES / "face-2.png", photo)
+    shutil.copyfile(EXAMPLES / "face-2.png", photo)
     assert len(found | {fingerprint()}) == 6
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from csi_demo.studies.discovery.named import UNSEEN
 from csi_demo.studies.discovery.naming import UNUSED, Found, evidence, machine_name, name_effect, unique, usual_change
 from csi_demo.studies.discovery.response import Response, compensated, regress
 
-from ..server import ROOT
+from ..server import ROOT, copy_folder
 
 FRAME = ROOT / "examples" / "astronaut.png"
 NAMES = ("Smiling", "High_Cheekbones", "Mouth_Slightly_Open", "Male", "Attractive", "brightness", "turn")
@@ -275,7 +274,7 @@ def test_the_hole_decides_which_controls_are_offered_and_come_first():
 
 def test_latents_measured_on_other_weights_are_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog):
     folder = tmp_path / "weights"
-    shutil.copytree(weights.weights_folder() / "csi", folder / "csi")
+    copy_folder(weights.weights_folder() / "csi", folder / "csi")
     monkeypatch.setenv("CSI_WEIGHTS_DIR", str(folder))
     weights.update_manifest(folder)
     assert load_measured() is not None

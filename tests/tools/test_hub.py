@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from huggingface_hub import ModelCard
 from csi_demo import weights
 from csi_demo.tools import publishing
 
-from ..server import ROOT
+from ..server import ROOT, copy_folder
 from .loopback_hub import TOKEN, LoopbackHub, Repository, serving
 
 NAME = "somebody/faces"
@@ -216,7 +215,7 @@ def test_what_cannot_be_published_is_said_in_one_line(filled: LoopbackHub, tmp_p
 
 def test_damaged_weights_are_not_published(filled: LoopbackHub, tmp_path: Path):
     copy = tmp_path / "weights"
-    shutil.copytree(ROOT / "weights", copy)
+    copy_folder(ROOT / "weights", copy)
     (copy / "vae" / "config.json").write_text("{}")
     words, settings = ("publish", "--repo-id", NAME), {"HF_TOKEN": TOKEN, "CSI_WEIGHTS_DIR": str(copy)}
     one_line(start(filled, tmp_path, *words, **settings), "vae/config.json is not what manifest.json says")

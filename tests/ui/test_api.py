@@ -194,7 +194,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_of_the_readme_runs(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill, edit = (block for block in blocks("python") if "gradio_client" in block)
-    shutil.copy(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
+    shutil.copyfile(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     exec(fill.replace("http://127.0.0.1:7860/", url), {})
     assert Image.open(tmp_path / "filled.png").size == (512, 512)
@@ -237,7 +237,7 @@ def test_strokes_that_cannot_be_are_one_line(client: Client, strokes: Any, more:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_curl_of_the_readme_runs(url: str, tmp_path: Path) -> None:
     (script,) = [block for block in blocks("sh") if "curl" in block]
-    shutil.copy(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
+    shutil.copyfile(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
     script = script.replace("http://127.0.0.1:7860/", url)
     run = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
