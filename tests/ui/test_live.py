@@ -284,7 +284,7 @@ def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> No
     for count in (1, 2):
         undo.click()
         settle_on(page, lambda count=count: [one["act"] for one in sent[-count:]] == ["undo"] * count)
-    expect(undo).to_be_disabled()  # all moves are one stroke
+    expect(undo).to_be_disabled(timeout=PATIENCE)  # all moves are one stroke
 
 
 def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:  # noqa: F811
