@@ -8,7 +8,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -208,6 +208,15 @@ def pixels(page: Page) -> str:  # noqa: F811
     return page.locator("#editor canvas").evaluate("canvas => canvas.toDataURL()")
 
 
+def settle_on(page: Page, reached: Callable[[], bool]) -> None:  # noqa: F811
+    """Waits for a condition, then until nothing has been asked of the server for a while."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not reached():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(100)
+    settle(page)
+
+
 def test_a_stroke_shows_while_it_is_drawn_and_is_undone(page: Page) -> None:  # noqa: F811
     box = editor_canvas(page)
     x, y = box["x"] + 0.45 * box["width"], box["y"] + 0.32 * box["height"]
@@ -258,9 +267,8 @@ def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> No
     for move in range(20):
         page.mouse.move(x + 2 * move, y)
     page.mouse.up()
-    settle(page)
-    *paints, last = sent
-    assert last["act"] == "look"  # what is shown in the end is the state that the last move led to
+    settle_on(page, lambda: sent[-1]["act"] == "look")  # what is shown is the state that the last move led to
+    paints = sent[:-1]
     assert {message["act"] for message in paints} == {"paint"}
     assert len({message["stroke"] for message in paints}) == 1
     numbers = [message["reply"] for message in sent]
@@ -269,13 +277,13 @@ def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> No
     assert points == sorted(points)
     page.mouse.down()  # where the last move was
     page.mouse.up()
-    settle(page)
+    settle_on(page, lambda: len(sent) > len(numbers) and sent[-1]["act"] == "look")
     assert sent[len(numbers)]["points"][0] == pytest.approx(points[-1])
-    for _ in range(2):
-        expect(page.locator("#editor [data-act=undo]")).to_be_enabled()
-        page.click("#editor [data-act=undo]")
-        settle(page)
-    expect(page.locator("#editor [data-act=undo]")).to_be_disabled()  # all moves are one stroke
+    undo = page.locator("#editor [data-act=undo]")
+    for count in (1, 2):
+        undo.click()
+        settle_on(page, lambda count=count: [one["act"] for one in sent[-count:]] == ["undo"] * count)
+    expect(undo).to_be_disabled(timeout=PATIENCE)  # all moves are one stroke
 
 
 def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:  # noqa: F811
