@@ -274,6 +274,42 @@ def test_nothing_violates_the_guidelines_for_accessibility(browser: Browser, url
         assert violations(page) == []
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "dark")])
+def test_nothing_of_the_editor_violates_the_guidelines(browser: Browser, url: str, width: int, scheme: Any) -> None:  # noqa: F811
+    with opened(browser, url, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:  # noqa: F811
+        page.get_by_role("tab", name="Edit").click()
+        expect(page.locator("#editor .csi-ready")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator("#editor .csi-say")).to_contain_text("Choose a colour")
+        assert violations(page) == []
+        canvas = page.locator("#editor canvas")
+        canvas.scroll_into_view_if_needed()
+        x, y, across, down = box(page, "#editor canvas").values()
+        page.mouse.move(x + 0.45 * across, y + 0.35 * down)
+        page.mouse.down()
+        page.mouse.move(x + 0.55 * across, y + 0.35 * down, steps=4)
+        page.mouse.up()
+        expect(page.locator("#editor [data-act=undo]")).to_be_enabled(timeout=PATIENCE)
+        page.click("#editor .csi-hood summary")
+        expect(page.locator("#editor .csi-views img")).to_have_count(4, timeout=PATIENCE)
+        page.click("#edit-share summary")
+        settle(page)
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_picture_that_is_edited_is_seen_beside_its_sliders(phone: Page) -> None:  # noqa: F811
+    phone.get_by_role("tab", name="Edit").click()
+    expect(phone.locator("#editor .csi-ready")).to_be_visible(timeout=PATIENCE)
+    tops = [box(phone, f"#editor {part}")["y"] for part in ("[data-tool=paint]", ".csi-stage", "[data-act=undo]")]
+    assert tops == sorted(tops)
+    slider = phone.locator("#editor [data-latent]").last
+    slider.scroll_into_view_if_needed()
+    stage, moved = box(phone, "#editor .csi-stage"), slider.bounding_box()
+    assert moved
+    assert 0 <= stage["y"] < moved["y"]
+    assert stage["y"] + stage["height"] <= moved["y"] + 1
+
+
 def test_keys_reach_nothing_that_cannot_be_seen(page: Page) -> None:  # noqa: F811
     small: list[str] = []
     page.locator("body").press("Tab")
