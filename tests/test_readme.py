@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from csi_demo.methods.csi.places import TURN
-from csi_demo.studies.ablations import report
+from csi_demo.studies.ablations import introspective, report
 from csi_demo.studies.ablations.variants import SHOWN
 from csi_demo.studies.guidance import COLUMNS as GUIDANCE_COLUMNS
 from csi_demo.studies.tables import CONTROL_COLUMNS, table
@@ -122,6 +122,12 @@ def test_the_claims_are_those_of_ablations_json():
         known = measured(f"ablations/{variant.name}", "ablations")
         (row,) = [row for row in figures["streams"] + figures["stages"][1:] if row["variant"] == variant.label]
         assert {name: known[name] for name in row} == row
+
+
+def test_the_claims_of_the_editor_are_those_of_ablations_ian_json():
+    figures = json.loads((ROOT / "docs" / "ablations-ian.json").read_text())
+    assert introspective.markdown(figures).strip() in DOCS["claims"]
+    assert f"\n{figures['command']}\n" in DOCS["claims"]
 
 
 def test_the_soak_is_that_of_soak_json():
