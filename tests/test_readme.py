@@ -112,6 +112,18 @@ def test_the_speeds_are_those_of_bench_json():
     assert f"\n{figures['command']}\n" in DOCS["figures"]
 
 
+@pytest.mark.parametrize("refined", ["as drawn", "refined"])
+@pytest.mark.parametrize("mask", ["mouth", "eyes", "center", "left"])
+def test_the_photos_are_those_of_metrics_json(mask: str, refined: str):
+    figures = measured("csi", f"photos {mask} {refined}")
+    lines = DOCS["figures"].splitlines()
+    head = next(line for line in lines if line.startswith("| hole in a photo |"))
+    (row,) = [line for line in lines if line.startswith(f"| {mask}, {refined} |")]
+    names, cells = ([cell.strip() for cell in line.split("|")[2:-1]] for line in (head, row))
+    assert cells == [str(figures[name]) for name in names]
+    assert f"`{figures['command']}`" in DOCS["figures"]
+
+
 def test_the_claims_are_those_of_ablations_json():
     figures = json.loads((ROOT / "docs" / "ablations.json").read_text())
     tables = [line for line in report.markdown(figures).splitlines() if line.startswith("|")]
