@@ -111,7 +111,10 @@ def test_only_networks_are_placed_and_pixels_drawn_one_by_one_stay_on_the_cpu() 
     assert next(load_method("csi").model.parameters()).device.type == "cpu"
 
 
-def test_the_calls_for_a_gpu_are_the_functions_themselves_elsewhere_and_stream() -> None:
+def test_the_calls_for_a_gpu_are_the_functions_themselves_elsewhere_and_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     assert zerogpu.in_the_fork is spaces.GPU(zerogpu.in_the_fork)
     with closing(engine.complete(request("vae", iterations=5.0))) as steps:
         assert [step.progress for step in steps] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
@@ -121,9 +124,29 @@ def test_what_goes_wrong_on_the_gpu_is_raised_here(monkeypatch: pytest.MonkeyPat
     def broken(*_: object) -> object:
         raise CompletionError("its loss is not finite")
 
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     monkeypatch.setattr(VAEMethod, "complete", broken)
     with pytest.raises(CompletionError, match="not finite"):
         list(engine.complete(request("vae")))
+
+
+def test_elsewhere_the_page_does_without_the_library_for_it() -> None:
+    """The case: it wants a home, and for a user without one every fill by DCGAN or a VAE went wrong on the page."""
+    code = f"""
+import sys
+from PIL import Image
+from csi_demo.complete import Request, Subject
+from csi_demo.methods import load_method
+from csi_demo.ui import engine
+
+subject = Subject.of(Image.open({str(FRAME_FILE)!r}), "mouth")
+*_, last = engine.complete(Request(subject, load_method("vae-oneshot")))
+assert last.progress == 1.0
+assert "spaces" not in sys.modules
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "SPACES_ZERO_GPU"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_request_goes_to_another_process_by_the_name_of_its_method() -> None:
