@@ -219,8 +219,8 @@ def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
     """Where the frame lies in an RGB photo: around the face of this number, 1 being the largest and surest.
 
     Without a number a photo of 64x64 is the frame itself, and a photo in which no face is found gets its largest square
-    in the middle, with a note on standard error. Raises PhotoError for a number beyond the faces found, and
-    for a photo that is too small for any square.
+    in the middle, with a note on standard error. Raises PhotoError for a number beyond the faces found, and for a photo
+    that is too small for any square.
     """
     if face is None and photo.size == (FRAME, FRAME):
         return Placement.centred(photo.size)

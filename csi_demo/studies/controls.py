@@ -21,9 +21,9 @@ from ..methods.csi.controls import load_measured
 from ..methods.csi.places import REGIONS, TURN
 from ..methods.gated_pixelcnn import GatedPixelCNNMethod
 from ..metrics.features import face_network, judge_network
+from ..metrics.labels import Known
 from ..models.attributes import AttributeNet
 from ..pixels import masks_to_tensor, to_float
-from ..training.labels import Known
 from .discovery.measures import WORDS
 
 TOGETHER = 16  # pictures that a Gated PixelCNN fills at once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from ..errors import EditError
 from ..ui import editing, photo
 from .benchmark import machine
+from .soaking import memory_of
 
 PICTURE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 MOVES, INTERVAL = 20, 1 / 60  # of the brush in a stroke, and seconds between them
@@ -52,7 +54,7 @@ def measure_strokes(strokes: int = 200, undos: int = 100, seed: int = 0) -> dict
         messages.append(sent)
         _said(session, {"act": "look"})
         if number + 1 == SETTLED:
-            early = _resident()
+            early = _memory()
     for _ in range(undos):
         _said(session, {"act": "undo"})
     return {
@@ -63,7 +65,7 @@ def measure_strokes(strokes: int = 200, undos: int = 100, seed: int = 0) -> dict
         "fastest": round(min(waits), 1),
         "messages": round(statistics.mean(messages), 1),
         "undos": undos,
-        "megabytes": [early, _resident()],
+        "megabytes": [early, _memory()],
         "machine": machine(),
     }
 
@@ -74,9 +76,5 @@ def _said(session: editing.Session, message: dict[str, Any]) -> None:
         raise EditError(said["trouble"])
 
 
-def _resident() -> float | None:
-    """Megabytes of this process that are in memory; None where the system does not tell."""
-    file = Path("/proc/self/status")
-    lines = file.read_text().splitlines() if file.is_file() else []
-    found = [int(line.split()[1]) / 1000 for line in lines if line.startswith("VmRSS")]
-    return round(found[0], 1) if found else None
+def _memory() -> int | None:
+    return memory_of(os.getpid()) if Path("/proc/self/status").is_file() else None

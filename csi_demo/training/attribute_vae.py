@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..metrics.features import face_network
+from ..metrics.labels import Known
 from ..models.attribute_vae import AttributeVAE, AttributeVAEConfig
 from ..pixels import to_float
-from .batches import draw_rows, generator
-from .labels import Known, some_unknown
+from .batches import draw_rows, generator, some_unknown
 from .losses import normal_kl
 from .vae import VAERecipe, VAESettings, VAEStep, own_fills
 

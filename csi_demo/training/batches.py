@@ -44,3 +44,10 @@ class MaskPool:
             self.masks = self.masks.to(generator.device)
         rows = torch.randint(len(self.masks), (count,), generator=generator, device=generator.device)
         return self.masks[rows].float()
+
+
+def some_unknown(shape: tuple[int, int], whole: float, each: float, draw: torch.Generator) -> Tensor:
+    """Flags (B, A), 1 = known: none of a face's with the chance `whole`, and any one unknown with the chance `each`."""
+    alone = torch.rand(shape, generator=draw, device=draw.device) >= each
+    together = torch.rand(shape[0], 1, generator=draw, device=draw.device) >= whole
+    return (alone & together).float()

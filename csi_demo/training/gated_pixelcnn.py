@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from .. import masks, weights
 from ..data import read_split, shrink
 from ..metrics.features import face_network
+from ..metrics.labels import Known, embeddings
 from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
 from ..pixels import to_float
-from .batches import MaskPool, draw_rows, generator
+from .batches import MaskPool, draw_rows, generator, some_unknown
 from .csi import near_later_context
-from .labels import Known, embeddings, some_unknown
 from .loop import Recipe, Settings
 from .starting import start_from
 

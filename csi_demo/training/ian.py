@@ -38,6 +38,7 @@ class IANSettings(Settings):
     final_rate: float = 0.1
     clip: float = 1e3  # adversarial gradients are left as they are
     val_pictures: int = 512
+    checkpoint_minutes: float = 10.0  # the metric that is exported takes a minute of one core
     critic_rate: float = 1.0  # relative to the generator's
     penalty: float = 1.0  # weight of half the squared gradient of the real logit at real pictures
     penalty_share: float = 0.125  # of the steps that have it, weighted up accordingly

@@ -18,7 +18,7 @@ from csi_demo.ui.panels import steer
 from csi_demo.ui.subject import kept_start
 
 from ..visitor import GLASSES, SMILE, PlainMethod, a_photo, painting, run_fill
-from .test_page import PATIENCE, browser, filled, page, preset, set_number, settle  # noqa: F401  (fixtures)
+from .browsing import PATIENCE, filled, preset, set_number, settle
 
 PALE = Control("pale_skin", "Pale skin", -9.0, 9.0, 0.0, "How pale.")
 
@@ -95,7 +95,7 @@ HURRY = """([hole, button]) => {
 
 
 @pytest.mark.parametrize("button", ["#fill", "#compare"])
-def test_a_fill_that_was_asked_for_before_the_sliders_followed(page: Page, button: str) -> None:  # noqa: F811
+def test_a_fill_that_was_asked_for_before_the_sliders_followed(page: Page, button: str) -> None:
     set_number(page, "samples", 1)
     preset(page, "Eyes")
     settle(page)

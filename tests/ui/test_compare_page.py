@@ -11,11 +11,11 @@ from playwright.sync_api import Page, expect
 from csi_demo.methods import method_labels
 from csi_demo.photo.sheets import MAX_FRAMES
 
-from .test_page import PATIENCE, browser, page, preset, set_number, settle, unfold  # noqa: F401  (fixtures)
+from .browsing import PATIENCE, set_number, unfold
 
 
 @pytest.fixture(autouse=True)
-def small_steps(page: Page) -> None:  # noqa: F811
+def small_steps(page: Page) -> None:
     """DCGAN is chosen and takes few steps."""
     unfold(page, "#settings")
     page.click("#method label:has-text('DCGAN')")
@@ -24,13 +24,13 @@ def small_steps(page: Page) -> None:  # noqa: F811
     set_number(page, "samples", 1)
 
 
-def downloaded(page: Page, button: str) -> Image.Image:  # noqa: F811
+def downloaded(page: Page, button: str) -> Image.Image:
     with page.expect_download(timeout=PATIENCE) as download:
         page.click(button)
     return Image.open(io.BytesIO(download.value.path().read_bytes()))
 
 
-def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:  # noqa: F811
+def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:
     expect(page.locator("#options input[type=checkbox]")).to_have_count(4)
     expect(page.locator("#options input[type=range]")).to_have_count(4)
     expect(page.locator("#switch-0 input")).to_be_checked()
@@ -47,7 +47,7 @@ def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:  
     expect(page.locator("#options input[type=checkbox]")).to_have_count(0)
 
 
-def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # noqa: F811
+def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:
     page.click("#compare")
     expect(page.locator("#status")).to_contain_text("Compared", timeout=3 * PATIENCE)
     tiles = page.locator("#pictures [data-sample]")
@@ -73,7 +73,7 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:  # no
     assert downloaded(page, "#save").size == (512, 512)
 
 
-def test_the_methods_to_compare_are_chosen_and_remembered(page: Page) -> None:  # noqa: F811
+def test_the_methods_to_compare_are_chosen_and_remembered(page: Page) -> None:
     page.click("#which button")
     page.click("#compared label:has-text('Gated PixelCNN')")
     expect(page.locator("#compare")).to_have_text(f"Compare {len(method_labels()) - 1}", timeout=PATIENCE)
@@ -81,7 +81,7 @@ def test_the_methods_to_compare_are_chosen_and_remembered(page: Page) -> None:  
     expect(page.locator("#compare")).to_have_text(f"Compare {len(method_labels()) - 1}", timeout=PATIENCE)
 
 
-def test_stop_ends_a_comparison(page: Page) -> None:  # noqa: F811
+def test_stop_ends_a_comparison(page: Page) -> None:
     set_number(page, "option-0", 3000)  # DCGAN takes its time
     set_number(page, "option-2", 32)
     page.click("#compare")

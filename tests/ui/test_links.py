@@ -31,7 +31,7 @@ from csi_demo.ui.examples import (
 from csi_demo.ui.panels.subject import open_example
 
 from ..server import ROOT
-from .test_page import PATIENCE, browser, filled, opened, page, paint, preset, set_number, settle, unfold  # noqa: F401
+from .browsing import PATIENCE, PORTRAIT, filled, opened, paint, preset, set_number, settle, unfold, upload
 
 # Where the page ends, what is to be seen of it, and the frame.
 ENDS = """page => [page.scrollHeight, page.querySelector("#tabs").getBoundingClientRect().bottom, window.innerHeight]"""
@@ -109,13 +109,13 @@ def test_what_a_link_holds_is_checked_when_it_opens(changes: dict[str, str]) -> 
     assert "trouble" in update["painter"]
 
 
-def shared(page: Page, kind: str) -> str:  # noqa: F811
+def shared(page: Page, kind: str) -> str:
     if not page.locator(".csi-share[open]").count():
         page.click(".csi-share summary")
     return page.locator(f"[data-share={kind}]").input_value()
 
 
-def test_a_link_reproduces_the_picture_in_another_browser(browser: Browser, url: str, page: Page) -> None:  # noqa: F811
+def test_a_link_reproduces_the_picture_in_another_browser(browser: Browser, url: str, page: Page) -> None:
     page.click("#examples [data-example='2']")
     settle(page)
     page.click("#painter [data-act=clear]")
@@ -139,14 +139,12 @@ def test_a_link_reproduces_the_picture_in_another_browser(browser: Browser, url:
         assert filled(other) == picture
 
 
-def test_a_damaged_link_opens_the_page(browser: Browser, url: str) -> None:  # noqa: F811
-    with opened(browser, f"{url}?photo=nobody.png") as page:  # noqa: F811
+def test_a_damaged_link_opens_the_page(browser: Browser, url: str) -> None:
+    with opened(browser, f"{url}?photo=nobody.png") as page:
         expect(page.locator("#status")).to_contain_text("This link is damaged", timeout=PATIENCE)
 
 
-def test_a_visitors_own_photo_has_no_link(page: Page, tmp_path: Path) -> None:  # noqa: F811
-    from .test_page import PORTRAIT, upload
-
+def test_a_visitors_own_photo_has_no_link(page: Page, tmp_path: Path) -> None:
     upload(page, PORTRAIT)
     preset(page, "Mouth")
     settle(page)
@@ -187,8 +185,8 @@ def blog(tmp_path: Path, url: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(700, "light"), (390, "dark")])
-def test_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, scheme: Any) -> None:  # noqa: F811
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # noqa: F811
+def test_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, scheme: Any) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(blog)
     for index, canvas in enumerate(("#painter", "#painter", "#editor")):
         frame = page.frame_locator(f"#embed-{index}")
@@ -226,9 +224,9 @@ def test_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, scheme: 
 
 
 def test_a_component_brings_the_page_into_another_without_a_third(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     url: str,
-    page: Page,  # noqa: F811
+    page: Page,
     tmp_path: Path,
 ) -> None:
     settle(page)

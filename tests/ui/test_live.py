@@ -22,7 +22,7 @@ from csi_demo.ui.panels.steer import draw_sliders
 from csi_demo.ui.wiring import Update
 
 from ..visitor import PlainMethod, a_photo, painting
-from .test_page import PATIENCE, browser, filled, opened, page, set_number, settle  # noqa: F401  (fixtures)
+from .browsing import PATIENCE, filled, opened, set_number, settle
 
 
 def values(smile: float) -> list[float]:
@@ -100,9 +100,9 @@ def test_a_slider_of_another_photo_or_of_a_slow_method_does_nothing(
 
 
 @pytest.fixture
-def live(browser: Browser, url: str) -> str:  # noqa: F811
+def live(browser: Browser, url: str) -> str:
     """The page's address, once fills follow the sliders there: the server compiles first."""
-    with opened(browser, url) as page:  # noqa: F811
+    with opened(browser, url) as page:
         for _ in range(60):
             if "the picture follows" in page.locator("#note").inner_text():
                 return url
@@ -122,7 +122,7 @@ WATCH_PICTURES = """() => {
 }"""
 
 
-def test_dragging_shows_new_pictures_and_ends_at_the_last_position(live: str, page: Page) -> None:  # noqa: F811
+def test_dragging_shows_new_pictures_and_ends_at_the_last_position(live: str, page: Page) -> None:
     set_number(page, "samples", 1)
     slider = page.locator("#slider-0 input[type=range]")
     slider.scroll_into_view_if_needed()
@@ -193,7 +193,7 @@ WATCH_SQUARES = """() => {
 }"""
 
 
-def editor_canvas(page: Page) -> dict[str, float]:  # noqa: F811
+def editor_canvas(page: Page) -> dict[str, float]:
     """Opens the editor's tab, and returns where its canvas lies."""
     page.get_by_role("tab", name="Edit").click()
     expect(page.locator("#editor .csi-ready")).to_be_visible(timeout=PATIENCE)
@@ -204,11 +204,11 @@ def editor_canvas(page: Page) -> dict[str, float]:  # noqa: F811
     return box  # type: ignore[return-value]
 
 
-def pixels(page: Page) -> str:  # noqa: F811
+def pixels(page: Page) -> str:
     return page.locator("#editor canvas").evaluate("canvas => canvas.toDataURL()")
 
 
-def settle_on(page: Page, reached: Callable[[], bool]) -> None:  # noqa: F811
+def settle_on(page: Page, reached: Callable[[], bool]) -> None:
     """Waits for a condition, then until nothing has been asked of the server for a while."""
     deadline = time.monotonic() + PATIENCE / 1000
     while not reached():
@@ -217,7 +217,7 @@ def settle_on(page: Page, reached: Callable[[], bool]) -> None:  # noqa: F811
     settle(page)
 
 
-def test_a_stroke_shows_while_it_is_drawn_and_is_undone(page: Page) -> None:  # noqa: F811
+def test_a_stroke_shows_while_it_is_drawn_and_is_undone(page: Page) -> None:
     box = editor_canvas(page)
     x, y = box["x"] + 0.45 * box["width"], box["y"] + 0.32 * box["height"]
     page.mouse.move(2, 2)  # the brush is drawn where the mouse is
@@ -251,7 +251,7 @@ def test_a_stroke_shows_while_it_is_drawn_and_is_undone(page: Page) -> None:  # 
     expect(page.locator("#fill")).to_be_visible(timeout=PATIENCE)
 
 
-def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> None:  # noqa: F811
+def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> None:
     box = editor_canvas(page)
     sent: list[dict[str, Any]] = []
 
@@ -286,7 +286,7 @@ def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> No
     expect(undo).to_be_disabled(timeout=PATIENCE)  # all moves are one stroke
 
 
-def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:  # noqa: F811
+def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:
     box = editor_canvas(page)
     page.click("#editor [data-tool=dropper]")
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -308,7 +308,7 @@ def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:  # noqa:
     assert slider.input_value() == "0"
 
 
-def test_an_example_is_one_click(page: Page) -> None:  # noqa: F811
+def test_an_example_is_one_click(page: Page) -> None:
     editor_canvas(page)
     page.click("#edits [data-example='0']")
     expect(page.locator("#editor .csi-say")).to_contain_text("fringe", timeout=PATIENCE)

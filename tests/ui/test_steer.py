@@ -10,20 +10,20 @@ from playwright.sync_api import Page, expect
 
 from csi_demo.ui.engine import FIRST_CONTROLS
 
-from .test_page import PATIENCE, browser, filled, page, preset, set_number, settle, unfold  # noqa: F401  (fixtures)
+from .browsing import PATIENCE, filled, preset, set_number, settle, unfold
 
 
-def labels(page: Page) -> list[str]:  # noqa: F811
+def labels(page: Page) -> list[str]:
     """Of the sliders that are not folded away, in order."""
     return page.locator("#main [data-testid=block-info]").all_inner_texts()
 
 
-def numbers(page: Page) -> list[str]:  # noqa: F811
+def numbers(page: Page) -> list[str]:
     fields = page.locator("#main input[type=number]")
     return [fields.nth(index).input_value() for index in range(fields.count())]
 
 
-def test_a_mouth_brings_other_sliders_to_the_top_than_eyes(page: Page) -> None:  # noqa: F811
+def test_a_mouth_brings_other_sliders_to_the_top_than_eyes(page: Page) -> None:
     settle(page)
     mouth = labels(page)
     assert 3 <= len(mouth) <= FIRST_CONTROLS
@@ -34,7 +34,7 @@ def test_a_mouth_brings_other_sliders_to_the_top_than_eyes(page: Page) -> None: 
     assert set(mouth) != set(eyes)
 
 
-def test_evidence_is_a_click_away_and_covers_nothing(page: Page) -> None:  # noqa: F811
+def test_evidence_is_a_click_away_and_covers_nothing(page: Page) -> None:
     settle(page)
     texts, sliders = page.locator("#main .info-text:visible"), page.locator("#main input[type=range]")
     expect(texts).to_have_count(0)
@@ -49,7 +49,7 @@ def test_evidence_is_a_click_away_and_covers_nothing(page: Page) -> None:  # noq
     expect(texts).to_have_count(0)
 
 
-def test_surprise_and_both_resets(page: Page) -> None:  # noqa: F811
+def test_surprise_and_both_resets(page: Page) -> None:
     settle(page)
     start, first = numbers(page), filled(page)
     page.click("#surprise")
@@ -67,13 +67,13 @@ def test_surprise_and_both_resets(page: Page) -> None:  # noqa: F811
     assert filled(page) == first
 
 
-def sheet(page: Page) -> Image.Image:  # noqa: F811
+def sheet(page: Page) -> Image.Image:
     expect(page.locator("#sheet img")).to_be_visible(timeout=PATIENCE)
     source = page.locator("#sheet a").get_attribute("href") or ""
     return Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
 
 
-def test_sheets_of_what_the_sliders_do(page: Page) -> None:  # noqa: F811
+def test_sheets_of_what_the_sliders_do(page: Page) -> None:
     settle(page)
     unfold(page, "#traversal")
     page.click("#rows")
@@ -85,7 +85,7 @@ def test_sheets_of_what_the_sliders_do(page: Page) -> None:  # noqa: F811
     assert grid.size != rows.size
 
 
-def test_methods_without_controls_have_none_of_it(page: Page) -> None:  # noqa: F811
+def test_methods_without_controls_have_none_of_it(page: Page) -> None:
     unfold(page, "#settings")
     page.click("#method label:has-text('VAE one-shot')")
     settle(page)

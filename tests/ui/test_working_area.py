@@ -12,48 +12,43 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from .test_page import (  # noqa: F401  (fixtures)
+from .browsing import (
     PATIENCE,
     PORTRAIT,
     after,
-    browser,
     filled,
     masked,
-    on_canvas,
     opened,
-    page,
     paint,
-    phone,
     preset,
     set_number,
     settle,
     told,
     touch,
     unfold,
-    upload,
 )
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SHOWN = "document.querySelector('#painter canvas').toDataURL()"
 
 
-def shown(page: Page) -> str:  # noqa: F811
+def shown(page: Page) -> str:
     """What is to be seen on the canvas, once it is drawn."""
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return page.evaluate(SHOWN)
 
 
-def hole(page: Page) -> np.ndarray:  # noqa: F811
+def hole(page: Page) -> np.ndarray:
     """The hole as a flat boolean array, True = to be filled."""
     lengths = np.array(masked(page).split("[")[1].rstrip("]").split(","), dtype=int)
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
 
 
-def region(page: Page) -> list[float]:  # noqa: F811
+def region(page: Page) -> list[float]:
     return [float(number) for number in (page.locator("#painter canvas").get_attribute("data-region") or "").split()]
 
 
-def box(page: Page, selector: str) -> dict[str, float]:  # noqa: F811
+def box(page: Page, selector: str) -> dict[str, float]:
     found = page.locator(selector).bounding_box()
     assert found
     return dict(found)
@@ -61,11 +56,11 @@ def box(page: Page, selector: str) -> dict[str, float]:  # noqa: F811
 
 @pytest.mark.parametrize("size", [(1366, 650), (390, 844), (1280, 900)], ids=["laptop", "phone", "desktop"])
 def test_the_fill_and_the_slider_that_is_moved_are_seen_at_once(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     url: str,
     size: tuple[int, int],
 ) -> None:
-    with opened(browser, url, viewport={"width": size[0], "height": size[1]}) as page:  # noqa: F811
+    with opened(browser, url, viewport={"width": size[0], "height": size[1]}) as page:
         filled(page)
         expect(page.locator("#painter .csi-filled")).to_be_visible()
         slider = page.locator("#slider-2 input[type=range]")
@@ -86,7 +81,7 @@ def test_the_fill_and_the_slider_that_is_moved_are_seen_at_once(
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
-def test_before_and_after_on_the_photo_and_what_is_stale(page: Page) -> None:  # noqa: F811
+def test_before_and_after_on_the_photo_and_what_is_stale(page: Page) -> None:
     expect(page.locator("#painter .csi-cut")).to_be_hidden()
     painted = shown(page)
     filled(page)
@@ -120,7 +115,7 @@ def test_before_and_after_on_the_photo_and_what_is_stale(page: Page) -> None:  #
     assert shown(page) == done
 
 
-def test_tools_for_holes(page: Page, tmp_path: Path) -> None:  # noqa: F811
+def test_tools_for_holes(page: Page, tmp_path: Path) -> None:
     page.click("#examples [data-example='2']")  # a frame: the photo is the square
     settle(page)
     mouth = (preset(page, "Mouth"), hole(page))[1]
@@ -158,7 +153,7 @@ def test_tools_for_holes(page: Page, tmp_path: Path) -> None:  # noqa: F811
     assert np.array_equal(hole(page).reshape(64, 64), levels[::2, ::2] == 0)
 
 
-def test_keys_zoom_and_what_lies_outside_the_square(page: Page) -> None:  # noqa: F811
+def test_keys_zoom_and_what_lies_outside_the_square(page: Page) -> None:
     page.keyboard.press("?")
     expect(page.locator("#painter dialog")).to_be_visible()
     page.keyboard.press("Escape")
@@ -192,7 +187,7 @@ def test_keys_zoom_and_what_lies_outside_the_square(page: Page) -> None:  # noqa
     expect(page.locator("#painter .csi-filled")).to_be_visible(timeout=PATIENCE)
 
 
-def test_results_of_a_visit(page: Page) -> None:  # noqa: F811
+def test_results_of_a_visit(page: Page) -> None:
     set_number(page, "samples", 1)
     picture = page.locator("#pictures .csi-after")
     first, visit = filled(page), page.locator("#visit .csi-visit")
@@ -221,9 +216,9 @@ def test_results_of_a_visit(page: Page) -> None:  # noqa: F811
     assert after(page, lambda: page.click("#painter [data-act=undo]")) == before
 
 
-def test_a_first_visit_is_shown_around_once(browser: Browser, url: str, tmp_path: Path) -> None:  # noqa: F811
+def test_a_first_visit_is_shown_around_once(browser: Browser, url: str, tmp_path: Path) -> None:
     context = browser.new_context()
-    page = context.new_page()  # noqa: F811
+    page = context.new_page()
     page.goto(url)
     expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
     steps = page.locator("#painter .csi-steps")
@@ -246,15 +241,15 @@ def test_a_first_visit_is_shown_around_once(browser: Browser, url: str, tmp_path
     context.close()
 
 
-def violations(page: Page) -> list[Any]:  # noqa: F811
+def violations(page: Page) -> list[Any]:
     options = {"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]}
     found = Axe().run(page, options=options).response["violations"]
     return [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_violates_the_guidelines_for_accessibility(browser: Browser, url: str, scheme: Any) -> None:  # noqa: F811
-    with opened(browser, url, viewport={"width": 1280, "height": 900}, color_scheme=scheme) as page:  # noqa: F811
+def test_nothing_violates_the_guidelines_for_accessibility(browser: Browser, url: str, scheme: Any) -> None:
+    with opened(browser, url, viewport={"width": 1280, "height": 900}, color_scheme=scheme) as page:
         assert violations(page) == []
         filled(page)
         for fold in ("#settings", "#place", "#hood", "#more", "#traversal"):
@@ -275,8 +270,8 @@ def test_nothing_violates_the_guidelines_for_accessibility(browser: Browser, url
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "dark")])
-def test_nothing_of_the_editor_violates_the_guidelines(browser: Browser, url: str, width: int, scheme: Any) -> None:  # noqa: F811
-    with opened(browser, url, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:  # noqa: F811
+def test_nothing_of_the_editor_violates_the_guidelines(browser: Browser, url: str, width: int, scheme: Any) -> None:
+    with opened(browser, url, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
         page.get_by_role("tab", name="Edit").click()
         expect(page.locator("#editor .csi-ready")).to_be_visible(timeout=PATIENCE)
         expect(page.locator("#editor .csi-say")).to_contain_text("Choose a colour")
@@ -297,7 +292,7 @@ def test_nothing_of_the_editor_violates_the_guidelines(browser: Browser, url: st
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_picture_that_is_edited_is_seen_beside_its_sliders(phone: Page) -> None:  # noqa: F811
+def test_the_picture_that_is_edited_is_seen_beside_its_sliders(phone: Page) -> None:
     phone.get_by_role("tab", name="Edit").click()
     expect(phone.locator("#editor .csi-ready")).to_be_visible(timeout=PATIENCE)
     tops = [box(phone, f"#editor {part}")["y"] for part in ("[data-tool=paint]", ".csi-stage", "[data-act=undo]")]
@@ -310,7 +305,7 @@ def test_the_picture_that_is_edited_is_seen_beside_its_sliders(phone: Page) -> N
     assert stage["y"] + stage["height"] <= moved["y"] + 1
 
 
-def test_keys_reach_nothing_that_cannot_be_seen(page: Page) -> None:  # noqa: F811
+def test_keys_reach_nothing_that_cannot_be_seen(page: Page) -> None:
     small: list[str] = []
     page.locator("body").press("Tab")
     for _ in range(60):
@@ -326,7 +321,7 @@ def test_keys_reach_nothing_that_cannot_be_seen(page: Page) -> None:  # noqa: F8
     assert small == []
 
 
-def test_a_swipe_beside_the_square_scrolls_the_page(phone: Page) -> None:  # noqa: F811
+def test_a_swipe_beside_the_square_scrolls_the_page(phone: Page) -> None:
     phone.click("#painter [data-act=zoom]")  # the whole photo, most of which lies outside the square
 
     def swipe(x: float, y: float) -> float:

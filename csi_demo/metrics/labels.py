@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..data import read_attributes
-from ..metrics.features import face_network
 from ..pixels import to_float
+from .features import face_network
 
 PART = 512  # pictures that the face network sees at once
 RAREST = 1e-3  # share of faces that an attribute has, at the least, where odds are taken
@@ -57,10 +57,3 @@ def embeddings(frames: Tensor) -> Tensor:
     network = face_network().to(frames.device)
     with torch.no_grad():
         return torch.cat([network.features(to_float(part)).float() for part in frames.split(PART)])
-
-
-def some_unknown(shape: tuple[int, int], whole: float, each: float, draw: torch.Generator) -> Tensor:
-    """Flags (B, A), 1 = known: none of a face's with the chance `whole`, and any one unknown with the chance `each`."""
-    alone = torch.rand(shape, generator=draw, device=draw.device) >= each
-    together = torch.rand(shape[0], 1, generator=draw, device=draw.device) >= whole
-    return (alone & together).float()
