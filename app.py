@@ -11,7 +11,7 @@ if __name__ == "__main__":  # until the page is served, both signals end the pro
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 from csi_demo.errors import UserError
-from csi_demo.surroundings import spare_loopback
+from csi_demo.surroundings import share_cores, spare_loopback
 from csi_demo.ui.server import files, process
 
 
@@ -20,6 +20,7 @@ def main() -> None:
 
     What takes long, and what Gradio writes when it is imported, comes after all that may be wrong.
     """
+    share_cores()
     spare_loopback()
     process.check_free()
     files.use_own_folder(process.port())

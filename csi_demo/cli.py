@@ -25,7 +25,7 @@ from .commands import (
     train,
 )
 from .errors import UsageError, UserError
-from .surroundings import spare_loopback
+from .surroundings import share_cores, spare_loopback
 
 # What disks and permissions may do at any time.
 BEYOND_US = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE)
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
+        share_cores()
         spare_loopback()
         options = parser().parse_args(words)
         options.line = shlex.join(["python", "-m", "csi_demo", *words])

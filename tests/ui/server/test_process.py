@@ -86,6 +86,22 @@ def test_loopback_is_spared_by_proxies_and_what_was_spared_before_stays(monkeypa
         spare_loopback()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PyTorch's OpenMP to be GNU's, as on Linux")
+@pytest.mark.parametrize(("said", "policy"), [(None, "PASSIVE"), ("active", "ACTIVE")])
+def test_threads_sleep_while_they_wait(said: str | None, policy: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "true", "GRADIO_TEMP_DIR": str(tmp_path), "PORT": str(free_port())}
+    environment.pop("OMP_WAIT_POLICY", None)
+    environment |= {"OMP_WAIT_POLICY": said} if said else {}
+    fill = ["-m", "csi_demo", "complete", "examples/astronaut.png", "--aligned", "--mask", "mouth", "--method", "vae"]
+    for words in (["app.py"], [*fill, "--out", str(tmp_path)]):
+        program = [sys.executable, *words]
+        with subprocess.Popen(program, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as started:
+            assert started.stderr
+            told = next((line for line in started.stderr if "OMP_WAIT_POLICY" in line), "")
+            started.kill()
+        assert f"'{policy}'" in told
+
+
 @pytest.mark.parametrize(
     ("said", "path"),
     [("", ""), ("/csi", "/csi"), ("/csi/", "/csi"), ("csi", "/csi"), ("https://a.b/c/", "https://a.b/c")],
