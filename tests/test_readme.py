@@ -136,6 +136,14 @@ def test_the_claims_are_those_of_ablations_json():
         assert {name: known[name] for name in row} == row
 
 
+def test_the_strokes_of_the_editor_take_what_metrics_json_says():
+    figures = measured("ian", "latency")
+    assert f"{figures['milliseconds']} ms after the last move in the median of {figures['n']}" in DOCS["figures"]
+    assert f"{figures['milliseconds_95']} ms at the 95th percentile" in DOCS["figures"]
+    assert "memory is {} MB early and {} MB after".format(*figures["megabytes"]) in DOCS["figures"]
+    assert f"`{figures['command']}`" in DOCS["figures"]
+
+
 def test_the_claims_of_the_editor_are_those_of_ablations_ian_json():
     figures = json.loads((ROOT / "docs" / "ablations-ian.json").read_text())
     assert introspective.markdown(figures).strip() in DOCS["claims"]
