@@ -88,7 +88,7 @@ def _cascade(photo: Image.Image) -> list[Placement]:
         scale = math.hypot(*matrix[:, 0])
         for left, top, width, _ in boxes:
             x, y = matrix @ (left + width / 2, top + (0.5 - DROP) * width, 1.0)
-            placements.append(Placement(x, y, scale * FRAME_PER_BOX * width, angle))
+            placements.append(Placement(float(x), float(y), scale * FRAME_PER_BOX * float(width), angle))
     return placements
 
 

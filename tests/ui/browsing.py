@@ -30,9 +30,29 @@ FLAGS = [
     "--disable-quic",
 ]
 PATIENCE = 90_000  # milliseconds
-WORK = re.compile("/gradio_api/(queue|run|upload)")
+WORK = re.compile("/gradio_api/(queue/join|run|upload)")
 UNDER_WAY: dict[Page, set[Request]] = {}  # what a page has asked of the server
 PAINTED: dict[Page, list[str]] = {}  # what its painter has told the server
+# Notes which events the page has joined the queue with and which of them are completed. An open stream of the queue
+# says nothing: the client may open one for an event whose messages have all come, and it stays till the next event.
+WATCH_EVENTS = """(() => {
+  const fetched = window.fetch, joined = new Set(), completed = new Set();
+  window.unanswered = () => [...joined].filter((event) => !completed.has(event));
+  const follow = async (reader, decoder = new TextDecoder(), text = "") => {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const messages = (text + decoder.decode(part.value, { stream: true })).split("\\n\\n");
+      text = messages.pop();
+      for (const message of messages.map((line) => JSON.parse(line.slice("data:".length))))
+        if (message.msg === "process_completed") completed.add(message.event_id);
+    }
+  };
+  window.fetch = async (...options) => {
+    const answer = await fetched(...options), url = String(options[0].url ?? options[0]);
+    if (url.includes("/queue/join") && answer.ok) answer.clone().json().then(({ event_id }) => joined.add(event_id));
+    if (url.includes("/queue/data")) follow(answer.clone().body.getReader()).catch(() => {});
+    return answer;
+  };
+})()"""
 # A fill disables the button, perhaps only for a moment.
 WATCH_FILL = """() => {
   const button = document.querySelector("#fill");
@@ -48,6 +68,7 @@ def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     origin = url.partition("?")[0]
     page = browser.new_page(**options)
     page.set_default_timeout(PATIENCE)
+    page.add_init_script(WATCH_EVENTS)
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on(
@@ -86,11 +107,13 @@ def set_number(page: Page, control: str, value: float) -> None:
 
 
 def settle(page: Page) -> None:
-    """Waits until nothing has been asked of the server for a while."""
-    quiet = 0
+    """Waits until all that was asked of the server has been answered for a while."""
+    quiet, deadline = 0, time.monotonic() + PATIENCE / 1000
     while quiet < 5:
         page.wait_for_timeout(100)
-        quiet = 0 if UNDER_WAY[page] else quiet + 1
+        waiting = [request.url for request in UNDER_WAY[page]] + page.evaluate("window.unanswered()")
+        quiet = 0 if waiting else quiet + 1
+        assert time.monotonic() < deadline, f"not answered: {waiting}"
 
 
 def told(page: Page) -> tuple[int, str]:

@@ -35,6 +35,14 @@ def still_serves(server: Server) -> None:
         assert "Filled in" in one.shown("status")
 
 
+def wait_until_idle(server: Server) -> None:
+    """Nothing runs and nothing waits."""
+    deadline = time.monotonic() + PATIENCE
+    while (health := httpx.get(f"{server.url}healthz").json())["running"] or health["waiting"]:
+        assert time.monotonic() < deadline, health
+        time.sleep(0.2)
+
+
 # Other sites
 
 
@@ -178,10 +186,7 @@ def test_a_visitor_who_leaves_half_way_ends_the_work(server: Server, visitor: Vi
         one.send(one.after(pressed), leave=True)
         one.http.close()
     still_serves(server)
-    deadline = time.monotonic() + PATIENCE
-    while httpx.get(f"{server.url}healthz").json()["running"]:  # none of the four goes on
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until_idle(server)  # none of the four goes on
 
 
 def test_an_unknown_session_is_told_so_without_a_word_in_the_log(server: Server) -> None:
@@ -229,3 +234,6 @@ def test_a_full_queue_is_said_in_one_line(server: Server, visitor: Visitor) -> N
     assert (answer.status_code, "Queue is full" in answer.json()["detail"]) == (503, True)
     turned_away = visitor.after(fill)
     assert turned_away["trigger_only_on_failure"]
+    with visitor.http.stream("GET", f"{server.url}gradio_api/queue/data?session_hash={visitor.session}"):
+        pass  # who hangs up takes the events along
+    wait_until_idle(server)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -138,25 +140,28 @@ def test_without_an_own_folder_nothing_is_swept(tmp_path: Path, monkeypatch: pyt
 # A server behind a prefix and a proxy, in a folder with files that are not its own
 
 
+@contextmanager
+def behind_a_prefix(folder: Path) -> Iterator[Server]:
+    with ExitStack() as stack:
+        metrics_port = free_port()
+        with pytest.MonkeyPatch.context() as patched:
+            for name in ("http_proxy", "https_proxy", "HTTP_PROXY"):
+                patched.setenv(name, "http://127.0.0.1:1")
+            patched.setenv("no_proxy", "127.0.0.1")  # for the tests themselves
+            patched.setenv("GRADIO_ROOT_PATH", "/csi2/")
+            patched.setenv("CSI_METRICS_PORT", str(metrics_port))
+            server = stack.enter_context(serving(folder))
+        (server.files / "thesis.txt").write_text("mine")
+        (server.files / "photos").mkdir()
+        (server.files / "photos" / "a.png").write_text("mine, too")
+        server.metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"  # type: ignore[attr-defined]
+        yield server
+
+
 @pytest.fixture(scope="module")
-def prefixed(tmp_path_factory: pytest.TempPathFactory) -> Server:
-    folder = tmp_path_factory.mktemp("prefixed")
-    patched = pytest.MonkeyPatch()
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY"):
-        patched.setenv(name, "http://127.0.0.1:1")
-    patched.setenv("GRADIO_ROOT_PATH", "/csi2/")
-    patched.setenv("CSI_METRICS_PORT", str(free_port()))
-    patched.setenv("no_proxy", "127.0.0.1")  # for the tests themselves
-    metrics_port = os.environ["CSI_METRICS_PORT"]
-    try:
-        with serving(folder) as server:
-            (server.files / "thesis.txt").write_text("mine")
-            (server.files / "photos").mkdir()
-            (server.files / "photos" / "a.png").write_text("mine, too")
-            server.metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"  # type: ignore[attr-defined]
-            yield server
-    finally:
-        patched.undo()
+def prefixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with behind_a_prefix(tmp_path_factory.mktemp("prefixed")) as server:
+        yield server
 
 
 def test_closed_pages_are_closed_behind_a_prefix(prefixed: Server) -> None:
@@ -199,22 +204,21 @@ def held(server: Server) -> str:
     return subprocess.run([sys.executable, "-c", code], env=environment, **QUIETLY).stderr  # type: ignore[call-overload]
 
 
-def test_what_it_did_not_make_outlives_it(prefixed: Server) -> None:
-    """Last of this server: it ends while it is at work, and takes its own files with it."""
-    visitor = Visitor(prefixed.url)
-    visitor.set("samples", 8)
-    visitor.set("method", "dcgan")
-    visitor.paint_on(noise(64, 64))
-    pressed = visitor.event("fill", "click")
-    visitor.send(pressed)
-    visitor.send(visitor.after(pressed), leave=True)
-    began = time.monotonic()
-    prefixed.process.terminate()
-    assert prefixed.process.wait(60) == 0
-    assert time.monotonic() - began < 6.0  # it promises 5 s of its own clock
-    assert "Traceback" not in prefixed.log.read_text()
-    left = sorted(str(file.relative_to(prefixed.files)) for file in prefixed.files.rglob("*"))
-    assert left == ["photos", "photos/a.png", "thesis.txt"]
+def test_what_it_did_not_make_outlives_it(tmp_path: Path) -> None:
+    """It ends while it is at work, and takes its own files with it."""
+    with behind_a_prefix(tmp_path) as server:
+        visitor = Visitor(server.url)
+        visitor.set("samples", 8)
+        visitor.set("method", "dcgan")
+        visitor.paint_on(noise(64, 64))
+        visitor.fill(leave=True)
+        began = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(60) == 0
+        assert time.monotonic() - began < 6.0  # it promises 5 s of its own clock
+        assert "Traceback" not in server.log.read_text()
+        left = sorted(str(file.relative_to(server.files)) for file in server.files.rglob("*"))
+        assert left == ["photos", "photos/a.png", "thesis.txt"]
 
 
 # Ending

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -91,10 +92,17 @@ def test_nothing_that_is_sent_is_written_down(proxy: Proxy) -> None:
     assert not any(file.is_file() for name in ("body", "proxy") for file in (proxy.folder / name).rglob("*"))
 
 
-def test_a_replica_that_is_down_costs_a_visitor_the_photo_alone(proxy: Proxy, servers: tuple[Server, Server]) -> None:
-    with proxy.newcomer() as visitor:
-        (place,) = proxy.used(visitor)
-        (gone,) = [one for one in servers if place.endswith(f":{one.port}")]
-        gone.process.terminate()
-        gone.process.wait(20)
-        assert {one.rstrip(",") for one in proxy.used(visitor)} - {place}
+def test_a_replica_that_is_down_costs_a_visitor_the_photo_alone(servers: tuple[Server, Server], tmp_path: Path) -> None:
+    (tmp_path / "nginx").mkdir()
+    with serving(tmp_path) as going:
+        proxy = Proxy(tmp_path / "nginx", [servers[0].port, going.port])
+        try:
+            place = ""
+            while not place.endswith(f":{going.port}"):
+                visitor = proxy.newcomer()
+                (place,) = proxy.used(visitor)
+            going.process.terminate()
+            going.process.wait(20)
+            assert {one.rstrip(",") for one in proxy.used(visitor)} - {place}
+        finally:
+            proxy.stop()
