@@ -75,6 +75,7 @@ figures: $(VENV)/.dev  ## every figure that is not about training
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 32
 	$(RUN) -m csi_demo evaluate --controls --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center mouth eyes left --limit 256 --workers 2 --record --contact-sheet runs/fills.png
+	$(RUN) -m csi_demo evaluate-variety --method csi vae vae-oneshot vae-attributes --data $(DATA)/test.parquet --limit 128 --record
 	$(RUN) -m csi_demo discover --method vae-attributes --data $(DATA)/val.parquet --limit 24
 	$(RUN) -m csi_demo evaluate --method vae-attributes --controls smile open_mouth glasses fringe blond_hair masculine --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate-guidance --data $(DATA)/test.parquet --limit 256 --record

@@ -13,6 +13,7 @@ from csi_demo.studies.ablations import introspective, report
 from csi_demo.studies.ablations.variants import SHOWN
 from csi_demo.studies.guidance import COLUMNS as GUIDANCE_COLUMNS
 from csi_demo.studies.tables import CONTROL_COLUMNS, table
+from csi_demo.studies.variety import COLUMNS as VARIETY_COLUMNS
 from csi_demo.tools import benchmark, hard_soak, soaking
 from csi_demo.weights import fingerprint
 
@@ -72,6 +73,13 @@ def test_the_table_of_controls_is_that_of_metrics_json():
     assert f"on {figures['n']} test faces, its own region hidden" in text
     every, threshold = len(known["latents"]), known["threshold"]
     assert f"{known['active']} of {every} change the mean hole pixel by more than {threshold} of 2" in text
+
+
+def test_how_samples_differ_is_as_metrics_json_says():
+    methods = (*METHODS, "vae-attributes")
+    rows = [{"method": method} | measured(method, "variety mouth") for method in methods]
+    (command,) = {row["command"] for row in rows}
+    assert f"{table(rows, VARIETY_COLUMNS)}\n\n`{command}`" in DOCS["figures"]
 
 
 def test_the_attribute_vaes_tables_are_those_of_metrics_json():

@@ -48,6 +48,12 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     samples.add_argument("--method", nargs="+", default=["dcgan", "vae"], help=some)
     samples.add_argument("--contact-sheet", type=Path, help="a PNG of the first 64; with several methods, NAME-METHOD")
 
+    variety = _command(
+        commands, "evaluate-variety", "on how many faces a method's samples differ in expression", _variety
+    )
+    variety.add_argument("--method", nargs="+", default=["csi"], help=some)
+    variety.add_argument("--mask", default="mouth", help=FAMILIES)
+
     descent = _command(commands, "evaluate-descent", "DCGAN's fast search for z against the faithful one", _descent)
     descent.add_argument("--mask", default="center", help=FAMILIES)
 
@@ -177,6 +183,20 @@ def _samples(options: argparse.Namespace) -> None:
         )
         _report(options, every[method], method, "samples")
     _write(options, every)
+
+
+def _variety(options: argparse.Namespace) -> None:
+    from ..studies.tables import table
+    from ..studies.variety import COLUMNS, evaluate_variety
+
+    positive(options.limit)
+    rows = []
+    for method in options.method:
+        row = evaluate_variety(method, options.data, options.mask, limit=options.limit, seed=options.seed)
+        rows.append({"mask": options.mask, "method": method} | row)
+        _report(options, row, method, f"variety {options.mask}")
+    print(table(rows, COLUMNS))
+    _write(options, {"rows": rows})
 
 
 def _descent(options: argparse.Namespace) -> None:

@@ -94,6 +94,18 @@ def test_several_methods_and_masks_in_one_run_shared_by_two_processes(packs: Pat
         assert same[name] == pytest.approx(rows[3][name], abs=1e-3), name
 
 
+def test_samples_that_differ_in_expression(packs: Path, tmp_path: Path):
+    out = tmp_path / "variety.json"
+    words = ["evaluate-variety", "--data", str(packs / "val.parquet"), "--limit", "6", "--json", str(out)]
+    assert main([*words, "--method", "csi", "vae-oneshot"]) == 0
+    by_csi, by_vae = json.loads(out.read_text())["rows"]
+    assert by_csi["varied"] > 0.5 > by_vae["varied"]  # a VAE's one way to fill a hole hardly changes
+    assert by_csi["diversity"] > by_vae["diversity"] > 0
+    assert 0 <= by_csi["varied_judge"] <= 1
+    assert main([*words, "--method", "csi", "--mask", "full"]) == 0
+    assert json.loads(out.read_text())["rows"][0]["mask"] == "full"
+
+
 def test_samples_and_descent_on_real_faces(packs: Path, tmp_path: Path):
     val = str(packs / "val.parquet")
     sheet, out = tmp_path / "samples.png", tmp_path / "samples.json"
