@@ -102,7 +102,7 @@ def test_samples_that_differ_in_expression(packs: Path, tmp_path: Path):
     assert by_csi["varied"] > 0.5 > by_vae["varied"]  # a VAE's one way to fill a hole hardly changes
     assert by_csi["diversity"] > by_vae["diversity"] > 0
     assert 0 <= by_csi["varied_judge"] <= 1
-    assert main([*words, "--method", "csi", "--mask", "full"]) == 0
+    assert main([*words, "--method", "vae-oneshot", "--mask", "full"]) == 0
     assert json.loads(out.read_text())["rows"][0]["mask"] == "full"
 
 

@@ -97,10 +97,13 @@ def test_a_replica_that_is_down_costs_a_visitor_the_photo_alone(servers: tuple[S
     with serving(tmp_path) as going:
         proxy = Proxy(tmp_path / "nginx", [servers[0].port, going.port])
         try:
-            place = ""
-            while not place.endswith(f":{going.port}"):
+            for _ in range(20):
                 visitor = proxy.newcomer()
                 (place,) = proxy.used(visitor)
+                if place.endswith(f":{going.port}"):
+                    break
+            else:
+                raise AssertionError("twenty visitors at the other replica")
             going.process.terminate()
             going.process.wait(20)
             assert {one.rstrip(",") for one in proxy.used(visitor)} - {place}
