@@ -319,6 +319,20 @@ def test_a_fill_needs_nothing_but_what_was_compiled_alone(frame, tmp_path: Path)
     subprocess.run(words, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, cwd=ROOT, check=True, timeout=300)
 
 
+def test_the_streams_of_the_process_stay_its_own_while_the_kernel_is_made_ready(tmp_path: Path):
+    (tmp_path / "colorama.py").write_text(
+        "import sys\n__version__ = '0.4.6'\nclass Fore: RED = GREEN = BLUE = YELLOW = CYAN = MAGENTA = BLACK = WHITE = RESET = ''\n"
+        "class Style: BRIGHT = RESET_ALL = DIM = NORMAL = ''\nBack = Fore\n"
+        "def swap(*_): sys.stderr = sys.stdout\ninit = reinit = deinit = swap\n"
+    )
+    script = "import sys; from csi_demo.sampling.compiled import compile_kernel; own = sys.stderr\n"
+    script += "assert compile_kernel() and sys.stderr is own"
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": paths}
+    environment.pop("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", None)
+    subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, check=True, timeout=300)
+
+
 def test_a_kernel_that_cannot_be_compiled_is_no_error(monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError("no compiler")
