@@ -1,6 +1,6 @@
 """Sessions of the photo editor: what a visitor does with the brush, told by the page in small messages.
 
-From the browser (`props.value` of the component), with the event "input" one of
+From the browser, which calls `move`, one of
 
     {"act": "paint", "points": [[x, y] ...], "size": SIDE, "colour": "#RRGGBB", "stroke": NUMBER}
     {"act": "light", "points": [[x, y] ...], "size": SIDE, "steps": STEPS, "stroke": NUMBER}
@@ -9,7 +9,8 @@ From the browser (`props.value` of the component), with the event "input" one of
     {"act": "reset" | "commit" | "undo" | "redo" | "look"}
 
 each with "session": KEY, "reply": NUMBER, which the answer repeats, "live": whether more of the same is to come, and
-"hood": whether to show what is behind the edit. To the browser
+"hood": whether to show what is behind the edit. To the browser, as the answer or, for a photo that is opened, as
+`props.value` of the component,
 
     {"session": KEY, "reply": NUMBER, "trouble": TEXT, "took": MILLISECONDS, "size": [WIDTH, HEIGHT],
      "frame": [[x, y] x 4], "view": DATA_URL, "opened": true, "original": DATA_URL,

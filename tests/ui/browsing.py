@@ -30,7 +30,7 @@ FLAGS = [
     "--disable-quic",
 ]
 PATIENCE = 90_000  # milliseconds
-WORK = re.compile("/gradio_api/(queue/join|run|upload)")
+WORK = re.compile("/gradio_api/(queue/join|run|upload|component_server)")
 UNDER_WAY: dict[Page, set[Request]] = {}  # what a page has asked of the server
 PAINTED: dict[Page, list[str]] = {}  # what its painter has told the server
 # Notes which events the page has joined the queue with and which of them are completed. An open stream of the queue

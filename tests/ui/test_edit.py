@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gc
 import io
@@ -20,6 +21,7 @@ from csi_demo.models.ian import IAN, IANConfig
 from csi_demo.photo.reading import open_photo
 from csi_demo.ui import editing, photo
 from csi_demo.ui.examples import FOLDER
+from csi_demo.ui.panels import edit
 from csi_demo.ui.panels.edit import carry, choose_edit, move, open_edit, save, take_photo
 from csi_demo.ui.photo import KEPT, Photo
 from csi_demo.ui.server.keep import Keep
@@ -55,7 +57,7 @@ def told(update: dict[str, Any]) -> dict[str, Any]:
 
 def does(key: str, message: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """What the browser is told after a message."""
-    return told(move(json.dumps(message | {"session": key, "reply": 7} | changes)))
+    return json.loads(editing.act(json.dumps(message | {"session": key, "reply": 7} | changes)))
 
 
 def square(said: dict[str, Any]) -> np.ndarray:
@@ -191,9 +193,17 @@ def test_bad_messages_are_one_line_and_the_last_picture_stays(key: str, changes:
     assert np.array_equal(square(said), before)
 
 
+def test_the_page_asks_past_the_queue_and_is_told_when_too_many_do(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = json.dumps(PAINT | {"session": key, "reply": 7})
+    assert json.loads(asyncio.run(move(message)))["edited"]
+    monkeypatch.setattr(edit, "MOST_WAITING", 0)
+    said = json.loads(asyncio.run(move(message)))
+    assert said["trouble"] == edit.BUSY
+
+
 @pytest.mark.parametrize("value", [None, 3, "{", "[1]", "null", "x" * 3_000_000, '{"session": ["x"]}'])
 def test_what_is_no_message_is_one_line(value: Any) -> None:
-    said = told(move(value))
+    said = json.loads(editing.act(value))
     assert set(said) == {"trouble", "reply"}
     assert said["trouble"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
@@ -17,7 +18,9 @@ from ..wiring import Update, any_of, listen
 from . import COMPUTE, QUICK, Panels
 from .subject import show_photo, take_upload
 
-EDITING: dict[str, Any] = {"concurrency_id": "edit", "concurrency_limit": 2}  # of moves of the brush, apart from fills
+AT_ONCE = anyio.CapacityLimiter(2)  # moves of the brush that are worked on, apart from fills
+MOST_WAITING = 40  # a page sends one at a time
+BUSY = "Too many people edit at the moment. Please try again in a minute."
 FACES = "The editor works on the face that is chosen in the other tab."
 
 
@@ -30,6 +33,7 @@ class EditPanel:
             None,
             html_template=static.text("editor.html"),
             js_on_load=static.text("editor.js", MAX_BYTES=photo.MAX_BYTES) + static.text("editor_talk.js"),
+            server_functions=[move],
             apply_default_css=False,
             elem_id="editor",
         )
@@ -49,7 +53,6 @@ class EditPanel:
         both: dict[str, Any] = here | subject.outputs
         opening = any_of((tab.select, self.editor.click))
         listen(opening, open_edit, [subject.painter, self.session], here, **QUICK, **COMPUTE)
-        listen(self.editor.input, move, self.editor, {"editor": self.editor}, **QUICK, **EDITING)
         listen(self.editor.upload, take_photo, [self.editor, self.session], both, **QUICK, **COMPUTE)
         listen(self.examples.select, choose_edit, self.session, both, **QUICK, **COMPUTE)
         saved = {"editor": self.editor, "file": self.file}
@@ -72,9 +75,12 @@ def open_edit(painting: object, key: object) -> Update:
         return {"editor": editing.trouble(str(error))}
 
 
-def move(value: object) -> Update:
-    """What a move of the brush, of a slider, or a button does."""
-    return {"editor": editing.act(value)}
+async def move(value: object) -> str:
+    """What a move of the brush, of a slider, or a button does. Asked for past the queue of events, whose two requests
+    and a stream would take as long as the drawing."""
+    if AT_ONCE.statistics().tasks_waiting >= MOST_WAITING:
+        return editing.trouble(BUSY)
+    return await anyio.to_thread.run_sync(editing.act, value, limiter=AT_ONCE)
 
 
 def take_photo(value: object, key: object) -> Update:

@@ -26,7 +26,7 @@ FULL, NO_ROOM = (errno.ENOSPC, errno.EDQUOT), "There is no room for photos at th
 # is sent on the disk, fetches what it is told to, or starts what nobody here needs.
 API = (
     *("info/?", "openapi.json", "app_id/?", "login_check/?", "theme.css", "startup-events"),
-    *("queue/join", "queue/data", "heartbeat/[^/]+", "cancel", "reset/?"),
+    *("queue/join", "queue/data", "heartbeat/[^/]+", "cancel", "reset/?", "component_server/?"),
     *("(call|run|api)(/v2)?/[^/]+/?", "call/[^/]+/[^/]+", "upload", "upload_progress"),
     *("file=(?![A-Za-z][A-Za-z0-9+.-]+:).+", "mcp(/.*)?"),
 )
@@ -35,6 +35,9 @@ OPEN = re.compile(
     f"|(static|assets|svelte)/.+|gradio_api/({'|'.join(API)}))",
     re.DOTALL,
 )
+TALK = re.compile(
+    "/gradio_api/component_server/?"
+)  # where a form would leave its files on the disk; the page sends JSON
 
 
 class Guard:
@@ -50,8 +53,10 @@ class Guard:
             await self.app(scope, receive, send)
             return
         send = _watched(send)
-        said = dict(scope["headers"]).get(b"content-length", b"0")
-        if not OPEN.fullmatch(get_route_path(scope)):  # the path that Gradio will route by, without any prefix
+        headers, path = dict(scope["headers"]), get_route_path(scope)  # that Gradio will route by, without any prefix
+        said = headers.get(b"content-length", b"0")
+        form = TALK.fullmatch(path) and not headers.get(b"content-type", b"").startswith(b"application/json")
+        if form or not OPEN.fullmatch(path):
             await PlainTextResponse("Not Found", 404)(scope, receive, send)
         elif not said.isdigit() or len(said) > 12 or int(said) > MAX_BODY:
             await PlainTextResponse(TOO_LARGE, 413)(scope, receive, send)

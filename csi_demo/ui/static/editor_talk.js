@@ -16,16 +16,17 @@ function send() {
   if (sent || !queue.length) return;
   const message = queue.shift();
   sent = { reply: ++replies, at: performance.now(), points: message.points?.length ?? 0 };
-  props.value = JSON.stringify({ live: false, hood: hood.open && !message.live, ...message, session: scene.session,
-    reply: sent.reply });
-  trigger("input");
-  const mine = sent;
-  setTimeout(() => {
+  const mine = sent, session = scene.session;
+  const lost = () => {
     if (sent !== mine) return;
-    sent = null;
+    sent = stroke = null;
     queue = [];
     say("No answer came. Check the connection, then go on from what is shown.", true);
-  }, PATIENCE);
+  };
+  setTimeout(lost, PATIENCE);
+  server.move(JSON.stringify({ live: false, hood: hood.open && !message.live, ...message, session, reply: sent.reply }))
+    .then((said) => scene.session === session && show(JSON.parse(said)))
+    .catch(lost);
 }
 
 function answered(said) {

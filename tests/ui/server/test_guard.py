@@ -60,7 +60,14 @@ OPEN = [
 ]
 
 
-def answer(path: str, root_path: str = "", body: int = 0, said: int | None = None, through: Guard | None = None) -> int:
+def answer(
+    path: str,
+    root_path: str = "",
+    body: int = 0,
+    said: int | None = None,
+    through: Guard | None = None,
+    kind: bytes = b"multipart/form-data; boundary=b",
+) -> int:
     """The status that a request gets: 200 where it comes through with its body."""
     statuses: list[int] = []
 
@@ -77,7 +84,7 @@ def answer(path: str, root_path: str = "", body: int = 0, said: int | None = Non
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    headers = [] if said is None else [(b"content-length", str(said).encode())]
+    headers = [(b"content-type", kind)] + ([] if said is None else [(b"content-length", str(said).encode())])
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "root_path": root_path, "headers": headers}
     try:
         asyncio.run((through or Guard(app))(scope, receive, send))
@@ -95,6 +102,14 @@ def test_the_same_is_open_and_closed_behind_every_prefix(root_path: str, seen: s
         assert answer(seen + path, root_path) == 404, path
     for path in OPEN:
         assert answer(seen + path, root_path) == 200, path
+
+
+def test_the_brush_talks_in_json_alone() -> None:
+    for path in ("/gradio_api/component_server", "/gradio_api/component_server/"):
+        assert answer(path, kind=b"application/json") == 200
+        assert answer(path, kind=b"multipart/form-data; boundary=b") == 404
+        assert answer(path, kind=b"") == 404
+    assert answer("/gradio_api/component_server/x", kind=b"application/json") == 404
 
 
 def test_a_prefix_counts_once() -> None:
