@@ -321,7 +321,8 @@ def test_a_fill_needs_nothing_but_what_was_compiled_alone(frame, tmp_path: Path)
 
 def test_the_streams_of_the_process_stay_its_own_while_the_kernel_is_made_ready(tmp_path: Path):
     (tmp_path / "colorama.py").write_text(
-        "import sys\n__version__ = '0.4.6'\nclass Fore: RED = GREEN = BLUE = YELLOW = CYAN = MAGENTA = BLACK = WHITE = RESET = ''\n"
+        "import sys\n__version__ = '0.4.6'\n"
+        "class Fore: RED = GREEN = BLUE = YELLOW = CYAN = MAGENTA = BLACK = WHITE = RESET = ''\n"
         "class Style: BRIGHT = RESET_ALL = DIM = NORMAL = ''\nBack = Fore\n"
         "def swap(*_): sys.stderr = sys.stdout\ninit = reinit = deinit = swap\n"
     )

@@ -25,7 +25,7 @@ DEFAULT_SPREAD = 1.2  # of what is uncertain of several latents together: the re
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
-KEPT_FITS = 64  # latents of a photo, its hole and a seed
+KEPT_SETTLED = 64  # latents of a photo, its hole and a seed
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
 
 Found = TypeVar("Found")
@@ -78,7 +78,7 @@ class CSIMethod(Method):
         self.drawing = Drawing(self.model, precision, compiled)
         self.known = Recent(self.drawing.observe)
         self.posterior = Recent(self.drawing.infer)
-        self.fitted = Recent(self._fit, KEPT_FITS)
+        self.settled = Recent(self._settle, KEPT_SETTLED)
         self._noise = lru_cache(KEPT)(partial(_noise, self.model))
         if compiled:
             prepare()
@@ -127,17 +127,17 @@ class CSIMethod(Method):
         )
         return self.posterior(image, mask).draw_together(spread * eps)
 
-    def _fit(self, image: Tensor, mask: Tensor, seed: int, spread: float) -> Tensor:
-        return self.drawing.fit(image, mask, self.draw(image, mask, seed, spread))
+    def _settle(self, image: Tensor, mask: Tensor, seed: int, spread: float) -> Tensor:
+        return self.drawing.settle(image, mask, self.draw(image, mask, seed, spread))
 
     @torch.inference_mode()
     def latents(
         self, image: Tensor, mask: Tensor, seeds: Sequence[int], controls: Mapping[str, float], spread: float
     ) -> Tensor:
-        """Latents (n, z): drawn from the posterior with each seed's own noise and fitted to the context, those that
+        """Latents (n, z): drawn from the posterior with each seed's own noise and settled with the context, those that
         controls name set to their values. With named ones the others move as they would, were they drawn given these: a
         smile that goes closes the mouth, unless the mouth is held open by its own control."""
-        z = torch.cat([self.fitted(image, mask, seed, spread) for seed in seeds])
+        z = torch.cat([self.settled(image, mask, seed, spread) for seed in seeds])
         named = self._declared.named
         chosen = [(named[name], value) for name, value in controls.items() if name in named]
         if chosen:

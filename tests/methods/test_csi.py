@@ -1,0 +1,72 @@
+"""CSI's latents come to peace with what is seen before anything is drawn."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from csi_demo import masks
+from csi_demo.methods import load_method
+from csi_demo.methods.base import keep_observed
+from csi_demo.methods.csi import CSIMethod
+from csi_demo.methods.csi.places import REGIONS
+from csi_demo.pixels import masks_to_tensor, to_tensor
+
+from ..visitor import FRAME_FILE
+
+
+@pytest.fixture(scope="module")
+def method() -> CSIMethod:
+    loaded = load_method("csi")
+    assert isinstance(loaded, CSIMethod)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def image() -> Tensor:
+    return to_tensor(Image.open(FRAME_FILE).convert("RGB"))
+
+
+def hole(name: str) -> Tensor:
+    return masks_to_tensor([masks.box(*REGIONS[name]) if name == "face" else masks.family(name)])
+
+
+@torch.inference_mode()
+def apart(method: CSIMethod, image: Tensor, mask: Tensor, z: Tensor) -> float:
+    """How far latents are from those of the whole face that they fill the hole for, as the mean squared difference."""
+    maps = method.drawing.maps(z)
+    assert maps is not None
+    filled = keep_observed(image, mask, method.drawing.guide(image, mask, maps, 1.0).towards)
+    return float((method.drawing.infer(filled, torch.ones_like(mask)).mean - z).square().mean())
+
+
+@pytest.mark.parametrize("name", ["left", "right", "top", "bottom"])
+def test_latents_of_half_a_face_are_settled_with_the_other_half(method: CSIMethod, image: Tensor, name: str) -> None:
+    mask = hole(name)
+    drawn = torch.cat([method.draw(image, mask, seed, 1.2) for seed in range(4)])
+    settled = torch.cat([method.drawing.settle(image, mask, z[None]) for z in drawn])
+    before, after = (sum(apart(method, image, mask, z[None]) for z in some) for some in (drawn, settled))
+    assert after < 0.3 * before
+    assert settled.std(0).mean() > 0.3 * drawn.std(0).mean()  # and still differ
+    assert torch.equal(settled * 1024.0, (settled * 1024.0).round())
+
+
+@pytest.mark.parametrize("name", ["mouth", "eyes", "nose", "face", "full"])
+def test_where_one_look_is_enough_or_nothing_is_seen_of_the_face_latents_stay_near(
+    method: CSIMethod, image: Tensor, name: str
+) -> None:
+    mask = hole(name)
+    z = method.draw(image, mask, 0, 1.2)
+    moved, left = (method.drawing.settle(image, other, z) - z for other in (mask, hole("left")))
+    assert moved.square().mean() < 0.5 * left.square().mean()
+
+
+def test_a_seed_settles_where_it_did_before_and_another_elsewhere(method: CSIMethod, image: Tensor) -> None:
+    mask = hole("left")
+    first, again, other = (
+        method.drawing.settle(image, mask, method.draw(image, mask, seed, 1.2)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
