@@ -17,13 +17,7 @@ VARIABLE = "NUMBA_CACHE_DIR"
 @cache
 def find_place() -> None:
     """To be called before the kernel is imported: names a folder of this user's among the temporary files where neither
-    the code's own folder nor a home can be written to, as in a container; numba refuses to work without any.
-
-    Where colorama is installed numba would put streams of its own in the place of sys.stdout and sys.stderr for as long
-    as it words an error, also one that it catches itself; the kernel is made ready beside other work, whose lines would
-    go astray.
-    """
-    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
+    the code's own folder nor a home can be written to, as in a container; numba refuses to work without any."""
     import numba
 
     beside = Path(__file__).parent
