@@ -156,6 +156,7 @@ class Drawing:
         return Guide(self._lifted(image, mask, maps, CRISPER + AGAIN * _turns(mask)), 1.0 / guidance)
 
     def _lifted(self, image: Tensor, mask: Tensor, maps: Tensor, crisper: float) -> Tensor:
+        """Those pictures (n, 3, H, W); crisper: what they gain of their own detail."""
         photo, hole = image[0].permute(1, 2, 0).numpy(), mask[0, 0].numpy() < 0.5
         pictures = [self.model.rgb_head(own[None])[0].permute(1, 2, 0).contiguous().numpy() for own in maps]
         pictures = [picture + crisper * (picture - cv2.GaussianBlur(picture, (3, 3), 0.7)) for picture in pictures]

@@ -35,9 +35,8 @@ OPEN = re.compile(
     f"|(static|assets|svelte)/.+|gradio_api/({'|'.join(API)}))",
     re.DOTALL,
 )
-TALK = re.compile(
-    "/gradio_api/component_server/?"
-)  # where a form would leave its files on the disk; the page sends JSON
+# Where moves of the brush come, as JSON; a form would leave its files on the disk.
+TALK = re.compile("/gradio_api/component_server/?")
 
 
 class Guard:

@@ -1,4 +1,5 @@
-// The photo editor. Run by gr.HTML with element, trigger, props, upload, watch and server; ui/editing.py documents props.value.
+// The photo editor. Run by gr.HTML with element, trigger, props, upload, watch and server; ui/editing.py documents what
+// is said.
 const MAX_BYTES = $MAX_BYTES;
 const PATIENCE = 20000; // milliseconds until an answer is given up
 const HELP = "Choose a colour and paint on the face: the model makes sense of it. Hold still to go on painting."

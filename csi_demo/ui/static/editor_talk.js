@@ -25,8 +25,7 @@ function send() {
   };
   setTimeout(lost, PATIENCE);
   server.move(JSON.stringify({ live: false, hood: hood.open && !message.live, ...message, session, reply: sent.reply }))
-    .then((said) => scene.session === session && show(JSON.parse(said)))
-    .catch(lost);
+    .then((said) => scene.session === session && show(JSON.parse(said)), lost);
 }
 
 function answered(said) {
