@@ -207,6 +207,8 @@ class InferenceHead(nn.Module):
 class IAN(nn.Module):
     """Critic, inference head and generator."""
 
+    precision = torch.float32  # in which the photo editor draws, see `StillGenerator`
+
     def __init__(self, config: IANConfig):
         super().__init__()
         self.config = config

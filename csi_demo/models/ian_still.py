@@ -2,7 +2,8 @@
 
 Batch normalisation that follows a convolution becomes part of it, banks of filters are scaled once and not for every
 picture, and nearest-neighbour enlarging with a 3x3 convolution after it becomes one transposed convolution, which needs
-four ninths of the products.
+four ninths of the products. Where the processor multiplies matrices of bfloat16, it takes half the time once more in
+that precision; pictures are then within some levels of the others (0.3 in the mean).
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ LEAST = 8  # pixels' width from which on a transposed convolution is faster
 
 
 class StillGenerator(nn.Module):
-    """G(z) of a generator in eval mode whose weights stay as they are: (B, z) to (B, 3, H, W)."""
+    """G(z) of a generator in eval mode whose weights stay as they are: (B, z) to (B, 3, H, W), float32.
 
-    def __init__(self, generator: Generator):
+    precision: of all convolutions but the last.
+    """
+
+    def __init__(self, generator: Generator, precision: torch.dtype = torch.float32):
         super().__init__()
         dense = generator.dense
         layers: Iterator[Any] = iter(generator.layers)
@@ -46,14 +50,16 @@ class StillGenerator(nn.Module):
         ends: Iterable[Any] = generator.rgb
         first, normal, _, last, squash = ends
         scale, shift = _affine(normal)
-        self.layers = nn.Sequential(
-            *steps, _Sum([(1, _scaled(first.weight, scale))], shift), nn.LeakyReLU(SLOPE), last, squash
-        )
+        steps += [_Sum([(1, _scaled(first.weight, scale))], shift), nn.LeakyReLU(SLOPE)]
+        self.precision = precision
+        self.layers = nn.Sequential(*steps).to(precision)
+        self.rgb = nn.Sequential(last, squash)
         self.eval().requires_grad_(False)
 
     def forward(self, z: Tensor) -> Tensor:
         h = F.leaky_relu(self.dense(z), SLOPE).unflatten(1, (-1, COARSEST, COARSEST))
-        return self.layers(h.contiguous(memory_format=torch.channels_last))
+        h = self.layers(h.to(self.precision, memory_format=torch.channels_last))
+        return self.rgb(h.float())
 
 
 class _Enlarging(nn.Module):

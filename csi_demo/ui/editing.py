@@ -50,7 +50,7 @@ from .photo import KEPT, KEPT_MINUTES, Photo
 if TYPE_CHECKING:
     from ..editing import Editor, Stroke
 
-LIVE_SIDE, STILL_SIDE = 560, 1200  # of the square's picture during a stroke and after it, at most
+LIVE_SIDE, STILL_SIDE = 448, 1200  # of the square's picture during a stroke and after it, at most
 MAX_POINTS = 50  # in one message
 AT_WORK = 64 * 2**20  # bytes of a session in the middle of a stroke, about
 AT_REST = 4 * 2**20

@@ -14,6 +14,9 @@ const VIEWS = {
 const find = (selector) => element.querySelector(selector);
 const canvas = find("canvas");
 const pen = canvas.getContext("2d");
+const brush = find(".csi-brush");
+const behind = document.createElement("canvas"); // the photo at the canvas's size, scaled once and not in every frame
+let behindOf = null; // what is drawn on it
 const size = find(".csi-size input");
 const colour = find("input[type=color]");
 const hood = find(".csi-hood");
@@ -32,7 +35,7 @@ let sent = null; // {reply, at, points} of the message under way
 let replies = 0;
 let batch = 1; // points a message, by how long the way is against a point's work
 let dragged = null; // the slider that is held
-let loads = 0;
+let loads = 0, shown = 0; // answers that came, and the newest that is shown
 
 function say(text, trouble = false) {
   const line = find(".csi-say");
@@ -80,6 +83,7 @@ function fit() {
   canvas.style.height = `${region[3] * scale}px`;
   canvas.width = Math.max(1, Math.round(region[2] * scale * dots));
   canvas.height = Math.max(1, Math.round(region[3] * scale * dots));
+  behindOf = null;
   redraw();
 }
 
@@ -92,12 +96,28 @@ function redraw() {
   });
 }
 
-function drawPhoto() {
+function aim(context) {
   const scale = canvas.width / region[2];
-  pen.setTransform(scale, 0, 0, scale, -region[0] * scale, -region[1] * scale);
-  pen.imageSmoothingEnabled = true;
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(before ? original : view, 0, 0, ...scene.size);
+  context.setTransform(scale, 0, 0, scale, -region[0] * scale, -region[1] * scale);
+}
+
+function drawBehind(photo) {
+  behind.width = canvas.width;
+  behind.height = canvas.height;
+  const context = behind.getContext("2d");
+  aim(context);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(photo, 0, 0, ...scene.size);
+  behindOf = photo;
+}
+
+function drawPhoto() {
+  const photo = before ? original : view;
+  if (behindOf !== photo) drawBehind(photo);
+  pen.resetTransform();
+  pen.drawImage(behind, 0, 0);
+  aim(pen);
+  pen.imageSmoothingQuality = stroke ? "low" : "high"; // a stroke's pictures come with about as many pixels as are shown
   if (!before && square) pen.drawImage(square, ...scene.box);
 }
 
@@ -112,17 +132,21 @@ function draw() {
   pen.strokeStyle = "rgba(255, 255, 255, .75)";
   pen.lineWidth = 1.5 * line;
   pen.stroke();
-  if (!cursor || !(showCursor || stroke)) return;
-  const [[ax, ay], [bx, by]] = frame();
-  const turn = Math.atan2(by - ay, bx - ax), half = brushWidth() / 2;
-  const [c, s] = [half * Math.cos(turn), half * Math.sin(turn)];
-  const corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([u, v]) => [cursor.x + u * c - v * s, cursor.y + u * s + v * c]);
-  for (const [shade, width] of [["rgba(9, 9, 11, .8)", 3], [tool === "paint" ? colour.value : "#fff", 1.5]]) {
-    outline(corners);
-    pen.strokeStyle = shade;
-    pen.lineWidth = width * line;
-    pen.stroke();
-  }
+  point();
+}
+
+// An element of its own, so that the canvas need not be drawn again with every move of the brush.
+function point() {
+  const hidden = !scene || !cursor || !(showCursor || stroke);
+  if (brush.hidden !== hidden) brush.hidden = hidden;
+  if (hidden) return;
+  const [[ax, ay], [bx, by]] = frame(), scale = canvas.clientWidth / region[2];
+  const side = brushWidth() * scale;
+  const x = canvas.offsetLeft + (cursor.x - region[0]) * scale, y = canvas.offsetTop + (cursor.y - region[1]) * scale;
+  const width = `${side}px`;
+  if (brush.style.width !== width) brush.style.width = brush.style.height = width;
+  brush.style.borderColor = tool === "paint" ? colour.value : "#fff";
+  brush.style.transform = `translate(${x - side / 2}px, ${y - side / 2}px) rotate(${Math.atan2(by - ay, bx - ax)}rad)`;
 }
 
 function place(event) {
@@ -169,7 +193,6 @@ function take(x, y) {
 function setColour(value) {
   colour.value = value;
   useTool("paint");
-  redraw();
 }
 
 function begin(pointer, x, y) {
@@ -190,13 +213,14 @@ function finish(cancelled) {
   if (!stroke) return;
   stroke = null;
   push({ act: cancelled ? "undo" : "look" });
-  redraw();
+  point();
 }
 
 function useTool(name) {
   tool = name;
   for (const button of element.querySelectorAll("[data-tool]"))
     button.setAttribute("aria-pressed", button.dataset.tool === name);
+  point();
 }
 
 async function takeFile(file) {
@@ -250,7 +274,7 @@ find("[data-pick]").addEventListener("change", (event) => {
   takeFile(event.target.files[0]);
   event.target.value = "";
 });
-size.addEventListener("input", redraw);
+size.addEventListener("input", point);
 hood.addEventListener("toggle", () => hood.open && push({ act: "look" }));
 
 canvas.addEventListener("pointerdown", (event) => {
@@ -267,13 +291,13 @@ canvas.addEventListener("pointermove", (event) => {
   showCursor = event.pointerType !== "touch";
   cursor = place(event);
   if (stroke?.pointer === event.pointerId) extend(cursor.x, cursor.y);
-  redraw();
+  point();
 });
 canvas.addEventListener("pointerup", (event) => stroke?.pointer === event.pointerId && finish(false));
 canvas.addEventListener("pointercancel", (event) => stroke?.pointer === event.pointerId && finish(true));
 canvas.addEventListener("pointerleave", () => {
   showCursor = false;
-  redraw();
+  point();
 });
 canvas.addEventListener("wheel", (event) => {
   if (!scene || document.activeElement !== canvas || event.ctrlKey || !event.deltaY) return;
@@ -311,7 +335,7 @@ canvas.addEventListener("keydown", (event) => {
   else if (key === "[" || key === "]") size.value = Number(size.value) + (key === "]" ? 2 : -2);
   else return;
   event.preventDefault();
-  redraw();
+  point();
 });
 canvas.addEventListener("keyup", (event) => {
   if (event.key === " " && stroke?.pointer === "key") finish(false);
@@ -320,7 +344,7 @@ canvas.addEventListener("keyup", (event) => {
 canvas.addEventListener("blur", () => {
   if (stroke?.pointer === "key") finish(false);
   showCursor = false;
-  redraw();
+  point();
 });
 
 const stage = find(".csi-stage");

@@ -60,12 +60,15 @@ async function show(said) {
     sent = stroke = cursor = null;
     before = false;
   }
+  if (said.trouble) stroke = null;
+  answered(said); // the next message goes on its way while the picture is made ready
   const [first, base, edited] = await Promise.all(
     [said.original, said.view, said.square].map((url) => (url ? picture(url) : null)),
   );
   if (base) view = base;
   if (said.opened) original = first ?? base;
-  if (load !== loads && !said.opened) return answered(said);
+  if (load < shown && !said.opened) return;
+  shown = load;
   if (edited) square = edited;
   scene = { ...scene, ...said };
   if (said.opened) {
@@ -79,11 +82,9 @@ async function show(said) {
   find("[data-act=zoom]").setAttribute("aria-pressed", zoomed);
   if (said.hood) showHood(said.hood);
   if (!queue.length && !dragged) setSliders();
-  if (said.trouble) stroke = null;
   if (said.trouble || said.opened) say(said.trouble || said.note || HELP, Boolean(said.trouble));
   if (said.opened) fit();
   else redraw();
-  answered(said);
 }
 
 function showHood(pictures) {
