@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from csi_demo import weights
 from csi_demo.editing import Brush, brush, transfer
 from csi_demo.editing.editor import Editor
+from csi_demo.editing.strokes import draw, from_json
 from csi_demo.errors import EditError
 from csi_demo.models.ian import IAN
 from csi_demo.photo.placement import Placement
 from csi_demo.pixels import to_tensor
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PLACE = Placement(150.0, 100.0, 160.0, 8.0)
 
 
@@ -285,3 +291,17 @@ def test_the_frame_of_an_aligned_picture_is_edited_pixel_by_pixel(network: IAN, 
     assert same(editor.photo, editor.frame)
     assert not same(editor.photo, aligned)
     assert torch.equal(to_tensor(editor.before), to_tensor(aligned))
+
+
+def test_the_ready_made_edits_need_few_digits():
+    for entry in json.loads((EXAMPLES / "edits.json").read_text()):
+        photo, pictures = Image.open(EXAMPLES / entry["photo"]).convert("RGB"), []
+        for precision in (torch.float32, torch.bfloat16):
+            trained = weights.load_network("ian")
+            trained.precision = precision
+            editor = Editor(photo, Placement.centred(photo.size), network=trained)
+            draw(editor, from_json(entry["strokes"]))
+            pictures.append(np.asarray(editor.photo).astype(int))
+        exact, near = pictures
+        assert np.abs(exact - np.asarray(photo)).max() > 32
+        assert np.abs(exact - near).max() <= 8
