@@ -20,9 +20,11 @@ from .placement import LARGEST, SMALLEST, Placement, pixel_matrix
 from .reading import PhotoLike, to_photo
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
-ANGLES = (0, -20, 20, -40, 40)  # degrees that a head may be tilted by, give or take ten
-UPRIGHT_SIDE, TILTED_SIDE = 960, 640  # longest side of the photo when upright and when tilted faces are looked for
+ANGLES = (0, -30, 30)  # degrees that a head may be tilted by, give or take fifteen
+COARSE, FINE = (480, 400), (960, 640)  # longest side of the photo when upright and when tilted faces are looked for
+LARGE = 0.25  # of the photo's longest side: with a frame of that size in it, it is not looked at finely
 BOX = 24  # side of the smallest box of the cascade, in pixels of the reduced photo
+SIZE_STEP, AGREEING = 1.15, 1  # from one size of box to the next; boxes that have to lie on a face
 FRAME_PER_BOX, DROP = 1.255, 0.147  # the frame's side in widths of a box, and how far the box's centre lies below its
 PASSES, LAST_PASSES = 3, 4  # of proposals, and of faces that were found
 STARTS = (0.9, 1.0, 1.15, 1.3)  # of the latter, in sizes that were found
@@ -38,14 +40,17 @@ def find_faces(photo: PhotoLike) -> list[Placement]:
     """The frames of the faces in a photo of any size, the largest and surest first; empty where there are none.
 
     photo: see `to_photo`. Faces tilted by up to some 45 degrees are found, down to about a thirtieth of the photo's
-    longest side. Raises WeightsError when the aligner's weights are missing or damaged, and as `to_photo`.
+    longest side, or a sixteenth beside a large one. Raises WeightsError when the aligner's weights are missing or
+    damaged, and as `to_photo`.
     """
     photo = to_photo(photo)
-    small, step = _resized(photo, UPRIGHT_SIDE)
+    small, step = _resized(photo, FINE[0])
     if min(small.size) < SMALLEST:
         return []
-    proposals = [Placement.centred(small.size), *_cascade(small)]
-    found = _apart(_refined(small, proposals), SURE)
+    for sides in (COARSE, FINE):
+        found = _apart(_refined(small, [Placement.centred(small.size), *_cascade(small, *sides)]), SURE)
+        if any(face.size > LARGE * max(small.size) for face, _ in found):
+            break
     if not found:
         found = _apart(_refined(small, _scan(small)), SURE_ALONE)
     found = [_settled(small, *pair) for pair in found]
@@ -65,7 +70,7 @@ def _resized(photo: Image.Image, side: int) -> tuple[Image.Image, float]:
     if wanted == longest:
         return photo, 1.0
     size = tuple(max(1, round(edge * wanted / longest)) for edge in photo.size)
-    reduced = photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)  # type: ignore[arg-type]
+    reduced = photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)  # type: ignore[arg-type]
     return reduced, longest / wanted
 
 
@@ -74,19 +79,16 @@ def _detector() -> cv2.CascadeClassifier:
     return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / CASCADE))
 
 
-def _cascade(photo: Image.Image) -> list[Placement]:
-    """What the cascade takes for faces, at each angle."""
-    upright = photo.convert("L")
-    tilted, unit = _resized(upright, TILTED_SIDE)
+def _cascade(photo: Image.Image, upright_side: int, tilted_side: int) -> list[Placement]:
+    """What the cascade takes for faces, at each angle, in the photo reduced to these longest sides."""
+    grey = photo.convert("L")
     placements = []
     for angle in ANGLES:
-        if angle:
-            grey, matrix = _turned(np.asarray(tilted), angle)
-            matrix = unit * matrix
-        else:
-            grey, matrix = np.asarray(upright), np.eye(2, 3)
+        reduced, unit = _resized(grey, tilted_side if angle else upright_side)
+        pixels, matrix = _turned(np.asarray(reduced), angle) if angle else (np.asarray(reduced), np.eye(2, 3))
         with _cascade_lock:
-            boxes = _detector().detectMultiScale(grey, 1.15, 2, minSize=(BOX, BOX))
+            boxes = _detector().detectMultiScale(pixels, SIZE_STEP, AGREEING, minSize=(BOX, BOX))
+        matrix = unit * matrix
         scale = math.hypot(*matrix[:, 0])
         for left, top, width, _ in boxes:
             x, y = matrix @ (left + width / 2, top + (0.5 - DROP) * width, 1.0)
@@ -134,20 +136,31 @@ def _settled(photo: Image.Image, face: Placement, logit: float) -> tuple[Placeme
     A correction goes part of the way where the aligner is in doubt, so that each start ends on its own side.
     """
     starts = [Placement(face.x, face.y, share * face.size, face.angle) for share in STARTS]
-    found = _refined(photo, starts, LAST_PASSES)
-    if not found:
-        return face, logit
-    numbers = np.array([(place.x, place.y, math.log(place.size), place.angle, sure) for place, sure in found])
-    surest = numbers[:, 4].max()
-    x, y, size, angle = np.average(numbers[:, :4], axis=0, weights=np.exp(numbers[:, 4] - surest)).tolist()
-    return Placement(x, y, math.exp(size), angle), float(surest)
+    return _mean(_refined(photo, starts, LAST_PASSES), face) or (face, logit)
+
+
+def _mean(ends: Sequence[tuple[Placement, float]], face: Placement) -> tuple[Placement, float] | None:
+    """The mean of those placements that are of the same face as another, by how sure each is, and the logit of the
+    surest; None where none is."""
+    same = [(end, logit) for end, logit in ends if _share(end, face)]
+    if not same:
+        return None
+    surest = max(logit for _, logit in same)
+    numbers = np.array([(end.x, end.y, math.log(end.size), end.angle) for end, _ in same])
+    x, y, size, angle = np.average(numbers, axis=0, weights=[math.exp(logit - surest) for _, logit in same]).tolist()
+    return Placement(x, y, math.exp(size), angle), surest
+
+
+def _share(face: Placement, other: Placement) -> bool:
+    """Whether two placements are of the same face."""
+    return math.hypot(face.x - other.x, face.y - other.y) <= 0.4 * max(face.size, other.size)
 
 
 def _apart(found: Sequence[tuple[Placement, float]], sure: float) -> list[tuple[Placement, float]]:
     """The placements with a logit above `sure`; of a group that share a face, the surest."""
     kept: list[tuple[Placement, float]] = []
     for face, logit in sorted(found, key=lambda pair: -pair[1]):
-        if logit > sure and all(math.hypot(face.x - k.x, face.y - k.y) > 0.4 * max(face.size, k.size) for k, _ in kept):
+        if logit > sure and not any(_share(face, other) for other, _ in kept):
             kept.append((face, logit))
     return kept
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from .. import masks
 from ..errors import PhotoError
@@ -16,7 +16,7 @@ from . import blending
 from .reading import to_photo
 
 SMALLEST, LARGEST = 8, 20_000  # side of a frame, in photo pixels
-TINY = 1e-4  # frame pixels by which a point may miss the pixel that it lies on the edge of
+TINY = 1e-4  # frame pixels by which a point may miss the pixel that it lies on the edge of; single precision loses less
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,9 @@ class Placement:
 
         Raises PhotoError for a frame whose centre lies outside the photo.
         """
-        return Image.fromarray(self._square(to_photo(photo), side))
+        photo = to_photo(photo)
+        box = self._part(photo.size, side)
+        return Image.fromarray(self._sampled(photo.crop(box), box, side))
 
     def context(self, photo: Image.Image, mask: np.ndarray, side: int) -> np.ndarray:
         """The frame of the photo's observed pixels alone, mask (height, width), True = keep: uint8 (side, side, 3).
@@ -111,31 +113,45 @@ class Placement:
         Like `frame`, but nothing of the hole, not even a share in the pixels beside it, gets in; 0 well inside it.
         Raises as `frame`.
         """
-        keep = Image.fromarray(mask.view(np.uint8) * np.uint8(255))
-        kept = Image.composite(photo, Image.new("RGB", photo.size), keep)
-        shares = self._square(keep, side).astype(np.float32)[..., None] / 255.0
-        colours = self._square(kept, side).astype(np.float32)
+        box = self._part(photo.size, side)
+        left, top, right, bottom = box
+        part = mask[top:bottom, left:right]
+        keep, kept = Image.fromarray(part.view(np.uint8) * np.uint8(255)), photo.crop(box)
+        if hole := hole_box(part):
+            kept.paste((0, 0, 0), hole, ImageChops.invert(keep.crop(hole)))
+        shares = self._sampled(keep, box, side).astype(np.float32)[..., None] / 255.0
+        colours = self._sampled(kept, box, side).astype(np.float32)
         return np.where(shares > 0.05, np.rint(np.clip(colours / np.maximum(shares, 0.05), 0, 255)), 0).astype(np.uint8)
 
-    def _square(self, photo: Image.Image, side: int) -> np.ndarray:
-        """The pixels of `frame`, of a photo of any number of channels."""
-        step = self.size / side
-        reduction = max(1, int(step / 2))
-        left, top, right, bottom = self._bounds(photo.size, 2 * reduction)
-        crop = photo.crop((left, top, right, bottom)).reduce(reduction)
-        samples = max(1, math.ceil(step / reduction))
+    def _reduction(self, side: int) -> int:
+        """How many photo pixels a side are averaged before the frame's pixels are looked up."""
+        return max(1, int(self.size / side / 2))
+
+    def _part(self, size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
+        """The part of a photo of this size that a frame of so many pixels a side is made of."""
+        return self._bounds(size, 2 * self._reduction(side))
+
+    def _sampled(self, part: Image.Image, box: tuple[int, int, int, int], side: int) -> np.ndarray:
+        """The pixels of `frame`, of a photo's part of any number of channels that lies at `box`."""
+        reduction = self._reduction(side)
+        samples = max(1, math.ceil(self.size / side / reduction))
         matrix = self.matrix
-        matrix[:, 2] -= left, top
-        pixels = warp(np.asarray(crop), matrix / reduction, (side * samples, side * samples), samples * side / FRAME)
+        matrix[:, 2] -= box[:2]
+        reduced = np.asarray(part.reduce(reduction))
+        pixels = warp(reduced, matrix / reduction, (side * samples, side * samples), samples * side / FRAME)
         return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA) if samples > 1 else pixels
 
     def meets(self, size: tuple[int, int]) -> bool:
         """Whether the frame's centre lies in a photo of this (width, height)."""
         return 0 <= self.x < size[0] and 0 <= self.y < size[1]
 
-    def _bounds(self, size: tuple[int, int], margin: int) -> tuple[int, int, int, int]:
-        """The part of a photo of this size that the frame needs: left, top, right, bottom."""
-        xs, ys = zip(*self.corners, strict=True)
+    def _bounds(
+        self, size: tuple[int, int], margin: int, box: tuple[int, int, int, int] = (0, 0, FRAME, FRAME)
+    ) -> tuple[int, int, int, int]:
+        """The part of a photo of this size that a box of the frame needs: left, top, right, bottom."""
+        x, y, end_x, end_y = box
+        corners = self.to_photo(np.array([[x, y], [end_x, y], [end_x, end_y], [x, end_y]], dtype=float))
+        xs, ys = np.round(corners, 3).T.tolist()
         left, right = (int(np.clip(edge, 0, size[0])) for edge in (min(xs) - margin, max(xs) + margin + 1))
         top, bottom = (int(np.clip(edge, 0, size[1])) for edge in (min(ys) - margin, max(ys) + margin + 1))
         if not self.meets(size):
@@ -160,8 +176,8 @@ class Placement:
         rows = np.flatnonzero(hole.any(1))
         first, last = hole[rows].argmax(1), hole.shape[1] - 1 - hole[rows, ::-1].argmax(1)  # the rest lies between
         ends = np.column_stack((np.concatenate((first, last)) + left, np.tile(rows, 2) + top)) + 0.5
-        points = np.floor(self.to_frame(ends) + TINY)
-        if points.min() < 0 or points.max() >= FRAME:
+        points = self.to_frame(ends)
+        if points.min() < -2 * TINY or points.max() >= FRAME:
             raise PhotoError(
                 f"the hole reaches outside the square of the photo that is filled in, which is at {self} "
                 "(x, y of its centre, its side, its angle)"
@@ -200,15 +216,14 @@ class Placement:
 
         mask: or the name of a family (see `masks.family`); those with a rounded shape are as smooth as the photo.
         """
-        left, top, right, bottom = self._bounds(size, 1)
         photo = np.ones((size[1], size[0]), dtype=bool)
-        if isinstance(mask, str):
-            if mask in masks.SHAPES and not self.exact:
-                across, down = self._frame_points((left, top, right, bottom))
-                photo[top:bottom, left:right] = ~masks.SHAPES[mask].contains(across, down)
-                return photo
-            mask = masks.family(mask)
-        columns, rows = self._frame_pixels((left, top, right, bottom))
+        shape = masks.SHAPES.get(mask) if isinstance(mask, str) and not self.exact else None
+        mask = masks.family(mask) if isinstance(mask, str) else mask
+        left, top, right, bottom = box = self._bounds(size, 1, hole_box(mask) or (0, 0, 0, 0))
+        if shape:
+            photo[top:bottom, left:right] = ~shape.contains(*self._frame_points(box))
+            return photo
+        columns, rows = self._frame_pixels(box)
         inside = (columns >= 0) & (columns < FRAME) & (rows >= 0) & (rows < FRAME)
         photo[top:bottom, left:right] = mask[rows.clip(0, FRAME - 1), columns.clip(0, FRAME - 1)] | ~inside
         return photo

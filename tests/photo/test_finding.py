@@ -13,7 +13,7 @@ from PIL import Image
 from csi_demo import masks
 from csi_demo.complete import complete_photo, fit_mask, place_frame
 from csi_demo.errors import PhotoError
-from csi_demo.photo.finding import find_faces
+from csi_demo.photo.finding import _mean, find_faces
 from csi_demo.photo.placement import Placement
 from csi_demo.photo.reading import open_photo
 from csi_demo.studies.finding import EYES, evaluate_alignment
@@ -58,6 +58,13 @@ def test_a_group_has_its_largest_face_first(astronaut: Image.Image):
     assert place_frame(group, 3) == found[2]
     with pytest.raises(PhotoError, match="there is no face 4: 3 faces were found"):
         place_frame(group, 4)
+
+
+def test_a_frame_is_not_pulled_by_an_end_on_another_face():
+    face, near, other = (Placement(x, 100.0, 64.0, 5.0) for x in (100.0, 104.0, 150.0))
+    mean, logit = _mean([(face, 5.0), (near, 5.0), (other, 9.0)], face) or pytest.fail("no end is of the face")
+    assert (mean.x, mean.y, mean.size, mean.angle, logit) == pytest.approx((102.0, 100.0, 64.0, 5.0, 5.0))
+    assert _mean([(other, 9.0)], face) is None
 
 
 def test_a_photo_from_a_turned_camera(astronaut: Image.Image):

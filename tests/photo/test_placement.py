@@ -74,6 +74,15 @@ def test_a_large_photo_masks_go_there_and_back():
     assert np.array_equal(placement.frame_mask(placement.photo_mask(mask, (500, 400))), mask)
 
 
+def test_all_of_a_frame_lies_in_it_wherever_it_is():
+    rng, size = np.random.default_rng(0), (1200, 900)
+    on_the_edge = Placement(1916.9285120794389, 1474.8467257856125, 2276.413592904105, 3.066734162850056)
+    assert not on_the_edge.frame_mask(on_the_edge.photo_mask("full", (4000, 3000))).any()
+    for x, y, side, angle in rng.uniform((300, 300, 200, -45), (900, 600, 800, 45), (60, 4)):
+        placement = Placement(x, y, side, angle)
+        assert not placement.frame_mask(placement.photo_mask("full", size)).all()
+
+
 def test_a_hole_outside_the_frame_is_refused():
     mask = np.ones((100, 200), dtype=bool)
     mask[10:20, 5:15] = False
