@@ -17,7 +17,7 @@ from csi_demo.data import read_pack
 from csi_demo.errors import ControlError
 from csi_demo.methods import list_controls, load_method
 from csi_demo.methods.csi import CSIMethod
-from csi_demo.methods.csi.controls import GRID, HIDDEN, from_measured, load_measured, pack_map, unpack_map
+from csi_demo.methods.csi.controls import GRID, HIDDEN, Named, aims, from_measured, load_measured, pack_map, unpack_map
 from csi_demo.methods.csi.places import REGIONS, SHOWN, TURN
 from csi_demo.metrics.features import face_network
 from csi_demo.pixels import mask_to_tensor, masks_to_tensor, to_float, to_tensor
@@ -123,6 +123,23 @@ def test_a_named_latent_takes_along_what_undoes_what_it_drags_along():
     assert compensated(response, 2, 2, (0, 1, 2)) == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
 
 
+def test_what_is_allowed_is_left_where_undoing_it_would_cost():
+    response = Response(np.array([[2.0, 1.0], [0.8, 2.0]]), np.zeros((50, 2)))
+    strict, lenient = (response.moved(compensated(response, 0, 0, (0, 1), allowed)) for allowed in (0.0, 0.3))
+    assert abs(strict[1]) < 0.1 < abs(lenient[1]) <= 0.3
+    assert lenient[0] > strict[0]
+
+
+def test_what_goes_along_does_not_go_too_far():
+    home = np.zeros((64, 64), bool)
+    known = Named(0, 1.0, home, np.array([1.0, -0.7, 0.0], np.float32))
+    other = Named(1, -1.0, home, np.array([0.0, 1.0, 0.0], np.float32))
+    z = torch.tensor([[-2.0, 2.0, 2.9, 0.3]])
+    assert aims(z, [(known, 2.0)])[0].tolist() == pytest.approx([2.0, -0.8, 2.9])
+    assert aims(z - 2.5, [(known, 2.0)])[0].tolist() == pytest.approx([2.0, -2.6, 0.4], abs=1e-5)
+    assert aims(z, [(known, 2.0), (other, -1.0)])[0].tolist() == pytest.approx([2.0, 1.0, 2.9])
+
+
 def test_every_place_of_an_attribute_is_a_region():
     assert {*SHOWN} - {TURN} <= {*face_network().config.names}
     assert {*SHOWN} <= {*WORDS}
@@ -223,7 +240,7 @@ def test_controls_are_named_latents_then_all():
     assert all(control.help for control in controls)
 
 
-def test_a_named_latent_is_set_and_the_others_follow():
+def test_a_named_latent_is_set_and_the_other_named_ones_stay_but_for_what_goes_along():
     method = load_method("csi")
     assert isinstance(method, CSIMethod)
     entry = (load_measured() or {})["named"][0]
@@ -238,9 +255,12 @@ def test_a_named_latent_is_set_and_the_others_follow():
     assert (entry["sign"] * moved[:, latent]).tolist() == pytest.approx([1.5, 1.5], abs=1e-5)
     posterior = method.posterior(image, mask)
     covariance = (torch.diag(posterior.log_variance[0].exp()) + posterior.factor[0] @ posterior.factor[0].T).numpy()
+    along, count = np.array(entry["along"]), len(method.config.named)
     lack = entry["sign"] * 1.5 - plain[:, latent].numpy()
-    follows = covariance[latent] / covariance[latent, latent]
-    assert (moved - plain).numpy() == pytest.approx(lack[:, None] * follows, abs=1e-3)
+    assert along[latent] == 1.0
+    assert (moved - plain)[:, :count].numpy() == pytest.approx(lack[:, None] * along, abs=1e-4), "none goes too far"
+    follows = np.linalg.solve(covariance[:count, :count], covariance[:count, count:])
+    assert (moved - plain)[:, count:].numpy() == pytest.approx(lack[:, None] * along @ follows, abs=1e-3)
     both = method.latents(image, mask, (1,), {entry["name"]: 1.5, second["name"]: -1.0}, 1.0)[0]
     assert entry["sign"] * both[latent] == pytest.approx(1.5, abs=1e-5)
     assert second["sign"] * both[second["latent"]] == pytest.approx(-1.0, abs=1e-5)

@@ -30,6 +30,7 @@ def test_bench_writes_every_speed(small, tmp_path, capsys):
     assert main(["bench", "--json", str(out), "--plot", str(picture), "--repeats", "1"]) == 0
     figures = json.loads(out.read_text())
     assert figures["page_answers_seconds"] == 1.5
+    assert all(took[part] > 0 for took in figures["large_photo"].values() for part in ("find_ms", "finish_ms"))
     rows = figures["holes"]
     assert [(row["hole"], row["samples"]) for row in rows] == [("4x3", 1), ("4x3", 2), ("6x5", 1), ("6x5", 2)]
     for row in rows:

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ... import masks, weights
 from ..base import Control
 
 GRID = 16  # cells of an effect map, each way
 LIMIT = 3.0  # of a latent's value; the prior's standard deviation is 1
+FAR = 2.6  # as far as training moved a named latent
 GOOD_PART, MOSTLY = 0.3, 0.6  # of a home that is hidden, of a hole that lies in a home
 WHOLE = 0.45  # of the frame: what is at home in more is a matter of the whole face
 HERE = 0.6  # of a latent's mean effect that a hole must show of it
@@ -28,17 +31,34 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Named:
     """A latent with a name. sign: 1 or -1, which way it goes for more of what it is named after. home: (64, 64), true
-    where a hole shows it."""
+    where a hole shows it. along: (named,), how far every named latent goes for a unit of this one, itself 1: what makes
+    up for what it would drag along."""
 
     latent: int
     sign: float
     home: np.ndarray
+    along: np.ndarray
 
     def offered(self, hole: np.ndarray) -> bool:
         """Whether it is to be seen in a hole (64, 64): where its home is hidden for a good part, or, unless it is a
         matter of the whole face, where the hole lies in its home."""
         inside = self.home[hole].mean() > MOSTLY and self.home.mean() < WHOLE
         return bool((self.home[hole].any() and (self.home & hole).sum() > GOOD_PART * self.home.sum()) or inside)
+
+
+def aims(z: Tensor, chosen: Sequence[tuple[Named, float]]) -> Tensor:
+    """What all named latents, the first of z (n, z), are to be once some are set to values of their controls: (n,
+    named). Those that are not set stay where they are, but for what goes along."""
+    own = z[:, : len(chosen[0][0].along)]
+    moved = own.clone()
+    for known, value in chosen:
+        lack = known.sign * value - z[:, known.latent]
+        moved += lack[:, None] * torch.from_numpy(known.along)
+    most = own.abs().clamp(min=FAR)
+    moved = torch.minimum(torch.maximum(moved, -most), most)
+    for known, value in chosen:
+        moved[:, known.latent] = known.sign * value
+    return moved
 
 
 @dataclass(frozen=True)
@@ -95,7 +115,9 @@ def from_measured(measured: Mapping[str, Any] | None, latent_dim: int) -> Latent
     unknown = [name for name in (f"z{index}" for index in range(latent_dim)) if name not in known]
     controls += [Control(name, name, -LIMIT, LIMIT, None, PLAIN, kind="latent") for name in unknown]
     named = {
-        entry["name"]: Named(entry["latent"], entry["sign"], ~masks.family(entry["hole"]))
+        entry["name"]: Named(
+            entry["latent"], entry["sign"], ~masks.family(entry["hole"]), np.array(entry["along"], np.float32)
+        )
         for entry in measured["named"]
     }
     entries = zip((*known, *named), (*measured["latents"], *measured["named"]), strict=True)

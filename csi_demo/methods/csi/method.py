@@ -16,7 +16,7 @@ from ...models.csi import CSI
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import prepare
 from ..base import Control, Method, Step, Task, keep_observed
-from .controls import from_measured, load_measured
+from .controls import aims, from_measured, load_measured
 from .drawing import Drawing, Predicted
 
 DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
@@ -135,14 +135,14 @@ class CSIMethod(Method):
         self, image: Tensor, mask: Tensor, seeds: Sequence[int], controls: Mapping[str, float], spread: float
     ) -> Tensor:
         """Latents (n, z): drawn from the posterior with each seed's own noise and settled with the context, those that
-        controls name set to their values. With named ones the others move as they would, were they drawn given these: a
-        smile that goes closes the mouth, unless the mouth is held open by its own control."""
+        controls name set to their values. The other named ones stay where they are, but for what makes up for what the
+        set ones drag along (see `aims`), and those without a name follow as they would, were they drawn given these."""
         z = torch.cat([self.settled(image, mask, seed, spread) for seed in seeds])
         named = self._declared.named
         chosen = [(named[name], value) for name, value in controls.items() if name in named]
         if chosen:
-            values = torch.tensor([[known.sign * value for known, value in chosen]]).expand(len(z), -1)
-            z = self.posterior(image, mask).given(z, [known.latent for known, _ in chosen], values)
+            values = aims(z, chosen)
+            z = self.posterior(image, mask).given(z, range(values.shape[1]), values)
         for name, value in controls.items():
             if name not in named:
                 z[:, int(name[1:])] = value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 REACH = 2.0  # that a response is foreseen at, either way
-RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # from strict about the others to lenient
+RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # from strict about the others to lenient
 SHRINKAGE = 10.0  # of the regression, in fills
 MOST = 0.7  # that another latent may move for a unit of one
 PENALTY = 2.0  # what a unit of the unwanted costs, against one of the wanted
@@ -35,11 +35,14 @@ def regress(moves: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.linalg.solve(x.T @ x + SHRINKAGE * np.eye(x.shape[1]), x.T @ y), values.mean(1)
 
 
-def compensated(response: Response, latent: int, attribute: int, others: Sequence[int]) -> np.ndarray:
+def compensated(
+    response: Response, latent: int, attribute: int, others: Sequence[int], allowed: float = 0.0
+) -> np.ndarray:
     """The vector (n,), 1 at the latent, that moves an attribute and least of the others (indices among the measures).
 
     It minimises the sum of the squared changes of the others' probabilities, (S_o^T v)^2, plus a ridge on what goes
-    along; of several ridges the one whose foreseen changes are best.
+    along; of several ridges the one whose foreseen changes are best, where so much change of another's probability as
+    is allowed costs nothing.
     """
     rest = [index for index in range(len(response.slopes)) if index != latent]
     likely = _sigmoid(response.base)
@@ -54,7 +57,8 @@ def compensated(response: Response, latent: int, attribute: int, others: Sequenc
         vector = np.zeros(len(response.slopes))
         vector[rest], vector[latent] = np.clip(-along, -MOST, MOST), 1.0
         moved = response.moved(vector)
-        merit = abs(moved[attribute]) - PENALTY * np.abs(moved[others]).max(initial=0.0)
+        unwanted = np.abs(moved[others]).max(initial=0.0)
+        merit = abs(moved[attribute]) - PENALTY * max(0.0, unwanted - allowed)
         if merit > most:
             best, most = vector, merit
     return best
