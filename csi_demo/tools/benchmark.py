@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import platform
 import socket
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch.nn import functional
 
 from ..complete import Finish, Subject
 from ..errors import CompletionError
+from ..methods import Control
 from ..methods.csi.drawing import to_precision
 from ..methods.csi.method import DEFAULT_GUIDANCE, CSIMethod
 from ..models import logistic_mixture
@@ -38,6 +40,7 @@ from ..studies.tables import table
 
 HOLES = ((12, 8), (24, 14), (32, 32), (64, 64))  # columns x rows, in the middle of the frame
 SAMPLES = (1, 4, 8)
+POSITIONS = 51  # of a slider, from end to end
 WHOLE_PIXELS = 3  # of the hole that the whole forward stream is run for; the rest is scaled up
 PICTURE = Path(__file__).parents[2] / "examples" / "astronaut.png"
 PHOTO, PORTRAIT, CLOSE_UP = PICTURE.with_suffix(".jpg"), (0, 0, 512, 512), (130, 10, 330, 210)  # and parts of it
@@ -226,10 +229,11 @@ def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, 
     plain = _seconds(a_whole_pixel, WHOLE_PIXELS)
     with_torch = _seconds(lambda: list(sample_pixels(whole, x, masks, plain_biases, noise.float())), 1)
 
-    values = iter(_slider_values())
+    control = method.controls[0]
+    values = _slider_values(control)
 
     def move() -> Tensor:
-        *_, last = method.complete(image, mask, seeds, {method.controls[0].name: next(values)})
+        *_, last = method.complete(image, mask, seeds, {control.name: next(values)})
         return last.images
 
     slider = _seconds(move, repeats)
@@ -249,12 +253,10 @@ def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, 
     }
 
 
-def _slider_values():
-    """Positions that a slider is dragged over, no two in a row the same."""
-    step = 0
-    while True:
-        yield -2.5 + step % 51 / 10.0
-        step += 1
+def _slider_values(control: Control) -> Iterator[float]:
+    """Positions that a slider is dragged over, from end to end, no two in a row the same."""
+    for step in itertools.count():
+        yield control.minimum + step % POSITIONS / (POSITIONS - 1) * (control.maximum - control.minimum)
 
 
 def plot(figures: dict[str, Any], file: Path) -> None:
