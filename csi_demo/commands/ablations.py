@@ -1,4 +1,4 @@
-"""`ablations`: the papers' claims, tested on small variants of CSI and of IAN."""
+"""`ablations`: the papers' claims, tested on small variants of CSI, of IAN and of the Gated PixelCNN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from ..errors import UsageError
 from .common import positive, write_file, write_json
 
 DATA = Path("../shared/data/celeba64")
-WEIGHTS = {"csi": Path("runs/ablations"), "ian": Path("runs/ablations-ian")}
+WEIGHTS = {
+    "csi": Path("runs/ablations"),
+    "ian": Path("runs/ablations-ian"),
+    "pixelcnn": Path("runs/ablations-pixelcnn"),
+}
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -23,7 +27,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     ablations.add_argument(
         "--weights",
         type=Path,
-        help=f"a folder of variants; default: {' or '.join(map(str, WEIGHTS.values()))}; without it csi's on the page",
+        help=f"a folder of variants; default: {', '.join(map(str, WEIGHTS.values()))}; without it csi's on the page",
     )
     ablations.add_argument(
         "--data", type=Path, default=DATA, help=f"a folder with train*, val and test.parquet; default: {DATA}"
@@ -33,7 +37,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     ablations.add_argument("--train", action="store_true", help="train what is missing first; goes on where it stopped")
     ablations.add_argument("--minutes", type=float, help="of training, all variants together; then the rest is left")
     ablations.add_argument(
-        "--pictures", metavar="N,M", help="that every variant sees in stage 1 and in stage 2; N for ian"
+        "--pictures", metavar="N,M", help="that every variant sees in stage 1 and in stage 2; N for the others"
     )
     ablations.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     ablations.add_argument(
@@ -48,26 +52,26 @@ def _ablations(options: argparse.Namespace) -> int:
         raise UsageError("--minutes and --pictures are for --train")
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
-    from ..studies.ablations import introspective, report
+    from ..studies.ablations import autoregressive, introspective, report
     from ..training.variants import recipes_of, train_missing
 
-    ian = options.model == "ian"
-    if ian and options.record:
-        raise UsageError("--record is for csi: the page shows no variants of ian")
+    other = {"ian": introspective, "pixelcnn": autoregressive}.get(options.model)
+    if other and options.record:
+        raise UsageError(f"--record is for csi: the page shows no variants of {options.model}")
     default = WEIGHTS[options.model]
     runs = options.weights or default
     if options.train:
-        pictures = _pictures(options.pictures, 1 if ian else 2) if options.pictures else None
+        pictures = _pictures(options.pictures, 1 if other else 2) if options.pictures else None
         recipes = recipes_of(options.model, runs, pictures)
         left = train_missing(recipes, options.data, minutes=options.minutes, device=options.device)
         if left:
             print(f"still to be trained: {', '.join(left)}; the same command goes on")
             return 0
     test, common = options.data / "test.parquet", {"limit": options.limit, "seed": options.seed}
-    if ian:
-        figures = introspective.report(test, runs, **common)
-        _write(options, figures, introspective.markdown(figures))
-        _list(introspective.write_figures(test, runs, options.out, seed=options.seed))
+    if other:
+        figures = other.report(test, runs, **common)
+        _write(options, figures, other.markdown(figures))
+        _list(other.write_figures(test, runs, options.out, seed=options.seed))
         return 0
     from ..sampling.compiled import prepare
 

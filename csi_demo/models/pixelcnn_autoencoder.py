@@ -29,14 +29,18 @@ class AutoencoderConfig:
     filters: int = 64
     layers: int = 10
     head: str = "softmax"
+    embedding: int = 128  # values in h, made of the code
+    context_channels: tuple[int, ...] = (32, 64, 96, 128)  # of the network that draws s from h
+    map_channels: int = 64  # of s
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "context_channels", tuple(self.context_channels))
         assert self.decoder in DECODERS, f"decoder {self.decoder!r}, known: {DECODERS}"
         assert self.image_size == 4 * 2 ** len(self.channels), f"image_size {self.image_size}, encoder ends in 4"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"channels": list(self.channels)}
+        return asdict(self) | {"channels": list(self.channels), "context_channels": list(self.context_channels)}
 
     @property
     def pixelcnn(self) -> GatedPixelCNNConfig:
@@ -48,7 +52,9 @@ class AutoencoderConfig:
             head=self.head,
             condition="embedding",
             condition_dim=self.bottleneck,
-            context_channels=(32, 64, 96, 128),
+            embedding=self.embedding,
+            context_channels=self.context_channels,
+            map_channels=self.map_channels,
         )
 
 

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import masks, weights
+from .. import weights
 from ..data import read_split, shrink
 from ..metrics.features import face_network
 from ..metrics.labels import Known, embeddings
 from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
 from ..pixels import to_float
-from .batches import MaskPool, draw_rows, generator, some_unknown
-from .csi import near_later_context
+from .batches import draw_rows, generator, some_unknown
+from .csi import near_later_context, training_masks
 from .loop import Recipe, Settings
 from .starting import start_from
 
@@ -61,8 +61,6 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         names = network.names if condition == "attributes" else ()
         fields: dict[str, Any] = {"names": names, "condition_dim": width}
         super().__init__(settings, fields | dict(overrides))
-        size = self.config.image_size
-        self.pool = MaskPool(lambda rng: masks.training_mask(rng, size))
         self.known: dict[int, Tensor] = {}
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
@@ -112,7 +110,7 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
     def _around(self, frames: Tensor, y: Tensor, known: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
         count, size = len(frames), self.config.image_size
         crop = min(self.settings.crop, size)
-        mask = self.pool.draw(count, draw)
+        mask = training_masks(size).draw(count, draw)
         whole = torch.rand(count, 1, 1, 1, generator=draw, device=draw.device) < self.settings.whole
         mask = mask.masked_fill(whole, 0.0)
         chance = torch.rand(count, size * size, generator=draw, device=draw.device)

@@ -1,4 +1,4 @@
-"""Training small variants of CSI, or of IAN, alike, one after another."""
+"""Training small variants of CSI, of IAN or of the Gated PixelCNN alike, one after another."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from torch import Tensor
 
 from .. import weights
 from ..models.csi import CSI
-from ..studies.ablations import introspective
+from ..studies.ablations import autoregressive, introspective
 from ..studies.ablations.variants import SIZE, VARIANTS, Variant, config_of
 from . import loop
 from .csi import CSIRecipe, CSISettings
+from .gated_pixelcnn import GatedPixelCNNRecipe, GatedPixelCNNSettings
 from .ian import IANRecipe, IANSettings
+from .pixelcnn_autoencoder import AutoencoderRecipe, AutoencoderSettings
 
 PICTURES = (80_000, 60_000)  # that every variant of CSI sees in each stage, unless told otherwise
 IAN_PICTURES = (80_000,)
+PIXELCNN_PICTURES = (sum(PICTURES),)
+WHOLE_PICTURES = (48_000,)  # that a variant of the Gated PixelCNN sees that draws whole faces
 BATCH = 16  # few pictures, so small batches: of 40 000 pictures these make 0.3 bits per dim less than batches of 32
 
 
@@ -72,15 +76,52 @@ class IANVariantRecipe(IANRecipe):
         return _pictures(data)
 
 
-Recipes = Sequence[VariantRecipe] | Sequence[IANVariantRecipe]
+class PixelCNNVariantRecipe(GatedPixelCNNRecipe):
+    """A variant of the Gated PixelCNN likewise."""
+
+    name = "."
+
+    def __init__(self, variant: autoregressive.Variant, pictures: tuple[int, ...], folder: Path):
+        settings = GatedPixelCNNSettings(
+            pictures=pictures,
+            batch=BATCH,
+            crop=autoregressive.CROP,
+            learning_rate=(1.5e-3,),
+            picked=96 if variant.overrides()["head"] == "softmax" else 384,  # 256 levels cost more than all else
+            whole=float(variant.whole),
+        )
+        super().__init__(settings, variant.overrides())
+        self.variant, self.folder = variant, folder
 
 
-def recipes_of(model: str, folder: Path, pictures: tuple[int, ...] | None = None) -> Recipes:
-    """Those of all variants of CSI or of IAN, "csi" or "ian", in the order in which they are to be trained.
+class AutoencoderVariantRecipe(AutoencoderRecipe):
+    """An autoencoder likewise."""
 
-    pictures: in every stage; a variant of CSI with one stage alone gets those of both. None: `PICTURES` or
-    `IAN_PICTURES`.
+    name = "."
+
+    def __init__(self, variant: autoregressive.Variant, pictures: tuple[int, ...], folder: Path):
+        super().__init__(AutoencoderSettings(pictures=pictures, batch=BATCH), variant.autoencoder().to_dict())
+        self.variant, self.folder = variant, folder
+
+    def read(self, data: Path) -> tuple[Tensor, Tensor]:
+        return _pictures(data)
+
+
+AnyRecipe = VariantRecipe | IANVariantRecipe | PixelCNNVariantRecipe | AutoencoderVariantRecipe
+
+
+def recipes_of(model: str, folder: Path, pictures: tuple[int, ...] | None = None) -> Sequence[AnyRecipe]:
+    """Those of all variants of CSI, of IAN or of the Gated PixelCNN, "csi", "ian" or "pixelcnn", in the order in which
+    they are to be trained.
+
+    pictures: in every stage; a variant of CSI with one stage alone gets those of both. None: `PICTURES`,
+    `IAN_PICTURES`, or `PIXELCNN_PICTURES` and `WHOLE_PICTURES`.
     """
+    if model == "pixelcnn":
+        return [
+            PixelCNNVariantRecipe(one, pictures or (WHOLE_PICTURES if one.whole else PIXELCNN_PICTURES), folder)
+            for one in (*autoregressive.COMPLETIONS, *autoregressive.CONDITIONED)
+        ] + [AutoencoderVariantRecipe(one, pictures or WHOLE_PICTURES, folder) for one in autoregressive.AUTOENCODERS]
     if model == "ian":
         return [IANVariantRecipe(one, pictures or IAN_PICTURES, folder) for one in introspective.VARIANTS]
     return [VariantRecipe(one, pictures or PICTURES, folder) for one in VARIANTS]
@@ -92,7 +133,9 @@ def _pictures(data: Path) -> tuple[Tensor, Tensor]:
     return CSIRecipe(CSISettings(), {"image_size": SIZE, "latent_dim": 0}).read(data)
 
 
-def train_missing(recipes: Recipes, data: Path, *, minutes: float | None = None, device: str = "auto") -> list[str]:
+def train_missing(
+    recipes: Sequence[AnyRecipe], data: Path, *, minutes: float | None = None, device: str = "auto"
+) -> list[str]:
     """Trains every variant that is not finished, one after another, each until it has seen its pictures.
 
     minutes: of all together; the same call goes on. Returns the names of those that are left. Raises as `loop.train`,
@@ -119,7 +162,7 @@ def train_missing(recipes: Recipes, data: Path, *, minutes: float | None = None,
     return [recipe.variant.name for recipe in left]
 
 
-def _finished(recipe: VariantRecipe | IANVariantRecipe) -> bool:
+def _finished(recipe: AnyRecipe) -> bool:
     name = recipe.variant.name
     if not weights.available(name, recipe.folder):
         return False

@@ -15,7 +15,7 @@ from csi_demo import masks, weights
 from csi_demo.cli import main
 from csi_demo.models.csi import CSI, CSIConfig, Posterior
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.studies.ablations import introspective, measures, report, variants
+from csi_demo.studies.ablations import autoregressive, introspective, measures, report, variants
 from csi_demo.studies.ablations.variants import SHOWN, VARIANTS
 from csi_demo.training import variants as training
 from csi_demo.training.csi import WEIGHT_FILES, CSIRecipe, CSISettings
@@ -253,9 +253,61 @@ def test_the_command_does_the_same_for_an_introspective_network(made_up: Path, t
     assert "was begun with pictures=[32]: use another --weights" in capsys.readouterr().err
 
 
+def test_variants_of_the_gated_pixelcnn_see_as_far_and_weigh_as_much_as_those_of_csi(tmp_path: Path):
+    recipes = {one.variant.name: one for one in training.recipes_of("pixelcnn", tmp_path)}
+    assert list(recipes) == [one.name for one in autoregressive.VARIANTS]
+    forward, context, softmax = (recipes[one.name].build() for one in autoregressive.COMPLETIONS)
+    assert forward.reach == context.reach == variants.load("two-stage").forward_stream.reach[0]
+    assert [one.config.context for one in (forward, context, softmax)] == [False, True, True]
+    assert [one.config.head for one in (forward, context, softmax)] == ["mixture", "mixture", "softmax"]
+    numbers, csi = (sum(one.numel() for one in some.parameters()) for some in (context, variants.load("two-stage")))
+    assert 0.7 < numbers / csi < 1.4
+    pictures = {recipes[one.name].settings.pictures for one in autoregressive.COMPLETIONS}
+    assert pictures == {(sum(weights.read_metrics("ablations/no-latents", None)["training"]["settings"]["pictures"]),)}
+    assert {(one.config.bottleneck, one.config.decoder) for one in list(recipes.values())[-4:]} == {
+        (width, decoder) for width in (10, 100) for decoder in ("mse", "pixelcnn")
+    }
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_does_the_same_for_the_gated_pixelcnn(made_up: Path, tmp_path: Path, capsys, monkeypatch):
+    tiny = {"filters": 4, "layers": 1, "head_filters": 8, "embedding": 4, "context_channels": (8, 8), "map_channels": 4}
+    monkeypatch.setattr(autoregressive, "SMALL", autoregressive.SMALL | tiny | {"mixtures": 1})
+    monkeypatch.setattr(autoregressive, "CHANNELS", (4, 6, 8))
+    monkeypatch.setattr(autoregressive, "HELD", autoregressive.HELD[:1])
+    monkeypatch.setattr(autoregressive, "SHEET", 2)
+    for name, value in tiny.items():
+        if name in autoregressive.WIDE:
+            monkeypatch.setitem(autoregressive.WIDE, name, value)
+    monkeypatch.delenv("CSI_WEIGHTS_DIR")  # the face networks judge
+    write_pack(made_up / "test.parquet", 12, 3)
+    out, folder = tmp_path / "out", tmp_path / "runs"
+    words = ["ablations", "--model", "pixelcnn", "--data", str(made_up), "--weights", str(folder), "--out", str(out)]
+    assert main(words) == 2
+    assert "no trained variants in" in capsys.readouterr().err
+    assert main([*words, "--train", "--device", "cpu", "--pictures", "32"]) == 0
+    figures = json.loads((out / "ablations.json").read_text())
+    completions = [row["variant"] for row in figures["completions"]]
+    assert completions[:3] == [one.label for one in autoregressive.COMPLETIONS]
+    assert [name.split(", ")[0] for name in completions[3:]] == ["CSI"] * len(SHOWN)
+    kept = {row["variant"]: row["bits_per_dim"] for row in figures["completions"][3:]}
+    assert max(kept.values()) < min(row["bits_per_dim"] for row in figures["completions"][:3])  # which saw 32 pictures
+    assert len(figures["attributes"]) == len(autoregressive.HELD)
+    (portraits,) = figures["portraits"]
+    assert portraits["bits_per_dim"] != portraits["bits_of_another"] != portraits["bits_of_none"]
+    alike = {row["variant"]: row["redraw"] for row in figures["autoencoders"]}
+    assert [value == 0.0 for value in alike.values()] == [True, False, True, False]
+    assert all("bits_per_dim" in row for row in figures["autoencoders"][1::2])
+    assert all(row["pictures"] == 32 for key in autoregressive.CLAIMS for row in figures[key][:3])
+    assert (out / "ablations.md").read_text() == autoregressive.markdown(figures)
+    for name in ("completions", "attributes", "portraits", "autoencoders"):
+        assert Image.open(out / f"{name}.png").size[0] > 300
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--model", "pixelcnn", "--record"], "--record is for csi"),
         (["--model", "ian", "--record"], "--record is for csi"),
         (["--model", "ian", "--train", "--pictures", "1,2"], "needs a whole number"),
         (["--pictures", "1,2"], "--minutes and --pictures are for --train"),

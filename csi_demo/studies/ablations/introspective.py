@@ -9,18 +9,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ... import weights
 from ...data import read_pack, shrink
-from ...metrics.features import face_network, judge_network
-from ...metrics.frechet import distance_to_faces
+from ...metrics.features import face_network
 from ...models.ian import IAN, IANConfig
 from ...photo.sheets import sheet
-from ...pixels import FRAME, png, to_float, to_pictures
+from ...pixels import png, to_float, to_pictures
 from ..tables import table
+from .measures import BATCH, distances, enlarged
 
-BATCH = 100  # pictures that are measured at once
 SHEET = 6  # pictures in a row of a sheet
 SMALL: dict[str, Any] = {
     "image_size": 32,
@@ -79,13 +77,13 @@ def report(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0)
         rows.append(
             {"variant": variant.label}
             | _reconstructions(model, faces)
-            | _distances(_samples(model, len(faces), seed), faces)
+            | distances(_samples(model, len(faces), seed), faces)
             | {
                 "weights": sum(parameter.numel() for parameter in model.generator.parameters()),
                 "pictures": weights.read_metrics(variant.name, folder)["training"]["pictures_per_stage"]["1"],
             }
         )
-    rows.append({"variant": "faces, one half from the other"} | _distances(faces[::2], faces[1::2]))
+    rows.append({"variant": "faces, one half from the other"} | distances(faces[::2], faces[1::2]))
     return {"n": len(faces), "seed": seed, "rows": rows}
 
 
@@ -128,11 +126,6 @@ def _faces(test: Path, limit: int | None) -> Tensor:
     return to_float(shrink(read_pack(test, limit), SMALL["image_size"]))
 
 
-def _enlarged(pictures: Tensor) -> Tensor:
-    """(N, 3, 32, 32) as the face networks see them, (N, 3, 64, 64)."""
-    return F.interpolate(pictures, size=FRAME, mode="bilinear")
-
-
 @torch.inference_mode()
 def _samples(model: IAN, count: int, seed: int) -> Tensor:
     z = torch.randn((count, model.config.latent_dim), generator=torch.Generator().manual_seed(seed))
@@ -147,13 +140,6 @@ def _rebuilt(model: IAN, faces: Tensor) -> Tensor:
 @torch.inference_mode()
 def _reconstructions(model: IAN, faces: Tensor) -> dict[str, float]:
     rebuilt, network = _rebuilt(model, faces), face_network()
-    seen, again = (torch.cat([network(part) > 0 for part in _enlarged(some).split(BATCH)]) for some in (faces, rebuilt))
+    seen, again = (torch.cat([network(part) > 0 for part in enlarged(some).split(BATCH)]) for some in (faces, rebuilt))
     errors = {"l1": (rebuilt - faces).abs().mean(), "attribute_error": (seen != again).float().mean()}
     return {name: round(float(value), 4) for name, value in errors.items()}
-
-
-def _distances(drawn: Tensor, faces: Tensor) -> dict[str, float]:
-    """Fréchet distances by name, where there are pictures enough."""
-    networks = {"frechet": face_network(), "frechet_judge": judge_network()}
-    found = {name: distance_to_faces(_enlarged(drawn), _enlarged(faces), one) for name, one in networks.items()}
-    return {name: round(value, 3) for name, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What is measured of a small variant of CSI on test faces."""
+"""What is measured of small variants, of CSI above all, on test faces."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ... import masks
+from ...metrics.features import face_network, judge_network
+from ...metrics.frechet import distance_to_faces
 from ...metrics.posterior import kl_decomposition, mmd
 from ...metrics.seam import edge_step
 from ...models.csi import CSI
-from ...pixels import masks_to_tensor
+from ...pixels import FRAME, masks_to_tensor
 from .variants import SIZE, draw, infer, normal
 
 BATCH = 100  # pictures that are measured at once
@@ -34,7 +37,7 @@ def measure_latents(model: CSI, images: Tensor, seed: int) -> dict[str, float]:
     spreads = {"spread": z.std(0).mean(), "mean_spread": mean.std(0).mean(), "sigma": sigma.mean()}
     prior = normal(range(PRIOR_SEED, PRIOR_SEED + len(z)), z.shape[1])
     values = {"redraw": _apart(draws) / others} | parts | spreads | {"mmd": mmd(z, prior)}
-    bits = _true_bits(model, images, hidden, z).mean()
+    bits = true_bits(model, images, hidden, z).mean()
     return {name: round(float(value), 4) for name, value in ({"bits_per_dim": bits} | values).items()}
 
 
@@ -56,7 +59,7 @@ def measure_fills(model: CSI, images: Tensor, seed: int) -> tuple[dict[str, floa
     mask = hole_mask()
     mean, sigma = infer_all(model, images, mask)
     z = mean + sigma * normal(range(seed, seed + len(images)), mean.shape[1])
-    bits = _true_bits(model, images, mask, z)
+    bits = true_bits(model, images, mask, z)
     inferred = draw_all(model, images, mask, z, range(seed, seed + len(images)))
     steps, true_steps = (
         np.array([edge_step(mask, one) for one in some.split(1)], dtype=float) for some in (inferred, images)
@@ -115,7 +118,7 @@ def last_edges(mask: Tensor) -> Tensor:
 
 def roughness(images: Tensor, where: Tensor) -> float:
     """Mean absolute second difference, across and down, of pictures (n, 3, H, W) at the pixels (H, W)."""
-    padded = torch.nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     across = padded[:, :, 1:-1, :-2] + padded[:, :, 1:-1, 2:] - 2.0 * images
     down = padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1] - 2.0 * images
     return float((across.abs() + down.abs())[:, :, where].mean() / 2.0)
@@ -147,7 +150,7 @@ def draw_all(model: CSI, images: Tensor, mask: Tensor, z: Tensor, seeds: Sequenc
 
 
 @torch.inference_mode()
-def _true_bits(model: CSI, images: Tensor, mask: Tensor, z: Tensor) -> Tensor:
+def true_bits(model: CSI, images: Tensor, mask: Tensor, z: Tensor) -> Tensor:
     """-log2 p a channel of the P true pixels of the hole (1, 1, H, W): (N, P)."""
     found = []
     for some, latents in zip(images.split(BATCH), z.split(BATCH), strict=True):
@@ -168,3 +171,15 @@ def mean_and_error(name: str, values: Tensor, error: str = "") -> dict[str, floa
     """The mean of a figure of every picture, and its standard error."""
     spread = float(values.std()) / len(values) ** 0.5
     return {name: round(float(values.mean()), 4), error or f"{name}_error": round(spread, 4)}
+
+
+def enlarged(pictures: Tensor) -> Tensor:
+    """(N, 3, 32, 32) as the face networks see them, (N, 3, 64, 64)."""
+    return F.interpolate(pictures, size=FRAME, mode="bilinear")
+
+
+def distances(drawn: Tensor, faces: Tensor) -> dict[str, float]:
+    """Fréchet distances by name, where there are pictures enough; both (N, 3, 32, 32)."""
+    networks = {"frechet": face_network(), "frechet_judge": judge_network()}
+    found = {name: distance_to_faces(enlarged(drawn), enlarged(faces), one) for name, one in networks.items()}
+    return {name: round(value, 3) for name, value in found.items() if value is not None}
