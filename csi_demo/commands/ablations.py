@@ -52,7 +52,8 @@ def _ablations(options: argparse.Namespace) -> int:
         raise UsageError("--minutes and --pictures are for --train")
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
-    from ..studies.ablations import autoregressive, introspective, report
+    from ..studies.ablations import introspective, report
+    from ..studies.ablations.autoregressive import report as autoregressive
     from ..training.variants import recipes_of, train_missing
 
     other = {"ian": introspective, "pixelcnn": autoregressive}.get(options.model)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from .. import weights
 from ..models.csi import CSI
-from ..studies.ablations import autoregressive, introspective
+from ..studies.ablations import introspective
+from ..studies.ablations.autoregressive import variants as autoregressive
 from ..studies.ablations.variants import SIZE, VARIANTS, Variant, config_of
 from . import loop
 from .csi import CSIRecipe, CSISettings

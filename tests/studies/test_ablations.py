@@ -15,7 +15,10 @@ from csi_demo import masks, weights
 from csi_demo.cli import main
 from csi_demo.models.csi import CSI, CSIConfig, Posterior
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.studies.ablations import autoregressive, introspective, measures, report, variants
+from csi_demo.studies.ablations import introspective, measures, report, variants
+from csi_demo.studies.ablations.autoregressive import measures as autoregressive_measures
+from csi_demo.studies.ablations.autoregressive import report as autoregressive_report
+from csi_demo.studies.ablations.autoregressive import variants as autoregressive
 from csi_demo.studies.ablations.variants import SHOWN, VARIANTS
 from csi_demo.training import variants as training
 from csi_demo.training.csi import WEIGHT_FILES, CSIRecipe, CSISettings
@@ -41,6 +44,16 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CSI_WEIGHTS_DIR", str(tmp_path / "weights"))
     training._pictures.cache_clear()
     variants._loaded.cache_clear()
+
+
+def command(model: str, data: Path, tmp_path: Path, capsys) -> tuple[list[str], Path]:
+    """The words that measure a model's variants, of which there are none yet, on 12 pictures, and the folder for it."""
+    write_pack(data / "test.parquet", 12, 3)
+    out, folder = tmp_path / "out", tmp_path / "runs"
+    words = ["ablations", "--model", model, "--data", str(data), "--weights", str(folder), "--out", str(out)]
+    assert main(words) == 2
+    assert "no trained variants in" in capsys.readouterr().err
+    return words, out
 
 
 def model_of(mean: float, sigma: float, seed: int = 0) -> CSI:
@@ -230,11 +243,8 @@ def test_the_command_does_the_same_for_an_introspective_network(made_up: Path, t
     small = {"generator_channels": (8, 8, 6, 6), "critic_channels": (6, 8, 8), "head_channels": (6, 6, 6)}
     monkeypatch.setattr(introspective, "SMALL", introspective.SMALL | small | {"latent_dim": 4, "head_hidden": 8})
     monkeypatch.delenv("CSI_WEIGHTS_DIR")  # the face networks judge
-    write_pack(made_up / "test.parquet", 12, 3)
-    out, folder = tmp_path / "out", tmp_path / "runs"
-    words = ["ablations", "--model", "ian", "--data", str(made_up), "--weights", str(folder), "--out", str(out)]
-    assert main(words) == 2
-    assert "no trained variants in" in capsys.readouterr().err
+    words, out = command("ian", made_up, tmp_path, capsys)
+    folder = tmp_path / "runs"
     train = [*words, "--train", "--device", "cpu", "--pictures", "32"]
     assert main([*train, "--minutes", "0.0001"]) == 0
     assert "still to be trained: baseline, baseline-again, mdc" in capsys.readouterr().out
@@ -274,17 +284,13 @@ def test_the_command_does_the_same_for_the_gated_pixelcnn(made_up: Path, tmp_pat
     tiny = {"filters": 4, "layers": 1, "head_filters": 8, "embedding": 4, "context_channels": (8, 8), "map_channels": 4}
     monkeypatch.setattr(autoregressive, "SMALL", autoregressive.SMALL | tiny | {"mixtures": 1})
     monkeypatch.setattr(autoregressive, "CHANNELS", (4, 6, 8))
-    monkeypatch.setattr(autoregressive, "HELD", autoregressive.HELD[:1])
-    monkeypatch.setattr(autoregressive, "SHEET", 2)
-    for name, value in tiny.items():
-        if name in autoregressive.WIDE:
-            monkeypatch.setitem(autoregressive.WIDE, name, value)
+    monkeypatch.setattr(autoregressive_measures, "HELD", autoregressive_measures.HELD[:1])
+    monkeypatch.setattr(autoregressive_report, "SHEET", 2)
+    monkeypatch.setattr(
+        autoregressive, "WIDE", {name: tiny.get(name, one) for name, one in autoregressive.WIDE.items()}
+    )
     monkeypatch.delenv("CSI_WEIGHTS_DIR")  # the face networks judge
-    write_pack(made_up / "test.parquet", 12, 3)
-    out, folder = tmp_path / "out", tmp_path / "runs"
-    words = ["ablations", "--model", "pixelcnn", "--data", str(made_up), "--weights", str(folder), "--out", str(out)]
-    assert main(words) == 2
-    assert "no trained variants in" in capsys.readouterr().err
+    words, out = command("pixelcnn", made_up, tmp_path, capsys)
     assert main([*words, "--train", "--device", "cpu", "--pictures", "32"]) == 0
     figures = json.loads((out / "ablations.json").read_text())
     completions = [row["variant"] for row in figures["completions"]]
@@ -292,14 +298,14 @@ def test_the_command_does_the_same_for_the_gated_pixelcnn(made_up: Path, tmp_pat
     assert [name.split(", ")[0] for name in completions[3:]] == ["CSI"] * len(SHOWN)
     kept = {row["variant"]: row["bits_per_dim"] for row in figures["completions"][3:]}
     assert max(kept.values()) < min(row["bits_per_dim"] for row in figures["completions"][:3])  # which saw 32 pictures
-    assert len(figures["attributes"]) == len(autoregressive.HELD)
+    assert len(figures["attributes"]) == len(autoregressive_measures.HELD)
     (portraits,) = figures["portraits"]
     assert portraits["bits_per_dim"] != portraits["bits_of_another"] != portraits["bits_of_none"]
     alike = {row["variant"]: row["redraw"] for row in figures["autoencoders"]}
     assert [value == 0.0 for value in alike.values()] == [True, False, True, False]
     assert all("bits_per_dim" in row for row in figures["autoencoders"][1::2])
-    assert all(row["pictures"] == 32 for key in autoregressive.CLAIMS for row in figures[key][:3])
-    assert (out / "ablations.md").read_text() == autoregressive.markdown(figures)
+    assert all(row["pictures"] == 32 for key in autoregressive_report.CLAIMS for row in figures[key][:3])
+    assert (out / "ablations.md").read_text() == autoregressive_report.markdown(figures)
     for name in ("completions", "attributes", "portraits", "autoencoders"):
         assert Image.open(out / f"{name}.png").size[0] > 300
 
