@@ -112,7 +112,7 @@ def portraits(model: GatedPixelCNN, known: Tensor, seeds: Sequence[int]) -> Tens
 
 
 def measure_portraits(model: GatedPixelCNN, frames: Tensor, faces: Tensor, seed: int) -> dict[str, float]:
-    """Figures of a model that draws portraits. frames: uint8 (N, 3, 64, 64); faces: the same averaged 2x2, as floats."""
+    """Figures of a model that draws portraits. frames: uint8 (N, 3, 64, 64); faces: those averaged 2x2, as floats."""
     known, everything = embeddings(frames), torch.zeros_like(faces[:1, :1])
     flags = torch.ones_like(known)
     drawn = portraits(model, known.repeat(2, 1), range(seed, seed + 2 * len(known))).chunk(2)
