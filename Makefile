@@ -6,7 +6,7 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-refiner train-aligner figures ablations bench clean
+.PHONY: help demo quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
 
 # A target's line says after ## what it does.
 help:
@@ -64,6 +64,9 @@ train-attributes: $(VENV)/.dev  ## the face network
 train-judge: $(VENV)/.dev  ## the second one, which judges
 	$(RUN) -m csi_demo train judge --data $(DATA) --out runs/judge --resume
 
+train-chooser: $(VENV)/.dev  ## what chooses among the draws of the CSI in weights/
+	$(RUN) -m csi_demo train chooser --data $(DATA) --out runs/chooser --resume
+
 train-refiner: $(VENV)/.dev  ## the refiner (WHOLE)
 	$(RUN) -m csi_demo train refiner --data $(WHOLE) --out runs/refiner --resume
 
@@ -75,6 +78,7 @@ figures: $(VENV)/.dev  ## every figure that is not about training
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 32
 	$(RUN) -m csi_demo evaluate --controls --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center mouth eyes left --limit 256 --workers 2 --record --contact-sheet runs/fills.png
+	$(RUN) -m csi_demo evaluate --photos $(WHOLE)/test.parquet --controls smile --limit 128 --record
 	$(RUN) -m csi_demo evaluate-variety --method csi vae vae-oneshot vae-attributes --data $(DATA)/test.parquet --limit 128 --record
 	$(RUN) -m csi_demo discover --method vae-attributes --data $(DATA)/val.parquet --limit 24
 	$(RUN) -m csi_demo evaluate --method vae-attributes --controls smile open_mouth glasses fringe blond_hair masculine --data $(DATA)/test.parquet --limit 256 --record

@@ -35,7 +35,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "--controls",
         nargs="*",
         metavar="NAME",
-        help="instead: how far a method's controls, all or these, move the attributes that they are for",
+        help="instead: how far a method's controls, all or these, move the attributes that they are for; with --photos "
+        "whether refining keeps that",
     )
     evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
@@ -154,10 +155,19 @@ def _controls(options: argparse.Namespace) -> None:
     from ..studies.controls import evaluate_controls
     from ..studies.tables import CONTROL_COLUMNS, table
 
-    words = ("mask", "photos", "contact_sheet", "workers", "c2st", "settings")
+    words = ("mask", "contact_sheet", "workers", "c2st", "settings")
     if any(getattr(options, word) for word in words) or len(options.method) > 1:
         raise UsageError("--controls goes without what fills are drawn with: each control has its own hole")
     (method,) = options.method
+    if options.photos:
+        from ..studies.photos import KEPT_COLUMNS, evaluate_kept
+
+        rows = evaluate_kept(method, options.photos, options.controls, limit=options.limit, seed=options.seed)
+        figures = {"n": rows[0]["n"], "controls": rows}
+        _report(options, figures, method, "photos controls")
+        print(table(rows, KEPT_COLUMNS))
+        _write(options, figures)
+        return
     figures = evaluate_controls(options.data, method, only=options.controls, limit=options.limit, seed=options.seed)
     _report(options, figures, method, "controls")
     print(table(figures["controls"], CONTROL_COLUMNS))

@@ -17,7 +17,7 @@ from torch import Tensor
 from .. import masks
 from ..complete import Finish, Request, Subject
 from ..data import read_encoded
-from ..errors import CompletionError
+from ..errors import CompletionError, ControlError
 from ..methods import load_method
 from ..metrics.features import face_network, judge_network
 from ..metrics.frechet import distance_to_faces
@@ -26,12 +26,15 @@ from ..photo.finding import find_faces
 from ..photo.reading import open_photo
 from ..photo.refining import SIDE, can_refine
 from ..photo.sheets import photo_sheet
-from ..pixels import mask_to_tensor, png, to_tensor
+from ..pixels import mask_to_tensor, png, to_pictures, to_tensor
 from ..weights import write_atomically
+from .controls import ends, steered
 from .shared import shared
 
 SAMPLES = 2  # drawn for every photo; the figures are means over both
 CONTACT_SHEET = 8  # photos on a contact sheet, at most
+KEPT = 0.1  # of a probability: what refining may change of what a control does to a face
+KEPT_COLUMNS = ("control", "hole", "judge", "drawn", "refined", "apart", "kept", "n")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,53 @@ def evaluate_photos(
         rows = [(one.photo, one.masked, one.pictures[False][0], one.pictures[True][0]) for one in filled]
         write_atomically(contact_sheet, png(photo_sheet(rows[:CONTACT_SHEET])))
     return [_means(filled, refine) | {"found": round(len(filled) / len(files), 4)} for refine in (False, True)]
+
+
+def evaluate_kept(
+    method_name: str, data: str | Path, controls: Sequence[str], *, limit: int | None = None, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Whether refining keeps what controls decide: rows of figures, for each control and each of two networks.
+
+    Every whole photo of a pack in which a face is found is filled with the control's own region hidden, at the
+    control's low and at its high end, the k-th with seed + k. Rows have drawn and refined (mean change of the
+    attribute's probability between the two, in the face's frame, before and after refining), apart (mean absolute
+    difference of the change, before and after), kept (share of faces on which that is at most 0.1) and n. Raises
+    ControlError for an unknown control, else as `evaluate_photos`.
+    """
+    method = load_method(method_name)
+    known = {entry.name: entry for entry in steered(method)}
+    if unknown := set(controls) - set(known):
+        raise ControlError(f"{', '.join(sorted(unknown))}: not among {', '.join(known)}")
+    if not can_refine():
+        raise CompletionError("the weights have no refiner: the photos cannot be filled with it and without")
+    networks = {"face network": face_network(), "judge": judge_network()}
+    photos = [open_photo(file) for file in read_encoded(data, limit)]
+    found = [(index, photo, faces[0]) for index, photo in enumerate(photos) if (faces := find_faces(photo))]
+    if not found:
+        raise CompletionError(f"no face was found in any of {len(photos)} photos")
+    rows = []
+    for entry in [known[name] for name in controls or known]:
+        named = entry.region in masks.BOXES
+        frames: dict[bool, list[Tensor]] = {False: [], True: []}
+        for index, photo, place in found:
+            hole = entry.region if named else place.photo_mask(masks.family(entry.hole), photo.size)
+            subject = Subject.of(photo, hole, placement=place)
+            image, mask = to_tensor(subject.frame), mask_to_tensor(subject.frame_mask)
+            fills = to_pictures(ends(method, image, mask, seed + index, entry.name))
+            for refine, mine in frames.items():
+                finished = [subject.finished(fill, Finish(refine=refine)) for fill in fills]
+                mine.append(torch.cat([to_tensor(place.frame(picture)) for picture in finished]))
+        for judge, network in networks.items():
+            column = network.config.names.index(entry.attribute)
+            drawn, refined = (
+                entry.sign * torch.stack([network.probabilities(pair)[:, column].diff() for pair in mine]).double()
+                for mine in frames.values()
+            )
+            apart = (refined - drawn).abs()
+            means = {"drawn": drawn, "refined": refined, "apart": apart, "kept": (apart <= KEPT).double()}
+            row = {key: round(float(value.mean()), 4) for key, value in means.items()}
+            rows.append({"control": entry.name, "hole": entry.region, "judge": judge} | row | {"n": len(found)})
+    return rows
 
 
 def _seeds(first: int, index: int) -> range:

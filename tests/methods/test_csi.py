@@ -11,6 +11,7 @@ from csi_demo import masks
 from csi_demo.methods import load_method
 from csi_demo.methods.base import keep_observed
 from csi_demo.methods.csi import CSIMethod
+from csi_demo.methods.csi.drawing import lifted
 from csi_demo.methods.csi.places import REGIONS
 from csi_demo.pixels import masks_to_tensor, to_tensor
 
@@ -70,3 +71,39 @@ def test_a_seed_settles_where_it_did_before_and_another_elsewhere(method: CSIMet
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", ["mouth", "eyes"])
+def test_of_several_draws_the_chooser_s_favourite_is_filled_in(method: CSIMethod, image: Tensor, name: str) -> None:
+    mask = hole(name)
+    assert method.chooser is not None
+    draws = method.draw(image, mask, 5, 1.2, 6)
+    assert torch.equal(draws[:1], method.draw(image, mask, 5, 1.2))  # a seed's first draw is what it ever was
+    drawing = method.drawing
+    with torch.inference_mode():
+        fills = [lifted(image, mask, drawing.model.picture(drawing.model.decode(z[None]))) for z in draws]
+        logits = [float(method.chooser(keep_observed(image, mask, fill), mask).sum()) for fill in fills]
+    chosen = drawing.choose(image, mask, draws, method.chooser)
+    assert torch.equal(chosen[0], draws[max(range(6), key=logits.__getitem__)])
+    assert max(logits) > min(logits)
+    settled = drawing.settle(image, mask, chosen)
+    assert torch.equal(method.latents(image, mask, (5,), {}, candidates=6.0), settled)
+
+
+def test_one_candidate_is_the_posterior_s_own_draw_and_without_variety_there_is_but_one(
+    method: CSIMethod, image: Tensor
+) -> None:
+    mask = hole("mouth")
+    first = method.drawing.settle(image, mask, method.draw(image, mask, 3, 1.2))
+    assert torch.equal(method.latents(image, mask, (3,), {}, candidates=1.0), first)
+    assert not torch.equal(method.latents(image, mask, (3,), {}), first)
+    half = hole("left")
+    assert torch.equal(*(method.latents(image, half, (3,), {}, candidates=count) for count in (1.0, 8.0)))
+    likeliest = [method.latents(image, mask, (3,), {}, 0.0, candidates) for candidates in (1.0, 8.0)]
+    assert torch.equal(*likeliest)
+
+
+def test_a_sample_does_not_depend_on_those_beside_it(method: CSIMethod, image: Tensor) -> None:
+    mask = hole("eyes")
+    together = method.latents(image, mask, (0, 1, 2), {})
+    assert all(torch.equal(method.latents(image, mask, (seed,), {})[0], together[seed]) for seed in range(3))

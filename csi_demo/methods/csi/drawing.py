@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...models import logistic_mixture
+from ...models.chooser import Chooser
 from ...models.csi import CSI, Posterior
 from ...models.logistic_mixture import Guide
 from ...photo.blending import poisson
@@ -111,6 +112,21 @@ class Drawing:
         noise = torch.rand(images[:1].shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
         return self.model.encode(images, masks, noise.expand_as(images))
 
+    @torch.inference_mode()
+    def choose(self, image: Tensor, mask: Tensor, z: Tensor, chooser: Chooser) -> Tensor:
+        """Of latents (n, z), drawn for a photo (1, 3, H, W) and its hole, those (1, z) whose picture, put into the
+        photo, looks most like the face that was there.
+
+        A normal posterior knows one kind of face for a context; its draws stray to moustaches, lips and frames that fit
+        no face but each alone its share of faces. Where `settle` takes turns, which lead every draw to a face, it is
+        the first: chosen ones came out no better.
+        """
+        if len(z) == 1 or _turns(mask):
+            return z[:1]
+        drawn = lifted(image, mask, self.model.picture(self.model.decode(z)))
+        logits = chooser(keep_observed(image, mask, drawn), mask.expand(len(z), -1, -1, -1))
+        return z[logits.sum(1).argmax()][None]
+
     def settle(self, image: Tensor, mask: Tensor, z: Tensor) -> Tensor:
         """Latents (1, z), drawn for a photo (1, 3, H, W) and its hole, at peace with what is seen of it.
 
@@ -125,7 +141,7 @@ class Drawing:
         for _ in range(turns):
             maps = self.maps(z)
             assert maps is not None
-            drawn = self._lifted(image, mask, maps, CRISPER)
+            drawn = lifted(image, mask, self._pictures(maps), CRISPER)
             z = self.infer(keep_observed(image, mask, drawn), torch.ones_like(mask)).mean
         return (z * GRID).round() / GRID
 
@@ -153,15 +169,12 @@ class Drawing:
     def guide(self, image: Tensor, mask: Tensor, maps: Tensor, guidance: float) -> Guide:
         """The decoder's own pictures of the hole, made crisper, and lifted to meet the photo's colours at its
         edge. guidance: 1 / the standard deviation of what is drawn around them."""
-        return Guide(self._lifted(image, mask, maps, CRISPER + AGAIN * _turns(mask)), 1.0 / guidance)
+        crisper = CRISPER + AGAIN * _turns(mask)
+        return Guide(lifted(image, mask, self._pictures(maps), crisper), 1.0 / guidance)
 
-    def _lifted(self, image: Tensor, mask: Tensor, maps: Tensor, crisper: float) -> Tensor:
-        """Those pictures (n, 3, H, W); crisper: what they gain of their own detail."""
-        photo, hole = image[0].permute(1, 2, 0).numpy(), mask[0, 0].numpy() < 0.5
-        pictures = [self.model.rgb_head(own[None])[0].permute(1, 2, 0).contiguous().numpy() for own in maps]
-        pictures = [picture + crisper * (picture - cv2.GaussianBlur(picture, (3, 3), 0.7)) for picture in pictures]
-        lifted = torch.stack([torch.from_numpy(poisson(photo, hole, picture)) for picture in pictures])
-        return lifted.permute(0, 3, 1, 2).clamp(-1.0, 1.0)
+    def _pictures(self, maps: Tensor) -> Tensor:
+        """The decoder's pictures (n, 3, H, W) of maps (n, M, H, W), every row drawn alone."""
+        return torch.cat([self.model.rgb_head(own[None]) for own in maps])
 
     def conditions(self, known: Known, maps: Tensor | None, count: int) -> Tensor:
         """What the kernel adds for so many samples: biases as of `Stream.biases_of_maps`."""
@@ -207,6 +220,20 @@ class Drawing:
 
     def _predicted(self, x: Tensor, biases: Tensor | None, hole: Tensor) -> Predicted:
         return Predicted(x[:, :, hole].mT, self.model.logits(x, biases)[:, :, hole].mT, hole)
+
+
+def lifted(image: Tensor, mask: Tensor, pictures: Tensor, crisper: float = 0.0) -> Tensor:
+    """The decoder's pictures (n, 3, H, W), lifted to meet the photo's colours at the hole's edge, in [-1, 1].
+
+    image: (1, 3, H, W); mask: (1, 1, H, W); crisper: what the pictures gain of their own detail before that.
+    """
+    photo, hole = image[0].permute(1, 2, 0).numpy(), mask[0, 0].numpy() < 0.5
+    fills = []
+    for picture in pictures:
+        fill = picture.permute(1, 2, 0).contiguous().numpy()
+        fill = fill + crisper * (fill - cv2.GaussianBlur(fill, (3, 3), 0.7)) if crisper else fill
+        fills.append(torch.from_numpy(poisson(photo, hole, fill)))
+    return torch.stack(fills).permute(0, 3, 1, 2).clamp(-1.0, 1.0)
 
 
 def _turns(mask: Tensor) -> int:

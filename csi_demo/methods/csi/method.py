@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ... import weights
+from ...models.chooser import Chooser
 from ...models.csi import CSI
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import prepare
@@ -22,6 +23,7 @@ from .drawing import Drawing, Predicted
 DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 DEFAULT_GUIDANCE = 40.0  # more is crisper, but takes its grain from the decoder instead of the photo
 DEFAULT_SPREAD = 1.2  # of what is uncertain of several latents together: the rest of their uncertainty is left out
+DEFAULT_CANDIDATES = 8  # draws that the likeliest is chosen of; twice as many take twice as long and gain little
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
@@ -50,6 +52,16 @@ class CSIMethod(Method):
             "the model believes in.",
         ),
         Control(
+            "candidates",
+            "Best of",
+            1.0,
+            16.0,
+            DEFAULT_CANDIDATES,
+            "How many faces are drawn for a sample, of which the one that suits the photo best is filled in. 1: the "
+            "first, as the posterior has it. In holes of half a face it makes no difference.",
+            step=1.0,
+        ),
+        Control(
             "truncation",
             "Detail",
             0.1,
@@ -75,6 +87,9 @@ class CSIMethod(Method):
         then of interest."""
         self.model: CSI = model or weights.load_network("csi")
         self.config = self.model.config
+        self.chooser: Chooser | None = None
+        if model is None and weights.available("chooser"):
+            self.chooser = weights.load_network("chooser")
         self.drawing = Drawing(self.model, precision, compiled)
         self.known = Recent(self.drawing.observe)
         self.posterior = Recent(self.drawing.infer)
@@ -120,24 +135,35 @@ class CSIMethod(Method):
     def relevance(self, mask: Tensor) -> dict[str, float]:
         return self._declared.relevance(mask[0, 0].numpy() < 0.5)
 
-    def draw(self, image: Tensor, mask: Tensor, seed: int, spread: float) -> Tensor:
-        """Latents (1, z) drawn from the posterior with a seed's own noise."""
-        eps = torch.randn(
-            1, self.config.posterior_rank, generator=torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
-        )
-        return self.posterior(image, mask).draw_together(spread * eps)
+    def draw(self, image: Tensor, mask: Tensor, seed: int, spread: float, count: int = 1) -> Tensor:
+        """Latents (count, z) drawn from the posterior with a seed's own noise; the first are those of a lower count."""
+        generator = torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
+        eps = torch.randn(count, self.config.posterior_rank, generator=generator)
+        posterior = self.posterior(image, mask)
+        return torch.cat([posterior.draw_together(spread * row[None]) for row in eps])
 
-    def _settle(self, image: Tensor, mask: Tensor, seed: int, spread: float) -> Tensor:
-        return self.drawing.settle(image, mask, self.draw(image, mask, seed, spread))
+    def _settle(self, image: Tensor, mask: Tensor, seed: int, spread: float, candidates: float) -> Tensor:
+        """The latents (1, z) of a seed: the best of its draws, settled with the context."""
+        z = self.draw(image, mask, seed, spread, int(candidates) if self.chooser and spread else 1)
+        if self.chooser:
+            z = self.drawing.choose(image, mask, z, self.chooser)
+        return self.drawing.settle(image, mask, z)
 
     @torch.inference_mode()
     def latents(
-        self, image: Tensor, mask: Tensor, seeds: Sequence[int], controls: Mapping[str, float], spread: float
+        self,
+        image: Tensor,
+        mask: Tensor,
+        seeds: Sequence[int],
+        controls: Mapping[str, float],
+        spread: float = DEFAULT_SPREAD,
+        candidates: float = DEFAULT_CANDIDATES,
     ) -> Tensor:
-        """Latents (n, z): drawn from the posterior with each seed's own noise and settled with the context, those that
-        controls name set to their values. The other named ones stay where they are, but for what makes up for what the
-        set ones drag along (see `aims`), and those without a name follow as they would, were they drawn given these."""
-        z = torch.cat([self.settled(image, mask, seed, spread) for seed in seeds])
+        """Latents (n, z): the best of some drawn from the posterior with each seed's own noise, settled with the
+        context, those that controls name set to their values. The other named ones stay where they are, but for what
+        makes up for what the set ones drag along (see `aims`), and those without a name follow as they would, were they
+        drawn given these."""
+        z = torch.cat([self.settled(image, mask, seed, spread, candidates) for seed in seeds])
         named = self._declared.named
         chosen = [(named[name], value) for name, value in controls.items() if name in named]
         if chosen:
@@ -151,16 +177,15 @@ class CSIMethod(Method):
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
         """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""
         control = next(one for one in self.controls if one.name == name)
-        spread = next(option.default or 0.0 for option in self.options if option.name == "spread")
         values = (control.minimum, control.maximum)
-        z = torch.cat([self.latents(image, mask, (seed,), {name: value}, spread) for value in values])
+        z = torch.cat([self.latents(image, mask, (seed,), {name: value}) for value in values])
         *_, (images, _, _) = self.fill(image, mask, z, (seed, seed))
         return images
 
     def _complete(self, task: Task) -> Iterator[Step]:
         began, image, mask, seeds = time.perf_counter(), task.image, task.mask, task.seeds
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
-        z = self.latents(image, mask, seeds, task.controls, task.options["spread"])
+        z = self.latents(image, mask, seeds, task.controls, task.options["spread"], task.options["candidates"])
         moments = self.fill(image, mask, z, seeds, task.options["truncation"], task.options["guidance"])
         for images, progress, predicted in moments:
             if predicted is None:
