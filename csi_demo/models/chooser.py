@@ -1,4 +1,4 @@
-"""Which of several fills drawn for one hole looks most like the face that was there."""
+"""Which of several fills drawn for one hole suit the face."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from csi_demo.methods import load_method
 from csi_demo.methods.base import keep_observed
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.drawing import lifted
+from csi_demo.methods.csi.method import luck
 from csi_demo.methods.csi.places import REGIONS
 from csi_demo.pixels import masks_to_tensor, to_tensor
 
@@ -74,7 +75,7 @@ def test_a_seed_settles_where_it_did_before_and_another_elsewhere(method: CSIMet
 
 
 @pytest.mark.parametrize("name", ["mouth", "eyes"])
-def test_of_several_draws_the_chooser_s_favourite_is_filled_in(method: CSIMethod, image: Tensor, name: str) -> None:
+def test_of_several_draws_one_that_the_chooser_likes_is_filled_in(method: CSIMethod, image: Tensor, name: str) -> None:
     mask = hole(name)
     assert method.chooser is not None
     draws = method.draw(image, mask, 5, 1.2, 6)
@@ -83,9 +84,13 @@ def test_of_several_draws_the_chooser_s_favourite_is_filled_in(method: CSIMethod
     with torch.inference_mode():
         fills = [lifted(image, mask, drawing.model.picture(drawing.model.decode(z[None]))) for z in draws]
         logits = [float(method.chooser(keep_observed(image, mask, fill), mask).sum()) for fill in fills]
-    chosen = drawing.choose(image, mask, draws, method.chooser)
-    assert torch.equal(chosen[0], draws[max(range(6), key=logits.__getitem__)])
+    best = draws[max(range(6), key=logits.__getitem__)]
     assert max(logits) > min(logits)
+    assert torch.equal(drawing.choose(image, mask, draws, method.chooser, torch.zeros(6))[0], best)
+    for lucky in range(6):
+        fortune = torch.nn.functional.one_hot(torch.tensor(lucky), 6) * 100.0
+        assert torch.equal(drawing.choose(image, mask, draws, method.chooser, fortune)[0], draws[lucky])
+    chosen = drawing.choose(image, mask, draws, method.chooser, luck(5, 6))
     settled = drawing.settle(image, mask, chosen)
     assert torch.equal(method.latents(image, mask, (5,), {}, candidates=6.0), settled)
 
@@ -107,3 +112,10 @@ def test_a_sample_does_not_depend_on_those_beside_it(method: CSIMethod, image: T
     mask = hole("eyes")
     together = method.latents(image, mask, (0, 1, 2), {})
     assert all(torch.equal(method.latents(image, mask, (seed,), {})[0], together[seed]) for seed in range(3))
+
+
+def test_luck_is_gumbel_noise_of_the_seed(method: CSIMethod) -> None:
+    noise = torch.cat([luck(seed, 16) for seed in range(500)])
+    assert torch.equal(luck(3, 16), luck(3, 16))
+    assert noise.mean() == pytest.approx(0.5772, abs=0.05)  # Euler's constant
+    assert noise.std() == pytest.approx(1.2825, abs=0.05)  # pi / sqrt(6)

@@ -113,19 +113,21 @@ class Drawing:
         return self.model.encode(images, masks, noise.expand_as(images))
 
     @torch.inference_mode()
-    def choose(self, image: Tensor, mask: Tensor, z: Tensor, chooser: Chooser) -> Tensor:
-        """Of latents (n, z), drawn for a photo (1, 3, H, W) and its hole, those (1, z) whose picture, put into the
-        photo, looks most like the face that was there.
+    def choose(self, image: Tensor, mask: Tensor, z: Tensor, chooser: Chooser, luck: Tensor) -> Tensor:
+        """One of latents (n, z), drawn for a photo (1, 3, H, W) and its hole: (1, z), the likelier the better its
+        picture, put into the photo, suits the face.
 
         A normal posterior knows one kind of face for a context; its draws stray to moustaches, lips and frames that fit
-        no face but each alone its share of faces. Where `settle` takes turns, which lead every draw to a face, it is
-        the first: chosen ones came out no better.
+        no face but each alone its share of faces. So they are resampled by importance, in proportion to the ratios that
+        the chooser's logits stand for; luck: standard Gumbel noise (n,), for the largest logit with that is such a
+        draw. Where `settle` takes turns, which lead every draw to a face, it is the first: chosen ones came out no
+        better.
         """
         if len(z) == 1 or _turns(mask):
             return z[:1]
         drawn = lifted(image, mask, self.model.picture(self.model.decode(z)))
         logits = chooser(keep_observed(image, mask, drawn), mask.expand(len(z), -1, -1, -1))
-        return z[logits.sum(1).argmax()][None]
+        return z[(logits.sum(1) + luck).argmax()][None]
 
     def settle(self, image: Tensor, mask: Tensor, z: Tensor) -> Tensor:
         """Latents (1, z), drawn for a photo (1, 3, H, W) and its hole, at peace with what is seen of it.
