@@ -113,21 +113,15 @@ class Drawing:
         return self.model.encode(images, masks, noise.expand_as(images))
 
     @torch.inference_mode()
-    def choose(self, image: Tensor, mask: Tensor, z: Tensor, chooser: Chooser, luck: Tensor) -> Tensor:
-        """One of latents (n, z), drawn for a photo (1, 3, H, W) and its hole: (1, z), the likelier the better its
-        picture, put into the photo, suits the face.
+    def choose(self, image: Tensor, mask: Tensor, z: Tensor, chooser: Chooser) -> Tensor:
+        """Of latents (n, z), drawn for a photo (1, 3, H, W) and its hole, those (1, z) whose picture, put into the
+        photo, suits the face best.
 
-        A normal posterior knows one kind of face for a context; its draws stray to moustaches, lips and frames that fit
-        no face but each alone its share of faces. So they are resampled by importance, in proportion to the ratios that
-        the chooser's logits stand for; luck: standard Gumbel noise (n,), for the largest logit with that is such a
-        draw. Where `settle` takes turns, which lead every draw to a face, it is the first: chosen ones came out no
-        better.
+        A normal posterior knows one kind of face for a context; some of its draws fit no face.
         """
-        if len(z) == 1 or _turns(mask):
-            return z[:1]
         drawn = lifted(image, mask, self.model.picture(self.model.decode(z)))
         logits = chooser(keep_observed(image, mask, drawn), mask.expand(len(z), -1, -1, -1))
-        return z[(logits.sum(1) + luck).argmax()][None]
+        return z[logits.sum(1).argmax()][None]
 
     def settle(self, image: Tensor, mask: Tensor, z: Tensor) -> Tensor:
         """Latents (1, z), drawn for a photo (1, 3, H, W) and its hole, at peace with what is seen of it.
@@ -138,7 +132,7 @@ class Drawing:
         complete (Ham et al. 2018): four times for half of a face, never for a mouth, where one look is enough and every
         turn makes the samples more alike, nor where hardly anything of the face is seen: turns lead to an average then.
         """
-        turns, steps = _turns(mask), round(FIT_STEPS * float(1.0 - mask.mean()) ** 2) if mask.any() else 0
+        turns, steps = turns_of(mask), round(FIT_STEPS * float(1.0 - mask.mean()) ** 2) if mask.any() else 0
         z = self.fit(image, mask, z, min(steps, FEW_STEPS) if turns else steps)
         for _ in range(turns):
             maps = self.maps(z)
@@ -171,7 +165,7 @@ class Drawing:
     def guide(self, image: Tensor, mask: Tensor, maps: Tensor, guidance: float) -> Guide:
         """The decoder's own pictures of the hole, made crisper, and lifted to meet the photo's colours at its
         edge. guidance: 1 / the standard deviation of what is drawn around them."""
-        crisper = CRISPER + AGAIN * _turns(mask)
+        crisper = CRISPER + AGAIN * turns_of(mask)
         return Guide(lifted(image, mask, self._pictures(maps), crisper), 1.0 / guidance)
 
     def _pictures(self, maps: Tensor) -> Tensor:
@@ -238,7 +232,7 @@ def lifted(image: Tensor, mask: Tensor, pictures: Tensor, crisper: float = 0.0) 
     return torch.stack(fills).permute(0, 3, 1, 2).clamp(-1.0, 1.0)
 
 
-def _turns(mask: Tensor) -> int:
+def turns_of(mask: Tensor) -> int:
     """How often `Drawing.settle` fills the hole and looks again."""
     left, top, right, bottom = REGIONS["face"]
     if float(mask[..., top:bottom, left:right].mean()) < LEAST_SEEN:

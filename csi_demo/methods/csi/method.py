@@ -18,29 +18,24 @@ from ...sampling.base import frozen_noise
 from ...sampling.compiled import prepare
 from ..base import Control, Method, Step, Task, keep_observed
 from .controls import aims, from_measured, load_measured
-from .drawing import Drawing, Predicted
+from .drawing import Drawing, Predicted, turns_of
 
 DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 DEFAULT_GUIDANCE = 40.0  # more is crisper, but takes its grain from the decoder instead of the photo
 DEFAULT_SPREAD = 1.2  # of what is uncertain of several latents together: the rest of their uncertainty is left out
 DEFAULT_CANDIDATES = 16  # draws that one is chosen of
+NARROW = 0.75  # share of the spread for these: the chooser has a taste for what is rare, a lady's moustache
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
 KEPT_SETTLED = 64  # latents of a photo, its hole and a seed
-LATENT_SEED_OFFSET, LUCK_SEED_OFFSET = 2**62, 2**61  # a seed's noises come from different generators
+LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
 
 Found = TypeVar("Found")
 
 
 def _noise(model: CSI, seed: int, height: int, width: int, truncation: float) -> Tensor:
     return frozen_noise(model, (seed,), height, width, truncation)[0]
-
-
-def luck(seed: int, count: int) -> Tensor:
-    """A seed's standard Gumbel noise (count,), for `Drawing.choose`."""
-    generator = torch.Generator().manual_seed(seed ^ LUCK_SEED_OFFSET)
-    return -torch.empty(count).exponential_(generator=generator).log()
 
 
 class CSIMethod(Method):
@@ -63,8 +58,8 @@ class CSIMethod(Method):
             1.0,
             32.0,
             DEFAULT_CANDIDATES,
-            "How many faces are drawn for a sample, of which one is filled in, the likelier the better it suits the "
-            "photo. 1: the first, as the posterior has it. In holes of half a face it makes no difference.",
+            "How many faces are drawn for a sample, of which the one that suits the photo best is filled in. 1: the "
+            "first, as the posterior has it. In holes of half a face it makes no difference.",
             step=1.0,
         ),
         Control(
@@ -149,10 +144,14 @@ class CSIMethod(Method):
         return torch.cat([posterior.draw_together(spread * row[None]) for row in eps])
 
     def _settle(self, image: Tensor, mask: Tensor, seed: int, spread: float, candidates: float) -> Tensor:
-        """The latents (1, z) of a seed: one of its draws, settled with the context."""
-        z = self.draw(image, mask, seed, spread, int(candidates) if self.chooser and spread else 1)
-        if self.chooser:
-            z = self.drawing.choose(image, mask, z, self.chooser, luck(seed, len(z)))
+        """The latents (1, z) of a seed, settled with the context: the best of its draws, but the first where settling
+        takes turns, which lead every draw to a face; chosen ones came out no better there."""
+        count = int(candidates)
+        if self.chooser is None or count == 1 or turns_of(mask):
+            z = self.draw(image, mask, seed, spread)
+        else:
+            draws = self.draw(image, mask, seed, NARROW * spread, count)
+            z = self.drawing.choose(image, mask, draws, self.chooser)
         return self.drawing.settle(image, mask, z)
 
     @torch.inference_mode()
@@ -165,7 +164,7 @@ class CSIMethod(Method):
         spread: float = DEFAULT_SPREAD,
         candidates: float = DEFAULT_CANDIDATES,
     ) -> Tensor:
-        """Latents (n, z): one of some drawn from the posterior with each seed's own noise, settled with the
+        """Latents (n, z): the best of some drawn from the posterior with each seed's own noise, settled with the
         context, those that controls name set to their values. The other named ones stay where they are, but for what
         makes up for what the set ones drag along (see `aims`), and those without a name follow as they would, were they
         drawn given these."""
