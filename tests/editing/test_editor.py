@@ -288,7 +288,9 @@ def test_the_frame_of_an_aligned_picture_is_edited_pixel_by_pixel(network: IAN, 
     aligned = picture.resize((64, 64))
     editor = Editor(aligned, Placement.centred((64, 64)), network=network)
     editor.paint(32, 32, 9, "#000000", steps=20)
-    assert same(editor.photo, editor.frame)
+    apart = np.abs(np.asarray(editor.photo).astype(int) - np.asarray(editor.frame))
+    assert apart.max() <= 1  # the same number in two ways: one that ends in a half may be rounded either way
+    assert (apart > 0).mean() < 0.001
     assert not same(editor.photo, aligned)
     assert torch.equal(to_tensor(editor.before), to_tensor(aligned))
 
