@@ -62,7 +62,7 @@ def test_what_lies_beyond_the_margin_does_not_count_and_a_seed_repeats():
     far = images[:, None].repeat(1, 2, 1, 1, 1)
     far[..., :20, :] = 0.0  # the mouth's hole and margin begin at row 38
     found = c2st(images, far, holes, seed=3)
-    assert found["c2st"] == pytest.approx(0.5, abs=1e-6)
+    assert found["c2st"] == pytest.approx(0.5, abs=0.02)  # equal pictures; one of 80 may be rounded over the threshold
     near = images[:, None].repeat(1, 2, 1, 1, 1)
     near[..., 48:54, 28:36] = 0.0
     assert c2st(images, near, holes, seed=3)["c2st"] > 0.9
