@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from .. import masks, weights
 from ..data import read_split
+from ..methods.base import keep_observed
 from ..methods.csi.drawing import lifted
 from ..methods.csi.method import DEFAULT_SPREAD
 from ..models.chooser import Chooser, ChooserConfig
@@ -143,4 +144,5 @@ def preferred(logits: Tensor) -> Tensor:
 
 def pasted(photo: Tensor, mask: Tensor, picture: Tensor) -> Tensor:
     """A picture (3, H, W) lifted to the hole's edge and put into its photo (3, H, W): (1, 3, H, W)."""
-    return torch.where(mask > 0.5, photo, lifted(photo[None], mask[None], picture[None]))
+    photo, mask = photo[None], mask[None]
+    return keep_observed(photo, mask, lifted(photo, mask, picture[None]))

@@ -147,7 +147,7 @@ class CSIMethod(Method):
         """The latents (1, z) of a seed, settled with the context: the best of its draws, but the first where settling
         takes turns, which lead every draw to a face; chosen ones came out no better there."""
         count = int(candidates)
-        if self.chooser is None or count == 1 or turns_of(mask):
+        if self.chooser is None or count == 1 or not spread or turns_of(mask):
             z = self.draw(image, mask, seed, spread)
         else:
             draws = self.draw(image, mask, seed, NARROW * spread, count)
