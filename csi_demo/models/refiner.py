@@ -1,5 +1,5 @@
 """The refiner: a U-Net that redraws an enlarged fill with the detail that 64x64 pixels cannot hold, and its critic. The
-harmoniser is one, too: at the frame's own size it makes CSI's picture of a large hole go on from what is seen beside it.
+harmoniser is one, too: at the frame's own size it makes CSI's picture of a large hole go on from what is beside it.
 
 Images are (B, 3, H, W) in [-1, 1]; masks (B, 1, H, W), 1 = observed, 0 = hole. The networks see crops of any even
 size; what they have learned is the scale: for the refiner 128 pixels for the side of the face's frame.

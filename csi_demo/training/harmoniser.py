@@ -18,17 +18,17 @@ from torch.nn import functional as F
 
 from .. import masks, weights
 from ..data import read_split
-from ..methods.csi.drawing import turns_of
+from ..methods.csi.drawing import STRAY, mirrored, turns_of
 from ..methods.csi.method import DEFAULT_SPREAD
 from ..metrics.features import face_network
 from ..metrics.frechet import distance_to_faces
 from ..metrics.sharpness import roughness
 from ..models.csi import CSI, Posterior
-from ..models.refiner import RefinerConfig, RefinerTraining
+from ..models.refiner import RefinerTraining
 from ..pixels import FRAME, masks_to_tensor, to_float
 from .batches import MaskPool, draw_frames, generator
 from .coarse import continued, near
-from .refiner import PatchRecipe, PatchSettings, RefinerStep, hole_mean, paste
+from .refiner import PatchRecipe, PatchSettings, RefinerStep, paste
 
 FAMILIES = ("left", "top", "bottom", "center")  # holes of the validation pictures, each of all of them
 # How often a training hole is of a kind; the rest are holes of any kind.
@@ -102,11 +102,15 @@ class HarmoniserRecipe(PatchRecipe[HarmoniserSettings]):
             eps = torch.randn((count, posterior.factor.shape[2]), generator=draw, device=device)
             drawn = posterior.draw_together(spread * eps)
             z = torch.where(torch.arange(count, device=device)[:, None] < whole, posterior.mean, drawn)
-            for _ in range(TURNS if settles else 0):
-                pictures = self.csi.picture(self.csi.decode(z[settles]))
-                filled = paste(truth[settles], mask[settles], lifted(truth[settles], mask[settles], pictures))
-                again = self.csi.encode(filled, torch.ones_like(mask[settles]), noise[settles])
-                z[settles] = Posterior._make(again).mean.to(z.dtype)
+            deviation, whole_face = (drawn - posterior.mean)[settles], torch.ones_like(mask[settles])
+            for turn in range(TURNS if settles else 0):
+                pictures = self.csi.picture(self.csi.decode(z[settles])).float()
+                fill, share = lifted(truth[settles], mask[settles], pictures), torch.zeros_like(deviation[:, :1])
+                if turn == 0:
+                    fill, share = mirrored(truth[settles], mask[settles], fill)
+                filled = paste(truth[settles], mask[settles], fill)
+                found = Posterior._make(self.csi.encode(filled, whole_face, noise[settles])).mean
+                z[settles] = (found + STRAY * share * deviation).to(z.dtype)
             pictures = self.csi.picture(self.csi.decode(z))
         faith = torch.full((count,), FAITH, device=device)
         faith[:whole] = 1.0
