@@ -52,7 +52,7 @@ TURNS = 2  # of settling at most, see `Drawing.settle`: each takes a run of enco
 class HarmoniserSettings(PatchSettings):
     """How the harmoniser is trained."""
 
-    pictures: tuple[int, ...] = (20_000, 220_000)  # without, then with the critic's word
+    pictures: tuple[int, ...] = (15_000, 185_000)  # without, then with the critic's word
     batch: int = 16
     val_pictures: int = 256
     follow_weight: float = 0.5
