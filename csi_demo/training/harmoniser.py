@@ -54,7 +54,7 @@ class HarmoniserSettings(PatchSettings):
 
     pictures: tuple[int, ...] = (15_000, 185_000)  # without, then with the critic's word
     batch: int = 16
-    val_pictures: int = 256
+    val_pictures: int = 96
     follow_weight: float = 0.5
     critic_weight: float = 0.5
     deep_weight: float = 1.0  # of the distance in the face network's features
