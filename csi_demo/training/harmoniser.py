@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from .. import masks, weights
 from ..data import read_split
-from ..methods.csi.drawing import STRAY, mirrored, turns_of
+from ..methods.csi.drawing import STRAY, frontal, mirrored, turns_of
 from ..methods.csi.method import DEFAULT_SPREAD
 from ..metrics.features import face_network
 from ..metrics.frechet import distance_to_faces
@@ -102,12 +102,13 @@ class HarmoniserRecipe(PatchRecipe[HarmoniserSettings]):
             eps = torch.randn((count, posterior.factor.shape[2]), generator=draw, device=device)
             drawn = posterior.draw_together(spread * eps)
             z = torch.where(torch.arange(count, device=device)[:, None] < whole, posterior.mean, drawn)
-            deviation, whole_face = (drawn - posterior.mean)[settles], torch.ones_like(mask[settles])
+            likeliest, whole_face = posterior.mean[settles], torch.ones_like(mask[settles])
+            ahead, deviation = frontal(self.csi, likeliest), drawn[settles] - likeliest
             for turn in range(TURNS if settles else 0):
                 pictures = self.csi.picture(self.csi.decode(z[settles])).float()
                 fill, share = lifted(truth[settles], mask[settles], pictures), torch.zeros_like(deviation[:, :1])
                 if turn == 0:
-                    fill, share = mirrored(truth[settles], mask[settles], fill)
+                    fill, share = mirrored(truth[settles], mask[settles], fill, ahead)
                 filled = paste(truth[settles], mask[settles], fill)
                 found = Posterior._make(self.csi.encode(filled, whole_face, noise[settles])).mean
                 z[settles] = (found + STRAY * share * deviation).to(z.dtype)
