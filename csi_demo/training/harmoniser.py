@@ -103,7 +103,7 @@ class HarmoniserRecipe(PatchRecipe[HarmoniserSettings]):
             drawn = posterior.draw_together(spread * eps)
             z = torch.where(torch.arange(count, device=device)[:, None] < whole, posterior.mean, drawn)
             likeliest, whole_face = posterior.mean[settles], torch.ones_like(mask[settles])
-            ahead, deviation = frontal(self.csi, likeliest), drawn[settles] - likeliest
+            ahead, deviation = frontal(self.csi, mask[settles], likeliest), drawn[settles] - likeliest
             for turn in range(TURNS if settles else 0):
                 pictures = self.csi.picture(self.csi.decode(z[settles])).float()
                 fill, share = lifted(truth[settles], mask[settles], pictures), torch.zeros_like(deviation[:, :1])

@@ -26,11 +26,12 @@ from ..base import keep_observed
 from .places import REGIONS
 
 CRISPER = 0.5  # what the decoder's picture gains of its own detail; the product with the streams takes some away
-HARMONISED_CRISPER = 0.0  # what it gains where the harmoniser redrew it
+HARMONISED = 0.8  # share of the harmoniser's picture in a large hole; the rest is the decoder's, as elsewhere
 FIT_STEPS, FIT_RATE, FIT_PRIOR = 80, 0.1, 0.005  # see `Drawing.fit`; steps times the square of the hole's share
 TURNS = 4  # for half of the frame, see `Drawing.settle`; times the fourth power of the hole's share of a half
 FEW_STEPS, LEAST_SEEN = 8, 0.25  # of a fit before turns; of the face's box, for turns to lead anywhere
-FRONTAL = 0.7  # of the latent that holds the turn of the head, at most, for one half of a face to tell of the other
+FRONTAL = -0.6, 0.9  # of the head's turn, a latent, for a half of a face to tell of the other: the half that is seen
+# turned away from the camera (negative), or towards it
 STRAY = 1.5  # share of a draw's deviation that is given back to it where its first turn saw a mirror image
 GRID = 1024.0  # settled latents are multiples of its inverse: what rounding errors grow to on the way is gone
 STREAMS = ("forward_stream", "reverse_stream", "head", "from_maps", "from_context")
@@ -155,7 +156,7 @@ class Drawing:
             drawn = lifted(image, mask, self._pictures(maps), CRISPER)
             share = torch.zeros(1, 1)
             if turn == 0:
-                drawn, share = mirrored(image, mask, drawn, frontal(self.model, likeliest))
+                drawn, share = mirrored(image, mask, drawn, frontal(self.model, mask, likeliest))
             z = self.infer(keep_observed(image, mask, drawn), torch.ones_like(mask)).mean + STRAY * share * deviation
         return (z * GRID).round() / GRID
 
@@ -184,12 +185,13 @@ class Drawing:
         """The decoder's own pictures of the hole, made crisper, and lifted to meet the photo's colours at its edge;
         those of a large hole are harmonised with the photo first, since latents hold a face, not its hair, hat or
         background. guidance: 1 / the standard deviation of what is drawn around them."""
-        pictures, crisper = self._pictures(maps), CRISPER
+        pictures = self._pictures(maps)
+        fill = lifted(image, mask, pictures, CRISPER)
         if self.harmoniser is not None and turns_of(mask):
             photo, seen = image.float(), mask.float()
             redrawn = [self.harmoniser(photo, seen, own[None].clamp(-1.0, 1.0)) for own in pictures]
-            pictures, crisper = keep_observed(photo, seen, torch.cat(redrawn)), HARMONISED_CRISPER
-        return Guide(lifted(image, mask, pictures, crisper), 1.0 / guidance)
+            fill = fill.lerp(lifted(image, mask, keep_observed(photo, seen, torch.cat(redrawn))), HARMONISED)
+        return Guide(fill, 1.0 / guidance)
 
     def _pictures(self, maps: Tensor) -> Tensor:
         """The decoder's pictures (n, 3, H, W) of maps (n, M, H, W), every row drawn alone."""
@@ -255,11 +257,14 @@ def lifted(image: Tensor, mask: Tensor, pictures: Tensor, crisper: float = 0.0) 
     return torch.stack(fills).permute(0, 3, 1, 2).clamp(-1.0, 1.0)
 
 
-def frontal(model: CSI, z: Tensor) -> Tensor:
-    """Which latents (n, z) are of faces that look ahead: boolean (n,); none where no latent holds the head's turn."""
+def frontal(model: CSI, mask: Tensor, z: Tensor) -> Tensor:
+    """Which latents (n, z), of photos with holes (n, 1, H, W), are of faces that look ahead: boolean (n,); none where
+    no latent holds the head's turn."""
     if "turn" not in model.config.named:
         return torch.zeros(len(z), dtype=torch.bool, device=z.device)
-    return z[:, model.config.named.index("turn")].abs() < FRONTAL
+    left, right = (1.0 - mask).sum((1, 2)).tensor_split(2, 1)
+    turn = z[:, model.config.named.index("turn")] * (left.sum(1) - right.sum(1)).sign()
+    return (turn > FRONTAL[0]) & (turn < FRONTAL[1])
 
 
 def mirrored(image: Tensor, mask: Tensor, fill: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
