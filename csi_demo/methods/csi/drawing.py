@@ -26,7 +26,7 @@ from ..base import keep_observed
 from .places import REGIONS
 
 CRISPER = 0.5  # what the decoder's picture gains of its own detail; the product with the streams takes some away
-HARMONISED = 0.8  # share of the harmoniser's picture in a large hole; the rest is the decoder's, as elsewhere
+HARMONISED_CRISPER = 0.1  # what it gains where the harmoniser redrew it
 FIT_STEPS, FIT_RATE, FIT_PRIOR = 80, 0.1, 0.005  # see `Drawing.fit`; steps times the square of the hole's share
 TURNS = 4  # for half of the frame, see `Drawing.settle`; times the fourth power of the hole's share of a half
 FEW_STEPS, LEAST_SEEN = 8, 0.25  # of a fit before turns; of the face's box, for turns to lead anywhere
@@ -185,13 +185,12 @@ class Drawing:
         """The decoder's own pictures of the hole, made crisper, and lifted to meet the photo's colours at its edge;
         those of a large hole are harmonised with the photo first, since latents hold a face, not its hair, hat or
         background. guidance: 1 / the standard deviation of what is drawn around them."""
-        pictures = self._pictures(maps)
-        fill = lifted(image, mask, pictures, CRISPER)
+        pictures, crisper = self._pictures(maps), CRISPER
         if self.harmoniser is not None and turns_of(mask):
             photo, seen = image.float(), mask.float()
             redrawn = [self.harmoniser(photo, seen, own[None].clamp(-1.0, 1.0)) for own in pictures]
-            fill = fill.lerp(lifted(image, mask, keep_observed(photo, seen, torch.cat(redrawn))), HARMONISED)
-        return Guide(fill, 1.0 / guidance)
+            pictures, crisper = keep_observed(photo, seen, torch.cat(redrawn)), HARMONISED_CRISPER
+        return Guide(lifted(image, mask, pictures, crisper), 1.0 / guidance)
 
     def _pictures(self, maps: Tensor) -> Tensor:
         """The decoder's pictures (n, 3, H, W) of maps (n, M, H, W), every row drawn alone."""
