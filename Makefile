@@ -6,7 +6,7 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-harmoniser train-refiner train-aligner figures ablations bench clean
+.PHONY: help demo quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
 
 # A target's line says after ## what it does.
 help:
@@ -66,9 +66,6 @@ train-judge: $(VENV)/.dev  ## the second one, which judges
 
 train-chooser: $(VENV)/.dev  ## what chooses among the draws of the CSI in weights/
 	$(RUN) -m csi_demo train chooser --data $(DATA) --out runs/chooser --resume
-
-train-harmoniser: $(VENV)/.dev  ## what makes the pictures of the CSI in weights/ go on from the photo, in large holes
-	$(RUN) -m csi_demo train harmoniser --data $(DATA) --out runs/harmoniser --resume
 
 train-refiner: $(VENV)/.dev  ## the refiner (WHOLE)
 	$(RUN) -m csi_demo train refiner --data $(WHOLE) --out runs/refiner --resume

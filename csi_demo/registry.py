@@ -45,7 +45,6 @@ REGISTRY: dict[str, Entry] = {
     "attributes": Entry("attributes:AttributeNet", "AttributeConfig", "attributes:AttributeRecipe"),
     "judge": Entry("attributes:AttributeNet", "AttributeConfig", "judge:JudgeRecipe"),
     "chooser": Entry("chooser:Chooser", "ChooserConfig", "chooser:ChooserRecipe"),
-    "harmoniser": Entry("refiner:Refiner", "RefinerConfig", "harmoniser:HarmoniserRecipe"),
     "aligner": Entry("aligner:Aligner", "AlignerConfig", "aligner:AlignerRecipe"),
     "refiner": Entry("refiner:Refiner", "RefinerConfig", "refiner:RefinerRecipe"),
 }

@@ -1,8 +1,7 @@
-"""The refiner: a U-Net that redraws an enlarged fill with the detail that 64x64 pixels cannot hold, and its critic. The
-harmoniser is one, too: at the frame's own size it makes CSI's picture of a large hole go on from what is beside it.
+"""The refiner: a U-Net that redraws an enlarged fill with the detail that 64x64 pixels cannot hold, and its critic.
 
 Images are (B, 3, H, W) in [-1, 1]; masks (B, 1, H, W), 1 = observed, 0 = hole. The networks see crops of any even
-size; what they have learned is the scale: for the refiner 128 pixels for the side of the face's frame.
+size; what they have learned is the scale: 128 pixels for the side of the face's frame.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ class RefinerConfig:
 
     channels: tuple[int, ...] = (48, 64, 96, 128)  # at 64, 32, 16 and 8 pixels' width of a frame of 128
     blocks: int = 2  # residual blocks a level, on the way down and up each
-    mirrored: bool = False  # whether it is shown the photo in a mirror, too, for whole frames: a face's other half
     critic_channels: tuple[int, ...] = (48, 96, 192)  # after each halving
 
     def __post_init__(self) -> None:
@@ -73,7 +71,7 @@ class Refiner(nn.Module):
         super().__init__()
         self.config = config
         widths = config.channels
-        self.enter = nn.Conv2d(4 * (11 if config.mirrored else 7), widths[0], 3, 1, 1)
+        self.enter = nn.Conv2d(4 * 7, widths[0], 3, 1, 1)
         self.encoder = nn.ModuleList(_level(width, config.blocks) for width in widths)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(widths))
         self.middle = _level(widths[-1], config.blocks)
@@ -90,9 +88,7 @@ class Refiner(nn.Module):
 
         Returns (B, 3, H, W), to be used in the hole; it is not clamped.
         """
-        seen_photo = torch.cat((photo * mask, mask * 2.0 - 1.0), 1)  # (B, 4, H, W)
-        mirror = (seen_photo.flip(3),) if self.config.mirrored else ()
-        shown = torch.cat((seen_photo, coarse, *mirror), 1)  # (B, 7 or 11, H, W)
+        shown = torch.cat((photo * mask, mask * 2.0 - 1.0, coarse), 1)  # (B, 7, H, W)
         h = self.enter(F.pixel_unshuffle(shown, 2))  # (B, C, H / 2, W / 2)
         seen = []
         for index, level in enumerate(self.encoder):

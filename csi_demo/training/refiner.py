@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,16 +39,21 @@ PATCH = 8  # pixels a side that one of the critic's logits stands for
 
 
 @dataclass(frozen=True)
-class PatchSettings(Settings):
-    """How a refiner and the critic of its patches are trained."""
+class RefinerSettings(Settings):
+    """How the refiner is trained."""
 
+    pictures: tuple[int, ...] = (40_000, 400_000)  # with L1 alone, then against the critic
+    batch: int = 16
     learning_rate: tuple[float, ...] = (4e-4, 4e-4)
     final_rate: float = 0.1
     warmup: int = 5_000
     betas: tuple[float, float] = (0.0, 0.99)
     clip: float = 10.0
+    val_pictures: int = 48
     refiner_rate: tuple[float, ...] = (1.0, 1.0)  # per stage, relative to the critic's; 0: it stands still
+    crops: tuple[int, ...] = (64, 96, 128)  # sides of what both players see, one of them a step
     start: str = ""  # a safetensors file of a refiner to start from
+    csi: str = ""  # whose networks redraw faces, see `CoarseFills`
     l1_weight: float = 2.0
     follow_weight: float = 3.0  # of coarse structure that is to stay the fill's
     feature_weight: float = 1.0  # of the distance in the critic's features
@@ -57,58 +62,17 @@ class PatchSettings(Settings):
     penalised: float = 0.125  # share of the batch that it is taken on
 
 
-PatchSettingsT = TypeVar("PatchSettingsT", bound=PatchSettings)
-
-
-class PatchRecipe(Recipe[PatchSettingsT, RefinerConfig]):
-    """What the trainings of refiners share: two players, first without and then with the critic's word."""
-
-    unit = "loss"
-    config_type = RefinerConfig
-
-    def __init__(self, settings: PatchSettingsT, overrides: Mapping[str, Any]):
-        super().__init__(settings, overrides)
-        if len(settings.refiner_rate) < 2:
-            raise ValueError(f"refiner_rate={settings.refiner_rate} needs two numbers, one per stage")
-
-    def build(self) -> RefinerTraining:
-        model = RefinerTraining(self.config)
-        if self.settings.start:
-            weights.start_from(model.refiner, Path(self.settings.start))
-        return model
-
-    def stages(self) -> tuple[int, ...]:
-        return (1, 2)
-
-    def groups(self, model: RefinerTraining, stage: int) -> list[dict[str, Any]]:
-        return [
-            {"params": list(model.refiner.parameters()), "scale": self.settings.refiner_rate[stage - 1]},
-            {"params": list(model.critic.parameters()), "scale": 1.0},
-        ]
-
-    def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
-        weights.save_model(folder, self.config.to_dict(), model.refiner.state_dict(), metrics, {self.name: ("",)})
-
-
-@dataclass(frozen=True)
-class RefinerSettings(PatchSettings):
-    """How the refiner is trained."""
-
-    pictures: tuple[int, ...] = (40_000, 400_000)  # with L1 alone, then against the critic
-    batch: int = 16
-    val_pictures: int = 48
-    crops: tuple[int, ...] = (64, 96, 128)  # sides of what both players see, one of them a step
-    csi: str = ""  # whose networks redraw faces, see `CoarseFills`
-
-
-class RefinerRecipe(PatchRecipe[RefinerSettings]):
+class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
     """The refiner as the training loop sees it."""
 
     name = "refiner"
-    settings_type = RefinerSettings
+    unit = "loss"
+    settings_type, config_type = RefinerSettings, RefinerConfig
 
     def __init__(self, settings: RefinerSettings, overrides: Mapping[str, Any]):
         super().__init__(settings, overrides)
+        if len(settings.refiner_rate) < 2:
+            raise ValueError(f"refiner_rate={settings.refiner_rate} needs two numbers, one per stage")
         for side in settings.crops:
             if side > SIDE or side % max(self.config.multiple, PATCH):
                 raise ValueError(f"crops of {side}: at most {SIDE}, a multiple of {max(self.config.multiple, PATCH)}")
@@ -127,6 +91,21 @@ class RefinerRecipe(PatchRecipe[RefinerSettings]):
         people = read_identities(data, "train")
         others = ~torch.isin(people, people[-HELD_OUT:])
         return frames[others], frames[-HELD_OUT:]
+
+    def build(self) -> RefinerTraining:
+        model = RefinerTraining(self.config)
+        if self.settings.start:
+            weights.start_from(model.refiner, Path(self.settings.start))
+        return model
+
+    def stages(self) -> tuple[int, ...]:
+        return (1, 2)
+
+    def groups(self, model: RefinerTraining, stage: int) -> list[dict[str, Any]]:
+        return [
+            {"params": list(model.refiner.parameters()), "scale": self.settings.refiner_rate[stage - 1]},
+            {"params": list(model.critic.parameters()), "scale": 1.0},
+        ]
 
     def step(self, model: RefinerTraining, stage: int, dataset_size: int) -> RefinerStep:
         return RefinerStep(model, self.settings, adversarial=stage == 2)
@@ -182,11 +161,14 @@ class RefinerRecipe(PatchRecipe[RefinerSettings]):
         distance = distance_to_faces(torch.cat(drawn), torch.cat(real))
         return figures if distance is None else figures | {"frechet": distance}
 
+    def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
+        weights.save_model(folder, self.config.to_dict(), model.refiner.state_dict(), metrics, {"refiner": ("",)})
+
 
 class RefinerStep(nn.Module):
     """Both players' losses on one batch, each reaching its own player's parameters only; one step moves both."""
 
-    def __init__(self, model: RefinerTraining, settings: PatchSettings, adversarial: bool):
+    def __init__(self, model: RefinerTraining, settings: RefinerSettings, adversarial: bool):
         super().__init__()
         self.refiner, self.critic = model.refiner, model.critic
         self.settings, self.adversarial = settings, adversarial
@@ -230,13 +212,7 @@ class RefinerStep(nn.Module):
             ).mean()
             loss = loss + settings.critic_weight * fooled + settings.feature_weight * features
             terms |= {"fooled": fooled, "features": features}
-        return self.beyond({"loss": loss} | terms, truth, mask, coarse, pasted, faith)
-
-    def beyond(
-        self, terms: dict[str, Tensor], truth: Tensor, mask: Tensor, coarse: Tensor, pasted: Tensor, faith: Tensor
-    ) -> dict[str, Tensor]:
-        """The terms with what else counts: nothing."""
-        return terms
+        return {"loss": loss} | terms
 
     def _slope(self, truth: Tensor, mask: Tensor, patches: Tensor) -> Tensor:
         """Squared gradient (b,) of the mean logit at some of the real pictures, in float32 (R1, Mescheder et al.)."""

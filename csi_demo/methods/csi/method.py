@@ -88,12 +88,10 @@ class CSIMethod(Method):
         then of interest."""
         self.model: CSI = model or weights.load_network("csi")
         self.config = self.model.config
-        chooser, harmoniser = (
-            weights.load_network(name) if model is None and weights.available(name) else None
-            for name in ("chooser", "harmoniser")
-        )
-        self.chooser: Chooser | None = chooser
-        self.drawing = Drawing(self.model, precision, compiled, harmoniser)
+        self.chooser: Chooser | None = None
+        if model is None and weights.available("chooser"):
+            self.chooser = weights.load_network("chooser")
+        self.drawing = Drawing(self.model, precision, compiled)
         self.known = Recent(self.drawing.observe)
         self.posterior = Recent(self.drawing.infer)
         self.settled = Recent(self._settle, KEPT_SETTLED)
