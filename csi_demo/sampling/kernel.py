@@ -2,7 +2,8 @@
 
 Arrays are flat, channels last, channels padded with zeros to a multiple of `LANES`. A sum always runs over its inputs
 in the same order, one fused multiply-add at a time, so that what a sample comes to does not depend on how many others
-are drawn with it. Needs numba, which keeps the machine code on disk.
+are drawn with it. Needs numba, which keeps the machine code on disk, and takes it to be as old as the file that a
+function stands in, whatever it calls elsewhere: so all that is compiled stands in this one.
 """
 
 from __future__ import annotations
