@@ -11,7 +11,7 @@ from csi_demo import masks
 from csi_demo.methods import load_method
 from csi_demo.methods.base import keep_observed
 from csi_demo.methods.csi import CSIMethod
-from csi_demo.methods.csi.drawing import lifted
+from csi_demo.methods.csi.drawing import FRONTAL, frontal, lifted, mirrored
 from csi_demo.methods.csi.method import NARROW
 from csi_demo.methods.csi.places import REGIONS
 from csi_demo.pixels import masks_to_tensor, to_tensor
@@ -107,3 +107,23 @@ def test_a_sample_does_not_depend_on_those_beside_it(method: CSIMethod, image: T
     mask = hole("eyes")
     together = method.latents(image, mask, (0, 1, 2), {})
     assert all(torch.equal(method.latents(image, mask, (seed,), {})[0], together[seed]) for seed in range(3))
+
+
+def test_a_half_s_mirror_image_is_that_of_the_other_half_where_the_face_looks_ahead() -> None:
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    mask, fill = hole("left").expand(2, -1, -1, -1), torch.zeros(2, 3, 64, 64)
+    drawn, share = mirrored(image, mask, fill, torch.tensor([True, False]))
+    assert torch.equal(drawn[0, ..., :32], image[0, ..., 32:].flip(2))
+    assert torch.equal(drawn[1], fill[1])
+    assert share.flatten().tolist() == [1.0, 0.0]
+    drawn, share = mirrored(image[:1], hole("top"), fill[:1], torch.tensor([True]))
+    assert torch.equal(drawn, fill[:1])  # what would show it is hidden, too
+    assert float(share) == 0.0
+
+
+def test_a_face_looks_ahead_by_the_latent_of_the_head_s_turn(method: CSIMethod) -> None:
+    away, towards = FRONTAL
+    z = torch.zeros(4, method.config.latent_dim)
+    z[:, method.config.named.index("turn")] = torch.tensor([0.0, towards - 0.1, towards + 0.1, away - 0.1])
+    assert frontal(method.model, hole("left"), z).tolist() == [True, True, False, False]
+    assert frontal(method.model, hole("right"), -z).tolist() == [True, True, False, False]

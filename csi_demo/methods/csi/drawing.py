@@ -29,6 +29,9 @@ AGAIN = 0.1  # what it gains more for every turn of `Drawing.settle`, which take
 FIT_STEPS, FIT_RATE, FIT_PRIOR = 80, 0.1, 0.005  # see `Drawing.fit`; steps times the square of the hole's share
 TURNS = 4  # for half of the frame, see `Drawing.settle`; times the fourth power of the hole's share of a half
 FEW_STEPS, LEAST_SEEN = 8, 0.25  # of a fit before turns; of the face's box, for turns to lead anywhere
+FRONTAL = -0.6, 0.9  # of the head's turn, a latent, for a half of a face to tell of the other: the half that is seen
+# turned away from the camera (negative), or towards it
+STRAY = 1.5  # share of a draw's deviation that is given back to it where its first turn saw a mirror image
 GRID = 1024.0  # settled latents are multiples of its inverse: what rounding errors grow to on the way is gone
 STREAMS = ("forward_stream", "reverse_stream", "head", "from_maps", "from_context")
 
@@ -131,14 +134,21 @@ class Drawing:
         with the picture of these latents, and the whole face's are inferred from that, again and again, as the VAEs
         complete (Ham et al. 2018): four times for half of a face, never for a mouth, where one look is enough and every
         turn makes the samples more alike, nor where hardly anything of the face is seen: turns lead to an average then.
+        Where a face looks ahead, the first turn sees the photo's mirror image where there is one: faces, hair and what
+        is behind are much the same on either side. What makes a draw differ from the likeliest is added to what that
+        leads to.
         """
         turns, steps = turns_of(mask), round(FIT_STEPS * float(1.0 - mask.mean()) ** 2) if mask.any() else 0
+        likeliest = self.infer(image, mask).mean if turns else z
+        deviation = z - likeliest
         z = self.fit(image, mask, z, min(steps, FEW_STEPS) if turns else steps)
-        for _ in range(turns):
+        for turn in range(turns):
             maps = self.maps(z)
             assert maps is not None
-            drawn = lifted(image, mask, self._pictures(maps), CRISPER)
-            z = self.infer(keep_observed(image, mask, drawn), torch.ones_like(mask)).mean
+            drawn, share = lifted(image, mask, self._pictures(maps), CRISPER), torch.zeros(1, 1)
+            if turn == 0:
+                drawn, share = mirrored(image, mask, drawn, frontal(self.model, mask, likeliest))
+            z = self.infer(keep_observed(image, mask, drawn), torch.ones_like(mask)).mean + STRAY * share * deviation
         return (z * GRID).round() / GRID
 
     def fit(self, image: Tensor, mask: Tensor, z: Tensor, steps: int) -> Tensor:
@@ -230,6 +240,24 @@ def lifted(image: Tensor, mask: Tensor, pictures: Tensor, crisper: float = 0.0) 
         fill = fill + crisper * (fill - cv2.GaussianBlur(fill, (3, 3), 0.7)) if crisper else fill
         fills.append(torch.from_numpy(poisson(photo, hole, fill)))
     return torch.stack(fills).permute(0, 3, 1, 2).clamp(-1.0, 1.0)
+
+
+def frontal(model: CSI, mask: Tensor, z: Tensor) -> Tensor:
+    """Which latents (n, z), of photos with holes (n, 1, H, W), are of faces that look ahead: boolean (n,); none where
+    no latent holds the head's turn."""
+    if "turn" not in model.config.named:
+        return torch.zeros(len(z), dtype=torch.bool)
+    left, right = (1.0 - mask).sum((1, 2)).tensor_split(2, 1)
+    turn = z[:, model.config.named.index("turn")] * (left.sum(1) - right.sum(1)).sign()
+    return (turn > FRONTAL[0]) & (turn < FRONTAL[1])
+
+
+def mirrored(image: Tensor, mask: Tensor, fill: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Fills (n, 3, H, W) of photos and their holes, some of them (boolean (n,)) with the photo's mirror image where
+    that is seen, and the share of each hole where it is, (n, 1)."""
+    seen = mask.flip(3) * (1.0 - mask) * where[:, None, None, None]
+    share = seen.sum((1, 2, 3)) / (1.0 - mask).sum((1, 2, 3)).clamp_min(1.0)
+    return image.flip(3).where(seen > 0.5, fill), share[:, None]
 
 
 def turns_of(mask: Tensor) -> int:
