@@ -27,7 +27,8 @@ CHUNK = 10  # evaluations of L-BFGS between two looks at the discriminator, fewe
 TOGETHER = 8  # restarts, of all samples, that are evaluated as one batch: more gain nothing
 PATIENCE = 0.3  # seconds without a step, after which whoever watches may want to stop
 OUTSIDE = 5.0  # weight of the squared distance from [-1, 1] within a chunk of L-BFGS
-START_SPREAD = 0.15  # standard deviation of further starts around the encoder's guess
+SHARED = 0.4  # share of the steps that samples of one photo take together, from the encoder's guess
+START_SPREAD = 0.36  # standard deviation of the samples' own starts around what is found together
 FLAT_STEPS, FLAT_SHARE = 20, 0.01  # flat: the best loss fell by less than this share over so many steps
 UPDATES = 24  # pictures shown on the way, more only where they are slow to come
 
@@ -42,6 +43,12 @@ class _Descent:
     steps: int = 0  # evaluations of the loss so far
     trace: list[tuple[int, float]] = field(default_factory=list)  # steps, the best loss until then
     memory: Any = None
+
+    @classmethod
+    def at(cls, z: Tensor, steps: int = 0) -> _Descent:
+        """Begins at latents (r, z), after so many evaluations."""
+        z = z.clamp(-1.0, 1.0)
+        return cls(z, z.clone(), z.new_full((len(z),), math.inf), steps)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class DCGANMethod(Method):
     description = "Searches a generator's latents for the face that best agrees with the observed pixels (Yeh et al.)."
     accelerated = True
     options = (
-        Control("steps", "Steps", 1, 3000, 90, "Evaluations of the loss and its gradient, at most.", step=1),
+        Control("steps", "Steps", 1, 3000, 110, "Evaluations of the loss and its gradient, at most.", step=1),
         Control(
             "perceptual", "Realism", 0.0, 10.0, 0.1, "How much the discriminator's verdict counts: λ of the paper."
         ),
@@ -89,6 +96,7 @@ class DCGANMethod(Method):
     def __init__(self) -> None:
         model: DCGAN = weights.load_network("dcgan")
         self.config = model.config
+        model.hold_still()
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -111,23 +119,14 @@ class DCGANMethod(Method):
         if not weighting.any():  # no hole near anything observed: whatever is observed counts alike
             weighting = task.mask
         goal = _Goal(self.model, task.image, weighting, options["perceptual"])
-        descents = [self._start(task, seed) for seed in task.seeds]
-        last = self._step(task, descents, 0.0, {})
-        yield last
-        shown, looked = 0.0, time.perf_counter()
-        size = max(1, TOGETHER // int(options["restarts"]))
-        while active := [descent for descent in descents if not self._done(descent, options)]:
-            for first in range(0, len(active), size):
-                with closing(self._advance(goal, active[first : first + size], options)) as evaluations:
-                    for _ in evaluations:
-                        if time.perf_counter() - looked >= PATIENCE and self._progress(descents, options) < 1.0:
-                            yield replace(last, progress=self._progress(descents, options))
-                            looked = time.perf_counter()
-                progress, now = self._progress(descents, options), time.perf_counter()
-                if progress < 1.0 and (shown + 1.0 / UPDATES <= progress or now - looked >= PATIENCE):
-                    last = self._step(task, descents, progress, {"seconds": now - began})
-                    yield last
-                    shown, looked = progress, time.perf_counter()
+        found: _Descent | None = None
+        if options["learned_start"]:
+            with torch.no_grad():
+                found = _Descent.at(self.model.encoder(task.image, task.mask))
+            together = options | {"steps": max(1, int(SHARED * options["steps"]))}
+            yield from self._descend(task, goal, [found], together, began, options["steps"])
+        descents = [self._start(task, seed, found) for seed in task.seeds]
+        yield from self._descend(task, goal, descents, options, began, options["steps"])
         for descent in descents:
             self._measure(goal, descent)
         info = {
@@ -136,21 +135,47 @@ class DCGANMethod(Method):
         }
         yield self._step(task, descents, 1.0, info, began)
 
-    def _start(self, task: Task, seed: int) -> _Descent:
+    def _descend(
+        self,
+        task: Task,
+        goal: _Goal,
+        descents: Sequence[_Descent],
+        options: Mapping[str, float],
+        began: float,
+        total: float,
+    ) -> Iterator[Step]:
+        """Descends until each search is done. A step's progress is counted in evaluations, of so many in all."""
+        before = descents[0].steps / total
+        last = self._step(task, descents, before, {})
+        yield last
+        shown, looked = before, time.perf_counter()
+        size = max(1, TOGETHER // len(descents[0].z))
+        while active := [descent for descent in descents if not self._done(descent, options)]:
+            for first in range(0, len(active), size):
+                with closing(self._advance(goal, active[first : first + size], options)) as evaluations:
+                    for _ in evaluations:
+                        if time.perf_counter() - looked >= PATIENCE and self._progress(descents, options, total) < 1.0:
+                            yield replace(last, progress=self._progress(descents, options, total))
+                            looked = time.perf_counter()
+                progress, now = self._progress(descents, options, total), time.perf_counter()
+                if progress < 1.0 and (shown + 1.0 / UPDATES <= progress or now - looked >= PATIENCE):
+                    last = self._step(task, descents, progress, {"seconds": now - began})
+                    yield last
+                    shown, looked = progress, time.perf_counter()
+
+    def _start(self, task: Task, seed: int, found: _Descent | None) -> _Descent:
+        """A sample's restarts, around what all samples have found together or, without that, at random."""
         generator = torch.Generator().manual_seed(seed)
         restarts = int(task.options["restarts"])
-        if task.options["learned_start"]:
-            noise = torch.randn(restarts, self.config.latent_dim, generator=generator)
-            with torch.no_grad():
-                z = self.model.encoder(task.image, task.mask) + START_SPREAD * noise.to(self.device)
-        else:
+        if found is None:
             z = 2.0 * torch.rand(restarts, self.config.latent_dim, generator=generator) - 1.0
-        z = z.to(self.device).clamp(-1.0, 1.0)
-        return _Descent(z, z.clone(), z.new_full((restarts,), math.inf))
+            return _Descent.at(z.to(self.device))
+        noise = torch.randn(restarts, self.config.latent_dim, generator=generator)
+        return _Descent.at(found.best_z + START_SPREAD * noise.to(self.device), found.steps)
 
-    def _progress(self, descents: Sequence[_Descent], options: Mapping[str, float]) -> float:
-        shares = (1.0 if self._done(descent, options) else descent.steps / options["steps"] for descent in descents)
-        return sum(shares) / len(descents)
+    def _progress(self, descents: Sequence[_Descent], options: Mapping[str, float], total: float) -> float:
+        shares = (options["steps"] if self._done(descent, options) else descent.steps for descent in descents)
+        return sum(shares) / len(descents) / total
 
     def _done(self, descent: _Descent, options: Mapping[str, float]) -> bool:
         if descent.steps >= options["steps"]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,29 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z[:, :, None, None])  # (B, z) -> (B, 3, 64, 64)
+
+
+class StillGenerator(nn.Module):
+    """The same pictures as a generator's that is no longer trained, sooner: normalisation is part of the convolutions,
+    and the first, which sees one pixel, is a matrix product."""
+
+    def __init__(self, generator: Generator):
+        super().__init__()
+        convolutions = [layer for layer in generator.layers if isinstance(layer, nn.ConvTranspose2d)]
+        norms = [layer for layer in generator.layers if isinstance(layer, nn.BatchNorm2d)]
+        first, *fused = (fuse_conv_bn_eval(*pair, transpose=True) for pair in zip(convolutions, norms, strict=False))
+        weight, bias = first.weight.flatten(1).T, cast(Tensor, first.bias).repeat_interleave(16)
+        self.first = nn.Linear(weight.shape[1], weight.shape[0])
+        self.first.load_state_dict({"weight": weight, "bias": bias})
+        later: list[nn.Module] = []
+        for layer in (*fused, convolutions[-1]):
+            later += [nn.ReLU(), layer]
+        self.later = nn.Sequential(*later, nn.Tanh())
+        self.requires_grad_(False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = torch.cat([self.first(one) for one in z.split(1)])  # one by one: a picture never depends on its batch
+        return self.later(h.unflatten(1, (-1, 4, 4)))  # (B, z) -> (B, 3, 64, 64)
 
 
 class Discriminator(nn.Module):
@@ -86,7 +111,7 @@ class DCGAN(nn.Module):
     def __init__(self, config: DCGANConfig):
         super().__init__()
         self.config = config
-        self.generator = Generator(config.latent_dim, config.generator_width)
+        self.generator: Generator | StillGenerator = Generator(config.latent_dim, config.generator_width)
         self.discriminator = Discriminator(config.discriminator_width)
         self.encoder = StartEncoder(config.latent_dim, config.encoder_channels)
         for module in self.modules():
@@ -97,6 +122,11 @@ class DCGAN(nn.Module):
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.normal_(module.weight, 1.0, 0.02)
 
+    def hold_still(self) -> None:
+        """Exchanges the generator for one that draws the same pictures sooner and can't be trained."""
+        if isinstance(self.generator, Generator):
+            self.generator = StillGenerator(self.generator.eval())
+
 
 def contextual_weights(mask: Tensor, window: int = 7) -> Tensor:
     """How much each observed pixel counts (Yeh et al. 2017, equation 5): the share of hole pixels around it.
@@ -104,7 +134,7 @@ def contextual_weights(mask: Tensor, window: int = 7) -> Tensor:
     mask: (B, 1, H, W), 1 = observed. window: side of the neighbourhood, odd. Returns (B, 1, H, W); 0 in the hole.
     """
     assert window % 2 == 1, f"window {window} has no middle"
-    near = nn.functional.avg_pool2d(1.0 - mask, window, 1, window // 2)
+    near = F.avg_pool2d(1.0 - mask, window, 1, window // 2)
     return near * mask
 
 
@@ -122,5 +152,5 @@ def completion_loss(
     log(1 - D(G(z))); total = contextual + perceptual_weight * perceptual.
     """
     contextual = contextual_loss(fake, image, weights)
-    perceptual = -nn.functional.softplus(model.discriminator(fake))  # log(1 - sigmoid(logit))
+    perceptual = -F.softplus(model.discriminator(fake))  # log(1 - sigmoid(logit))
     return contextual + perceptual_weight * perceptual, contextual, perceptual

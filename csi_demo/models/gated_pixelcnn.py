@@ -203,20 +203,21 @@ class GatedPixelCNN(nn.Module):
         h = self.embed((y - self.condition_mean) / self.condition_scale, known)
         return self.context(x, mask if self.config.context else torch.zeros_like(mask), h), h
 
-    def biases(self, maps: Tensor, h: Tensor) -> Tensor:
-        """V * s + V h for all layers: (B, layers * 4 p, H, W) of maps (B, M, H, W) and h (B, embedding)."""
-        everywhere = h[:, :, None, None].expand(-1, -1, *maps.shape[2:])
-        weight = torch.cat((self.from_maps.weight[:, :, 0, 0], self.from_embedding.weight), 1)[:, :, None, None]
-        bias = self.from_maps.bias + self.from_embedding.bias  # type: ignore[operator]
-        return F.conv2d(torch.cat((F.elu(maps), everywhere), 1), weight, bias)
+    def biases(self, maps: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        """V * s + V h of every layer, (B, 4 p, H, W) each, of maps (B, M, H, W) and h (B, embedding)."""
+        count, width = self.config.layers, 4 * self.config.filters
+        everywhere = self.from_embedding(h).unflatten(1, (count, width, 1, 1))
+        weights, biases = self.from_maps.weight.chunk(count), self.from_maps.bias.chunk(count)  # type: ignore[union-attr]
+        maps = F.elu(maps)
+        return tuple(F.conv2d(maps, weights[k], biases[k]) + everywhere[:, k] for k in range(count))
 
-    def features(self, x: Tensor, biases: Tensor) -> Tensor:
+    def features(self, x: Tensor, biases: Sequence[Tensor]) -> Tensor:
         """What the stacks say of each pixel: (B, head_filters, H, W), causal in raster order."""
         seen = torch.cat((intensity_features(x), torch.ones_like(x[:, :1])), 1)  # ones tell black from the border
         v = self.vertical_input(seen)
         h = v + self.horizontal_input(seen)
         gated = []
-        for layer, condition in zip(self.layers, biases.chunk(self.config.layers, 1), strict=True):
+        for layer, condition in zip(self.layers, biases, strict=True):
             v, h, skipped = layer(v, h, condition)
             gated.append(skipped)
         return self.skip(torch.cat(gated, 1))

@@ -26,11 +26,11 @@ WHOLE: Window = (slice(None), slice(None))
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a hole is drawn under. maps: (k n, M, H, W), s; biases: (k n, layers * 4 p, H, W); k = 2 where they are
-    followed by those of the same samples with nothing known of the face, against which guidance sharpens."""
+    """What a hole is drawn under. maps: (k n, M, H, W), s; biases: (k n, 4 p, H, W) for each layer; k = 2 where they
+    are followed by those of the same samples with nothing known of the face, against which guidance sharpens."""
 
     maps: Tensor
-    biases: Tensor
+    biases: tuple[Tensor, ...]
     samples: int  # n
 
     @classmethod
@@ -54,8 +54,9 @@ class Conditions:
                 maps = maps[:, :, part[0], part[1]]
                 found.append((maps, model.biases(maps, h)))
         dtype = model.skip.weight.dtype
-        maps, biases = (torch.cat(parts).to(dtype) for parts in zip(*found, strict=True))
-        return cls(maps, biases, len(x))
+        layers = zip(*(biases for _, biases in found), strict=True)
+        biases = tuple(torch.cat(parts).to(dtype) for parts in layers)
+        return cls(torch.cat([maps for maps, _ in found]).to(dtype), biases, len(x))
 
     @classmethod
     def shared(
@@ -71,7 +72,8 @@ class Conditions:
     ) -> Conditions:
         """Of one masked picture (1, 3, H, W), (1, 1, H, W), y and known (1, A), of which so many samples are drawn."""
         one = cls.of(model, image, mask, y, known, guided, part)
-        return cls(one.maps.repeat_interleave(samples, 0), one.biases.repeat_interleave(samples, 0), samples)
+        biases = tuple(layer.repeat_interleave(samples, 0) for layer in one.biases)
+        return cls(one.maps.repeat_interleave(samples, 0), biases, samples)
 
 
 def window(model: GatedPixelCNN, hole: Tensor) -> Window:
@@ -190,7 +192,7 @@ class _Rows:
         self.model, config = model, model.config
         self.times = len(conditions.maps) // conditions.samples
         self.layers = cast(list[GatedLayer], list(model.layers))
-        self.biases = conditions.biases.chunk(config.layers, 1)
+        self.biases = conditions.biases
         self.reach, self.first = config.kernel // 2, config.first_kernel // 2
         seen = torch.cat((intensity_features(x), torch.ones_like(x[:, :1])), 1).repeat(self.times, 1, 1, 1)
         self.seen = F.pad(seen, (self.first, self.first, self.first, 0))  # zeros beyond the border

@@ -132,7 +132,7 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         """Bits per dim on fixed crops of fixed holes, all of a face known and nothing."""
         frames = frames.to(device)
         values = self.conditions(model, frames, held_out=True)
-        whole = self.settings.replace(picked=self.settings.crop**2)
+        whole = self.settings.replace(picked=self.settings.crop**2, compile=False)
         step, totals = GatedPixelCNNStep(model, whole).eval(), dict[str, float]()
         rng = np.random.default_rng(0)
         for part, y in zip(frames.split(32), values.split(32), strict=True):
@@ -152,6 +152,9 @@ class GatedPixelCNNStep(nn.Module):
     def __init__(self, model: GatedPixelCNN, settings: GatedPixelCNNSettings):
         super().__init__()
         self.model, self.settings = model, settings
+        self.features, self.nll = model.features, model.head.nll
+        if settings.compile:
+            self.features, self.nll = torch.compile(model.features), torch.compile(model.head.nll)
 
     def forward(
         self, frames: Tensor, mask: Tensor, y: Tensor, known: Tensor, corner: Tensor, lottery: Tensor
@@ -165,7 +168,7 @@ class GatedPixelCNNStep(nn.Module):
         sketch = (drawn * (1.0 - mask[:, 0])).sum() / (3.0 * LN2 * (1.0 - mask).sum())
         size = min(settings.crop, x.shape[-1])
         x, mask, maps = (crop_at(tensor, corner, size) for tensor in (x, mask, maps))
-        features = model.features(x, model.biases(maps, h))
+        features = self.features(x, model.biases(maps, h))
         hole = 1.0 - mask[:, 0]  # (B, h, w)
         weight = hole * (1.0 + settings.edge_weight * near_later_context(mask))
         chosen = (lottery + hole.flatten(1)).topk(min(settings.picked, size * size), sorted=False).indices  # (B, n)
@@ -175,7 +178,7 @@ class GatedPixelCNNStep(nn.Module):
         ]
         hole, weight = hole.flatten(1).gather(1, chosen), weight.flatten(1).gather(1, chosen)
         with torch.autocast(x.device.type, enabled=False):
-            whole, alone = model.head.nll(*(tensor.float() for tensor in pixels))
+            whole, alone = self.nll(*(tensor.float() for tensor in pixels))
         unit = 1.0 / (3.0 * LN2)
         weighted = unit * ((whole + settings.context_weight * alone) * weight).sum() / weight.sum()
         return {

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from csi_demo import masks
+from csi_demo import masks, weights
 from csi_demo.errors import CompletionError, ControlError
 from csi_demo.methods import load_method
 from csi_demo.methods.dcgan import DCGANMethod, _Descent
@@ -142,6 +142,26 @@ def test_the_search_lowers_the_loss_and_reports_it(optimiser: int):
     assert float(loss) == pytest.approx(losses[-1], abs=0.01)
 
 
+def test_a_still_generator_draws_the_same_pictures():
+    trained = weights.load_network("dcgan")
+    z = 2.0 * torch.rand(5, 100, generator=torch.Generator().manual_seed(0)) - 1.0
+    with torch.no_grad():
+        expected = trained.generator(z)
+        trained.hold_still()
+        trained.hold_still()
+        assert torch.allclose(trained.generator(z), expected, atol=1e-5)
+        assert torch.equal(trained.generator(z[2:3])[0], trained.generator(z)[2])
+    assert not any(parameter.requires_grad for parameter in trained.generator.parameters())
+
+
+def test_samples_of_one_photo_begin_around_what_is_found_together():
+    near, far = (last_step(seeds=(0, 1), steps=60, learned_start=value) for value in (1, 0))
+    apart = [torch.tensor(step.info["latents"]).diff(dim=0).norm() for step in (near, far)]
+    assert 0.0 < apart[0] < 0.7 * apart[1]
+    assert all(trace[0][0] >= 0.4 * 60 for trace in near.info["loss_trace"])
+    assert all(trace[0][0] < 0.4 * 60 for trace in far.info["loss_trace"])
+
+
 def test_the_learned_start_is_ahead():
     center = masks_to_tensor([masks.family("center")])
     learned, random = (
@@ -157,7 +177,7 @@ def test_the_search_stops_when_its_loss_is_flat():
         ([(0, 100.0), (10, 50.0), (20, 49.9), (31, 49.8)], True),
         ([(0, 100.0), (10, 50.0), (20, 49.0), (31, 48.0)], False),
         ([(0, 100.0), (10, 99.9)], False),  # too early to tell
-        ([(0, 100.0), (89, 50.0), (90, 10.0)], True),  # all steps are used up
+        ([(0, 100.0), (109, 50.0), (110, 10.0)], True),  # all steps are used up
     ):
         descent = _Descent(z, z, torch.ones(1), steps=trace[-1][0], trace=trace)
         assert method._done(descent, options) == done
@@ -198,7 +218,7 @@ def test_a_search_that_diverges_says_so():
     steps = method.complete(image, MASK, (0,), options=QUICK)
     first = next(steps)
     with torch.no_grad():
-        method.model.generator.layers[0].weight.fill_(float("nan"))
+        method.model.generator.first.weight.fill_(float("nan"))
     with pytest.raises(CompletionError, match="diverged"):
         list(steps)
     assert torch.isfinite(first.images).all()
