@@ -46,8 +46,16 @@ class MaskPool:
         return self.masks[rows].float()
 
 
-def some_unknown(shape: tuple[int, int], whole: float, each: float, draw: torch.Generator) -> Tensor:
-    """Flags (B, A), 1 = known: none of a face's with the chance `whole`, and any one unknown with the chance `each`."""
-    alone = torch.rand(shape, generator=draw, device=draw.device) >= each
+SELDOM = 0.05  # how often an attribute is known of faces of whom few are
+
+
+def some_unknown(shape: tuple[int, int], whole: float, each: float, draw: torch.Generator, few: float = 0.0) -> Tensor:
+    """Flags (B, A), 1 = known: none of a face's with the chance `whole`, any one unknown with the chance `each`, but
+    for a share `few` of the faces, of whom one in twenty is known, as where somebody sets a slider or two."""
+    chance = torch.full((shape[0], 1), each, device=draw.device)
+    if few:
+        seldom = torch.rand(shape[0], 1, generator=draw, device=draw.device) < few
+        chance = chance.masked_fill(seldom, 1.0 - SELDOM)
+    alone = torch.rand(shape, generator=draw, device=draw.device) >= chance
     together = torch.rand(shape[0], 1, generator=draw, device=draw.device) >= whole
     return (alone & together).float()

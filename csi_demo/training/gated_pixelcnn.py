@@ -43,6 +43,7 @@ class GatedPixelCNNSettings(Settings):
     sketch_weight: float = 0.3  # of the loss on the context's own picture of the whole hole
     unknown: float = 0.1  # share of faces of whom nothing is known, for guidance
     unknown_each: float = 0.1  # chance of any one attribute to be unknown
+    few: float = 0.0  # share of faces of whom only a few attributes are known, as where sliders set them
     whole: float = 0.0  # share of pictures whose hole is everything
     start: str = ""  # a model or a folder of weights to go on from
 
@@ -98,7 +99,8 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         draw = generator(rng, frames.device)
         values = self.conditions(model, frames, held_out=False)
         picked, rows = draw_rows(frames, count, draw)
-        known = some_unknown((count, values.shape[1]), self.settings.unknown, self._each, draw)
+        few = self.settings.few if self.config.condition == "attributes" else 0.0
+        known = some_unknown((count, values.shape[1]), self.settings.unknown, self._each, draw, few)
         if self.config.condition == "none":
             known = torch.zeros_like(known)
         return self._around(picked, values[rows], known, draw)
