@@ -62,6 +62,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         commands, "evaluate-guidance", "Ham et al.'s table anew: completion with attributes and without", _guidance
     )
     guidance.add_argument("--mask", default="center", help=FAMILIES)
+    guidance.add_argument(
+        "--trained", nargs="+", type=Path, default=(), help="folders of other attribute VAEs, whose rows are added"
+    )
 
     editor = _command(
         commands, "evaluate-editor", "the photo editor: reconstructions, samples, strokes, speed", _editor
@@ -223,7 +226,7 @@ def _guidance(options: argparse.Namespace) -> None:
     from ..studies.tables import table
 
     positive(options.limit)
-    figures = evaluate_guidance(options.data, options.mask, limit=options.limit)
+    figures = evaluate_guidance(options.data, options.mask, trained=options.trained, limit=options.limit)
     _report(options, figures, "vae-attributes", f"guidance {options.mask}")
     print(table(figures["rows"], COLUMNS))
     _write(options, figures)

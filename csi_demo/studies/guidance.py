@@ -1,11 +1,13 @@
 """Ham et al.'s table (2018) anew: completion with attributes and without, by encoders of whole and of masked pictures.
 
-Of their rows those are here whose models we have trained: no attribute, and all of them given to encoder and decoder.
+The shipped models have no attribute, and all of them given to encoder and decoder; others, with one attribute, or with
+attributes given to the encoder or the decoder alone, are measured where they have been trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from .. import masks
+from .. import masks, weights
 from ..data import read_pack
 from ..methods import load_method
 from ..methods.attribute_vae import AttributeVAEMethod
+from ..methods.attributes import AttributeSliders
 from ..methods.base import keep_observed
 from ..methods.vae import VAEMethod
 from ..metrics.features import face_network, judge_network
+from ..models.attribute_vae import AttributeVAE
 from ..models.attributes import AttributeNet
+from ..models.vae import VAE
 from ..pixels import masks_to_tensor, to_float
 
 PART = 32  # pictures at once
@@ -31,9 +36,15 @@ PAPER: dict[str, tuple[float, float, float]] = {  # Inception score, perceptual 
     "masked, no attributes, unmasked reconstruction": (2.217, 0.165, 0.437),
     "complete, all attributes (E + D)": (2.904, 0.167, 0.450),
     "complete, all attributes (E + D), unmasked reconstruction": (2.017, 0.180, 0.435),
+    "masked, one attribute (E)": (2.522, 0.167, 0.417),
+    "masked, one attribute (D)": (2.468, 0.166, 0.417),
+    "masked, one attribute (E + D)": (2.496, 0.167, 0.416),
 }
+PLACES = {"encoder": "E", "decoder": "D", "both": "E + D"}
+Draw = Callable[[Tensor], Tensor]
 COLUMNS = (
     "model",
+    "pictures",
     "score",
     "distance",
     "distance_judge",
@@ -46,42 +57,68 @@ COLUMNS = (
 )
 
 
-def evaluate_guidance(data: str | Path, mask_name: str = "center", *, limit: int | None = None) -> dict[str, Any]:
+def evaluate_guidance(
+    data: str | Path, mask_name: str = "center", *, trained: Sequence[Path] = (), limit: int | None = None
+) -> dict[str, Any]:
     """Completes the same hole in many frames by the likeliest latents, as often as the method's default says.
 
-    The attributes held are those that the face network sees in the true picture. Returns n, mask and rows: score (as
-    the Inception score, exp of the mean KL of p(y | x) from p(y), by the face network, y its attributes taken as
-    independent), distance and distance_judge (mean squared difference of the features of either network, in units of
-    their mean square), ssim (inside the hole), agrees and agrees_judge (share of attributes that either network sees on
-    the same side as in the true picture), and the paper's figures, which are of other networks and other masks.
-    "Unmasked reconstruction": the decoder's whole picture, without the observed pixels put back; its ssim is of the
-    whole picture, too.
+    trained: folders of weights as `train vae-attributes` leaves them, whose rows come last. The attributes held are
+    those that the face network sees in the true picture. Returns n, mask and rows: pictures (how many the model was
+    trained on; attribute VAEs went on from the one without), score (as the Inception score, exp of the mean KL of
+    p(y | x) from p(y), by the face network, y its attributes taken as independent), distance and distance_judge (mean
+    squared difference of the features of either network, in units of their mean square), ssim (inside the hole),
+    agrees and agrees_judge (share of attributes that either network sees on the same side as in the true picture), and
+    the paper's figures, which are of other networks and other masks. "Unmasked reconstruction": the decoder's whole
+    picture, without the observed pixels put back; its ssim is of the whole picture, too. Raises WeightsError.
     """
-    plain, guided = load_method("vae"), load_method("vae-attributes")
-    assert isinstance(plain, VAEMethod)
+    guided = load_method("vae-attributes")
     assert isinstance(guided, AttributeVAEMethod)
     frames = to_float(read_pack(data, limit))
-    mask = masks_to_tensor([masks.family(mask_name)])
-    y = torch.cat([guided.sliders.seen(part) for part in frames.split(PART)])
-
-    def unguided(masked: bool) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda x, _: plain.model.decode(plain.model.encode(x, masked)[0])
-
-    def with_all(masked: bool) -> Callable[[Tensor, Tensor], Tensor]:
-        def draw(x: Tensor, values: Tensor) -> Tensor:
-            known = torch.ones_like(values)
-            return guided.model.decode_with(guided.model.encode_with(x, masked, values, known)[0], values, known)
-
-        return draw
-
-    rows = [{"model": "true pictures", "score": round(_score(frames), 3)}]
-    for attributes, make in (("no attributes", unguided), ("all attributes (E + D)", with_all)):
-        for seen in ("complete", "masked"):
-            kept, drawn = _completed(frames, mask, y, make(seen == "masked"), _iterations(guided))
-            name = f"{seen}, {attributes}"
-            rows.append(_row(name, frames, kept, mask[0, 0].numpy() < 0.5))
-            rows.append(_row(f"{name}, unmasked reconstruction", frames, drawn, np.ones(mask.shape[2:], dtype=bool)))
+    mask, parts = masks_to_tensor([masks.family(mask_name)]), frames.split(PART)
+    rows: list[dict[str, Any]] = [{"model": "true pictures", "score": round(_score(frames), 3)}]
+    for name, pictures, draws in _models(parts, trained):
+        kept, drawn = _completed(parts, mask, draws, _iterations(guided))
+        hole = mask[0, 0].numpy() < 0.5
+        for row in (
+            _row(name, frames, kept, hole),
+            _row(f"{name}, unmasked reconstruction", frames, drawn, np.ones_like(hole)),
+        ):
+            rows.append({"model": row.pop("model"), "pictures": pictures} | row)
     return {"n": len(frames), "mask": mask_name, "rows": rows}
+
+
+def _models(parts: Sequence[Tensor], trained: Sequence[Path]) -> Iterator[tuple[str, int, list[Draw]]]:
+    """A row's name, the pictures that its model was trained on, and what draws each part of the faces anew."""
+    plain = load_method("vae")
+    assert isinstance(plain, VAEMethod)
+    for seen in ("complete", "masked"):
+        draw = partial(_plain, plain.model, seen == "masked")
+        yield f"{seen}, no attributes", _pictures("vae"), [draw] * len(parts)
+    for folder in (None, *trained):
+        model: AttributeVAE = weights.load_network("vae-attributes", folder)
+        names, place = model.config.names, PLACES[model.config.attributes_to]
+        known = face_network().config.names
+        count = (
+            "one attribute" if len(names) == 1 else "all attributes" if names == known else f"{len(names)} attributes"
+        )
+        sliders = AttributeSliders("vae-attributes", names)
+        values = [sliders.seen(part) for part in parts]
+        for seen in ("complete", "masked"):
+            draws: list[Draw] = [partial(_guided, model, seen == "masked", y) for y in values]
+            yield f"{seen}, {count} ({place})", _pictures("vae-attributes", folder), draws
+
+
+def _pictures(model: str, folder: Path | None = None) -> int:
+    return sum(weights.read_metrics(model, folder)["training"]["pictures_per_stage"].values())
+
+
+def _plain(model: VAE, masked: bool, x: Tensor) -> Tensor:
+    return model.decode(model.encode(x, masked)[0])
+
+
+def _guided(model: AttributeVAE, masked: bool, y: Tensor, x: Tensor) -> Tensor:
+    known = torch.ones_like(y)
+    return model.decode_with(model.encode_with(x, masked, y, known)[0], y, known)
 
 
 def _iterations(method: AttributeVAEMethod) -> int:
@@ -89,18 +126,16 @@ def _iterations(method: AttributeVAEMethod) -> int:
 
 
 @torch.inference_mode()
-def _completed(
-    frames: Tensor, mask: Tensor, y: Tensor, draw: Callable[[Tensor, Tensor], Tensor], iterations: int
-) -> tuple[Tensor, Tensor]:
+def _completed(parts: Sequence[Tensor], mask: Tensor, draws: Sequence[Draw], iterations: int) -> tuple[Tensor, Tensor]:
     """Completed pictures (N, 3, H, W), and the decoder's own."""
     found: list[tuple[Tensor, Tensor]] = []
-    for image, values in zip(frames.split(PART), y.split(PART), strict=True):
+    for image, draw in zip(parts, draws, strict=True):
         picture = drawn = image * mask
         for _ in range(iterations):
-            drawn = draw(picture, values)
+            drawn = draw(picture)
             picture = keep_observed(image, mask, drawn)
         found.append((picture, drawn))
-    kept, whole = (torch.cat(parts) for parts in zip(*found, strict=True))
+    kept, whole = (torch.cat(pictures) for pictures in zip(*found, strict=True))
     return kept, whole
 
 

@@ -9,12 +9,20 @@ import pytest
 
 from csi_demo.cli import main
 from csi_demo.studies.guidance import PAPER
+from csi_demo.training.attribute_vae import AttributeVAERecipe, AttributeVAESettings
+from csi_demo.training.loop import train
 
 
 def test_the_rows_of_models_that_are_trained_stand_beside_the_papers(made_up: Path, tmp_path: Path, capsys):
     out = tmp_path / "guidance.json"
+    folders = [tmp_path / place for place in ("encoder", "decoder", "both")]
+    for folder in folders:
+        settings = AttributeVAESettings(
+            pictures=(4,), batch=4, val_pictures=4, attributes="Smiling", bf16=False, start="vae"
+        )
+        train(AttributeVAERecipe(settings, {"attributes_to": folder.name}), made_up, folder, device="cpu")
     words = ["evaluate-guidance", "--data", str(made_up / "val.parquet"), "--limit", "3", "--json", str(out)]
-    assert main(words) == 0
+    assert main([*words, "--trained", *map(str, folders)]) == 0
     figures, printed = json.loads(out.read_text()), capsys.readouterr().out
     assert figures["n"] == 3
     assert figures["command"].startswith("python -m csi_demo evaluate-guidance")
@@ -24,6 +32,7 @@ def test_the_rows_of_models_that_are_trained_stand_beside_the_papers(made_up: Pa
         assert f"| {name} |" in printed
         assert row["score"] >= 1.0
         if name != "true pictures":
+            assert row["pictures"] == 4 if "one attribute" in name else row["pictures"] > 1000
             assert row["distance"] > 0.0
             assert 0.0 <= row["agrees_judge"] <= 1.0
             assert -1.0 <= row["ssim"] <= 1.0
@@ -31,3 +40,10 @@ def test_the_rows_of_models_that_are_trained_stand_beside_the_papers(made_up: Pa
     assert masked["paper_ssim"] == pytest.approx(0.446)
     # Where observed pixels are put back, features are nearer to the truth's.
     assert masked["distance"] < rows["masked, no attributes, unmasked reconstruction"]["distance"]
+    assert len(rows) == 1 + 2 * 2 * (2 + len(folders))
+
+
+def test_a_folder_without_an_attribute_vae_is_named(made_up: Path, tmp_path: Path, capsys):
+    words = ["evaluate-guidance", "--data", str(made_up / "val.parquet"), "--trained", str(tmp_path / "nothing")]
+    assert main(words) == 2
+    assert "nothing" in capsys.readouterr().err
