@@ -18,7 +18,7 @@ from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Step, Task, keep_observed
 
 KEPT = 16  # seeds whose noise is kept
-GUIDANCE, TEMPERATURE = 2.0, 0.9
+GUIDANCE, TEMPERATURE = 3.0, 0.9
 
 
 class GatedPixelCNNMethod(AttributeMethod):
@@ -26,7 +26,7 @@ class GatedPixelCNNMethod(AttributeMethod):
     label = "Gated PixelCNN"
     description = (
         "Pixel after pixel, given all before it, the context and attributes (van den Oord et al. 2016). "
-        "Trained briefly: it continues skin and hair, and only hints at eyes and mouths."
+        "Trained briefly: it continues skin and hair, draws noses, and only hints at eyes and mouths."
     )
     options = (
         Control(
