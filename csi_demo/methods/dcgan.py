@@ -124,9 +124,9 @@ class DCGANMethod(Method):
             with torch.no_grad():
                 found = _Descent.at(self.model.encoder(task.image, task.mask))
             together = options | {"steps": max(1, int(SHARED * options["steps"]))}
-            yield from self._descend(task, goal, [found], together, began, options["steps"])
+            yield from self._descend(task, goal, [found], together, began, SHARED)
         descents = [self._start(task, seed, found) for seed in task.seeds]
-        yield from self._descend(task, goal, descents, options, began, options["steps"])
+        yield from self._descend(task, goal, descents, options, began, 1.0)
         for descent in descents:
             self._measure(goal, descent)
         info = {
@@ -142,10 +142,10 @@ class DCGANMethod(Method):
         descents: Sequence[_Descent],
         options: Mapping[str, float],
         began: float,
-        total: float,
+        most: float,
     ) -> Iterator[Step]:
-        """Descends until each search is done. A step's progress is counted in evaluations, of so many in all."""
-        before = descents[0].steps / total
+        """Descends until each search is done, which is so much of the whole progress, at most."""
+        before, progressed = min(SHARED, descents[0].steps / task.options["steps"]), partial(self._progress, descents)
         last = self._step(task, descents, before, {})
         yield last
         shown, looked = before, time.perf_counter()
@@ -154,10 +154,10 @@ class DCGANMethod(Method):
             for first in range(0, len(active), size):
                 with closing(self._advance(goal, active[first : first + size], options)) as evaluations:
                     for _ in evaluations:
-                        if time.perf_counter() - looked >= PATIENCE and self._progress(descents, options, total) < 1.0:
-                            yield replace(last, progress=self._progress(descents, options, total))
+                        if time.perf_counter() - looked >= PATIENCE and progressed(task, options, most) < 1.0:
+                            yield replace(last, progress=progressed(task, options, most))
                             looked = time.perf_counter()
-                progress, now = self._progress(descents, options, total), time.perf_counter()
+                progress, now = progressed(task, options, most), time.perf_counter()
                 if progress < 1.0 and (shown + 1.0 / UPDATES <= progress or now - looked >= PATIENCE):
                     last = self._step(task, descents, progress, {"seconds": now - began})
                     yield last
@@ -173,9 +173,11 @@ class DCGANMethod(Method):
         noise = torch.randn(restarts, self.config.latent_dim, generator=generator)
         return _Descent.at(found.best_z + START_SPREAD * noise.to(self.device), found.steps)
 
-    def _progress(self, descents: Sequence[_Descent], options: Mapping[str, float], total: float) -> float:
-        shares = (options["steps"] if self._done(descent, options) else descent.steps for descent in descents)
-        return sum(shares) / len(descents) / total
+    def _progress(self, descents: Sequence[_Descent], task: Task, options: Mapping[str, float], most: float) -> float:
+        """Evaluations so far as a share of those that are allowed; 1 where all searches have ended for good."""
+        ended = [most == 1.0 and self._done(descent, options) for descent in descents]
+        shares = [min(most, descent.steps / task.options["steps"]) for descent in descents]
+        return sum(1.0 if end else share for end, share in zip(ended, shares, strict=True)) / len(descents)
 
     def _done(self, descent: _Descent, options: Mapping[str, float]) -> bool:
         if descent.steps >= options["steps"]:

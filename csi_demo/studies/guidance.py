@@ -40,7 +40,7 @@ PAPER: dict[str, tuple[float, float, float]] = {  # Inception score, perceptual 
     "masked, one attribute (D)": (2.468, 0.166, 0.417),
     "masked, one attribute (E + D)": (2.496, 0.167, 0.416),
 }
-PLACES = {"encoder": "E", "decoder": "D", "both": "E + D"}
+PLACES = {"none": "to neither", "encoder": "E", "decoder": "D", "both": "E + D"}
 Draw = Callable[[Tensor], Tensor]
 COLUMNS = (
     "model",

@@ -162,6 +162,15 @@ def test_samples_of_one_photo_begin_around_what_is_found_together():
     assert all(trace[0][0] < 0.4 * 60 for trace in far.info["loss_trace"])
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 40, 300])
+def test_progress_never_goes_back(steps: int):
+    method = load_method("dcgan")
+    shares = [step.progress for step in method.complete(picture(), MASK, (0,), options={"steps": steps})]
+    assert shares == sorted(shares)
+    assert shares.count(1.0) == 1
+    assert shares[-1] == 1.0
+
+
 def test_the_learned_start_is_ahead():
     center = masks_to_tensor([masks.family("center")])
     learned, random = (
