@@ -19,6 +19,7 @@ HEADS = ("softmax", "mixture")
 LEVELS = 256
 OCTAVES = 4  # of sines and cosines that describe an intensity
 WIDEST, NARROWEST = 0.0, -6.0  # logarithms of the scales that bumps may have, of a range of 2
+TINY = 1e-30  # density far from all bumps, where theirs is no number any more
 
 
 def intensity_width() -> int:
@@ -144,14 +145,12 @@ def _levels(parameters: Tensor, before: Tensor | None, bumps: int) -> Tensor:
             means = means + slope * before[..., channel, None]
     scales = scales.clamp(NARROWEST, WIDEST)
     grid = torch.linspace(-1.0, 1.0, LEVELS, device=parameters.device, dtype=parameters.dtype)
-    height = F.log_softmax(weights, -1) - scales
-    total = None
+    heights, narrowness = torch.exp(F.log_softmax(weights, -1) - scales), torch.exp(-scales)
+    total: Tensor | float = TINY
     for index in range(bumps):
-        far = ((grid - means[..., index, None]) * torch.exp(-scales[..., index, None])).abs()
-        density = height[..., index, None] - far - 2.0 * F.softplus(-far)
-        total = density if total is None else torch.logaddexp(total, density)
-    assert total is not None, "a head has at least one bump"
-    return total
+        slope_down = torch.exp(-((grid - means[..., index, None]) * narrowness[..., index, None]).abs())
+        total = total + heights[..., index, None] * slope_down / (1.0 + slope_down).square()
+    return torch.log(total)  # type: ignore[arg-type]
 
 
 class MixtureHead(nn.Module):

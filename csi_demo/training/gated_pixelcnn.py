@@ -28,6 +28,7 @@ from .loop import Recipe, Settings
 from .starting import start_from
 
 LN2 = math.log(2.0)
+ENDS = ("vertical_input.", "horizontal_input.", "context.stem.", "head.out.", "head.from_context.")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class GatedPixelCNNSettings(Settings):
     unknown_each: float = 0.1  # chance of any one attribute to be unknown
     few: float = 0.0  # share of faces of whom only a few attributes are known, as where sliders set them
     whole: float = 0.0  # share of pictures whose hole is everything
+    muon: bool = False  # whether the stacks and the context network are moved by Muon, in place of Adam
     start: str = ""  # a model or a folder of weights to go on from
 
 
@@ -75,6 +77,16 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         if self.settings.start:
             start_from(model, self.settings.start)
         return model
+
+    def groups(self, model: GatedPixelCNN, stage: int) -> list[dict[str, Any]]:
+        """Muon is for what goes from features to features; what touches pixels or levels is left to Adam."""
+        if not self.settings.muon:
+            return super().groups(model, stage)
+        matrices, others = list[nn.Parameter](), list[nn.Parameter]()
+        for name, parameter in model.named_parameters():
+            inner = parameter.dim() >= 2 and not name.startswith(ENDS)
+            (matrices if inner else others).append(parameter)
+        return [{"params": matrices, "scale": 1.0, "orthogonal": True}, {"params": others, "scale": 1.0}]
 
     def step(self, model: GatedPixelCNN, stage: int, dataset_size: int) -> GatedPixelCNNStep:
         return GatedPixelCNNStep(model, self.settings)
@@ -156,6 +168,7 @@ class GatedPixelCNNStep(nn.Module):
         self.model, self.settings = model, settings
         self.features, self.nll = model.features, model.head.nll
         if settings.compile:
+            model.context.compile()
             self.features, self.nll = torch.compile(model.features), torch.compile(model.head.nll)
 
     def forward(

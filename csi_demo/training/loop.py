@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from ..device import check_device
 from ..errors import TrainingError
+from .muon import Muon
 from .reporting import Minute, line, write_curves
 
 CHECKPOINT = "state.pt"
@@ -87,7 +88,8 @@ class Recipe(ABC, Generic[SettingsT, ConfigT]):
         """Prepares the model for a stage after the first."""
 
     def groups(self, model: Any, stage: int) -> list[dict[str, Any]]:
-        """The optimiser's parameter groups; a group's "scale" multiplies its learning rate."""
+        """The optimiser's parameter groups; a group's "scale" multiplies its learning rate, and an "orthogonal" one is
+        Muon's, not Adam's."""
         return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad], "scale": 1.0}]
 
     @abstractmethod
@@ -214,9 +216,7 @@ def train(
             optimiser = None
         total = settings.pictures[stage - 1]
         step = recipe.step(model, stage, len(frames))
-        optimiser = torch.optim.Adam(
-            recipe.groups(model, stage), betas=(settings.betas[0], settings.betas[1]), fused=True
-        )
+        optimiser = Muon(recipe.groups(model, stage), betas=(settings.betas[0], settings.betas[1]), fused=True)
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         figures.restart(progress["pictures"])
         if progress["optimiser"] is not None:
