@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+BRIGHTNESS = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)  # of the filter that smooths colours
+
 
 @dataclass(frozen=True)
 class DCGANConfig:
@@ -32,16 +35,36 @@ class DCGANConfig:
         return asdict(self) | {"encoder_channels": list(self.encoder_channels)}
 
 
+class SmoothColour(nn.Module):
+    """Colour without detail, brightness as it is: what leaves fractionally strided convolutions is free to differ
+    from pixel to pixel in colour, while a photo's colours are stored at half its resolution (JPEG's 4:2:0)."""
+
+    filters: Tensor  # (3, 3, 5, 5)
+
+    def __init__(self) -> None:
+        super().__init__()
+        line = torch.tensor(BINOMIAL) / sum(BINOMIAL)
+        sharp = torch.zeros(5, 5)
+        sharp[2, 2] = 1.0
+        brightness = torch.tensor(BRIGHTNESS).expand(3, 3)  # of every channel (rows) by the channels (columns)
+        colour = torch.eye(3) - brightness
+        filters = brightness[:, :, None, None] * sharp + colour[:, :, None, None] * torch.outer(line, line)
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), self.filters)  # (B, 3, H, W) -> (B, 3, H, W)
+
+
 class Generator(nn.Module):
-    """G(z): fractionally strided convolutions with batch normalisation and ReLU, tanh at the end."""
+    """G(z): fractionally strided convolutions with batch normalisation and ReLU, smooth colours, tanh at the end."""
 
     def __init__(self, latent_dim: int, width: int):
         super().__init__()
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent_dim, 8 * width, 4, bias=False)]
         for inputs, outputs in pairwise((8 * width, 4 * width, 2 * width, width)):
             layers += [nn.BatchNorm2d(inputs), nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)]
-        layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.ConvTranspose2d(width, 3, 4, 2, 1), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.ConvTranspose2d(width, 3, 4, 2, 1)]
+        self.layers = nn.Sequential(*layers, SmoothColour(), nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z[:, :, None, None])  # (B, z) -> (B, 3, 64, 64)
@@ -62,7 +85,7 @@ class StillGenerator(nn.Module):
         later: list[nn.Module] = []
         for layer in (*fused, convolutions[-1]):
             later += [nn.ReLU(), layer]
-        self.later = nn.Sequential(*later, nn.Tanh())
+        self.later = nn.Sequential(*later, SmoothColour(), nn.Tanh())
         self.requires_grad_(False)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from ..models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_weigh
 from ..pixels import masks_to_tensor, to_float
 from .batches import draw_frames
 from .loop import Recipe, Settings
+from .starting import start_from
 
 WEIGHT_FILES = {"generator": ("generator.",), "discriminator": ("discriminator.",), "encoder": ("encoder.",)}
 
@@ -38,6 +39,7 @@ class DCGANSettings(Settings):
     penalty: float = 1.0  # weight of half the squared gradient of D's logit at real pictures
     penalty_share: float = 0.25  # of the steps that have it, weighted up accordingly
     perceptual_weight: float = 0.1
+    start: str = ""  # a model or a folder of weights to go on from
 
 
 class DCGANRecipe(Recipe[DCGANSettings, DCGANConfig]):
@@ -51,7 +53,10 @@ class DCGANRecipe(Recipe[DCGANSettings, DCGANConfig]):
         return read_split(data, "train"), read_split(data, "val")
 
     def build(self) -> DCGAN:
-        return DCGAN(self.config)
+        model = DCGAN(self.config)
+        if self.settings.start:
+            start_from(model, self.settings.start)
+        return model
 
     def stages(self) -> tuple[int, ...]:
         return (1, 2)
