@@ -13,7 +13,7 @@ from csi_demo import masks, weights
 from csi_demo.errors import CompletionError, ControlError
 from csi_demo.methods import load_method
 from csi_demo.methods.dcgan import DCGANMethod, _Descent
-from csi_demo.models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_weights
+from csi_demo.models.dcgan import BRIGHTNESS, DCGAN, DCGANConfig, SmoothColour, completion_loss, contextual_weights
 from csi_demo.pixels import masks_to_tensor
 from csi_demo.training.dcgan import AdversarialStep, DCGANRecipe, DCGANSettings
 from csi_demo.training.loop import train
@@ -52,6 +52,28 @@ def test_completion_loss_is_the_sum_of_its_parts():
     expected = torch.log(1.0 - torch.sigmoid(model.discriminator(fake)))
     assert torch.allclose(perceptual, expected, atol=1e-5)
     assert torch.allclose(total, contextual + 0.1 * perceptual)
+
+
+def detail(x: torch.Tensor) -> tuple[float, float]:
+    """Root mean square of what a mean of 3 x 3 pixels takes from brightness, and from colour."""
+    brightness = (x * torch.tensor(BRIGHTNESS).view(3, 1, 1)).sum(1, keepdim=True)
+    parts = (brightness, x - brightness)
+    return tuple(float((part - F.avg_pool2d(part, 3, 1, 1))[..., 1:-1, 1:-1].square().mean().sqrt()) for part in parts)
+
+
+def test_colours_are_made_smooth_and_brightness_stays():
+    noise = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    weights_of = torch.tensor(BRIGHTNESS).view(3, 1, 1)
+    smooth = SmoothColour()(noise)
+    torch.testing.assert_close((smooth * weights_of).sum(1), (noise * weights_of).sum(1))
+    assert detail(smooth)[1] < 0.2 * detail(noise)[1]
+    grey = noise[:, :1].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(SmoothColour()(grey), grey)
+
+
+def test_samples_have_no_coloured_specks():
+    brightness, colour = detail(load_method("dcgan").sample(64, seed=5))
+    assert colour < 0.3 * brightness  # 0.1 in photos, 0.6 before colours were smooth
 
 
 def test_each_player_learns_from_its_own_loss():
