@@ -18,7 +18,7 @@ from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Step, Task, keep_observed
 
 KEPT = 16  # seeds whose noise is kept
-GUIDANCE, TEMPERATURE = 3.0, 0.9
+GUIDANCE, TEMPERATURE, CONTEXT = 3.0, 0.8, 1.0
 
 
 class GatedPixelCNNMethod(AttributeMethod):
@@ -45,6 +45,14 @@ class GatedPixelCNNMethod(AttributeMethod):
             5.0,
             GUIDANCE,
             "How far attributes that are set outweigh what the picture suggests; 1: as learned.",
+        ),
+        Control(
+            "context",
+            "Context",
+            0.0,
+            3.0,
+            CONTEXT,
+            "How much what the visible pixels say of each pixel counts beside what was drawn so far; 0: as learned.",
         ),
     )
 
@@ -75,7 +83,7 @@ class GatedPixelCNNMethod(AttributeMethod):
         y, known = self.sliders.held(controls)
         hole = mask[0, 0] < 0.5
         rows, columns = window(self.model, hole)
-        taste = Taste(options["temperature"], options["guidance"] if controls else 1.0)
+        taste = Taste(options["temperature"], options["guidance"] if controls else 1.0, options["context"])
         x = logistic_mixture.quantise(image.to(self.precision)).expand(len(seeds), -1, -1, -1)
         guided = taste.guidance != 1.0
         conditions = Conditions.shared(self.model, image, mask, y, known, len(seeds), guided, (rows, columns))
@@ -111,7 +119,7 @@ class GatedPixelCNNMethod(AttributeMethod):
         uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
         x = logistic_mixture.quantise(images.to(self.precision))[:, :, rows, columns]
         near = mask[:, :, rows, columns].to(self.precision)
-        taste = Taste(TEMPERATURE, GUIDANCE)
+        taste = Taste(TEMPERATURE, GUIDANCE, CONTEXT)
         *_, (drawn, _, _) = sample_rows(self.model, x, near, conditions, uniforms.repeat_interleave(2, 0), taste)
         filled = images.clone()
         filled[:, :, rows, columns] = drawn.to(images.dtype)

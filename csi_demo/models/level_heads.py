@@ -117,6 +117,10 @@ class SoftmaxHead(nn.Module):
         logits = _levels(out[..., :-LEVELS], before.to(out.dtype), self.anchors) + out[..., -LEVELS:]
         return F.log_softmax(logits + context[..., channel, :], -1)
 
+    def context_log_probs(self, context: Tensor, before: Tensor) -> Tensor:
+        """The same by the context alone, (..., 256)."""
+        return F.log_softmax(context[..., before.shape[-1], :], -1)
+
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""
         hidden, context, target = self.from_features(features), self.from_maps(maps), levels_of(x)[..., None]
@@ -183,6 +187,10 @@ class MixtureHead(nn.Module):
     def log_probs(self, hidden: Tensor, context: Tensor, before: Tensor) -> Tensor:
         """Log-probabilities (..., 256), adding up to 1, of the next channel's levels; see `SoftmaxHead.log_probs`."""
         return logistic_mixture.level_log_probs(hidden + context, before)
+
+    def context_log_probs(self, context: Tensor, before: Tensor) -> Tensor:
+        """The same by the context alone, (..., 256)."""
+        return logistic_mixture.level_log_probs(context, before)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""
