@@ -83,7 +83,7 @@ def test_rows_equal_the_reference(head: str, kernel: int, kind: str):
     assert not torch.equal(fast[0], fast[1])
 
 
-@pytest.mark.parametrize("taste", [Taste(temperature=0.7), Taste(guidance=2.0), Taste(0.8, 1.5)])
+@pytest.mark.parametrize("taste", [Taste(temperature=0.7), Taste(guidance=2.0), Taste(0.8, 1.5), Taste(0.8, 1.5, 1.0)])
 def test_sharpened_rows_equal_the_reference(taste: Taste):
     net, mask = model(), hole("pieces")
     fast, fast_nll = drawn(sample_rows, net, mask, (3, 4), taste)
