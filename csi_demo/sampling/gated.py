@@ -99,10 +99,8 @@ class Taste:
     guidance: float = 1.0  # l = u + guidance * (c - u), log-probabilities with and without what is known of the face
     context: float = 0.0  # weight of the context's own log-probabilities, which are added
 
-    def sharpened(self, log_probs: Tensor, alone: Tensor, samples: int) -> Tensor:
-        """Log-probabilities given all and given the context alone, (k n, 256) both, to logits (n, 256)."""
-        if self.context:
-            log_probs = log_probs + self.context * alone
+    def sharpened(self, log_probs: Tensor, samples: int) -> Tensor:
+        """(k n, 256) to (n, 256)."""
         drawn = log_probs[:samples]
         if len(log_probs) > samples:
             drawn = log_probs[samples:] + self.guidance * (drawn - log_probs[samples:])
@@ -137,8 +135,10 @@ def draw(
     for channel in range(3):
         before = pixel.repeat(len(features) // samples, 1)
         log_probs = model.head.log_probs(hidden, context, before)
-        alone = model.head.context_log_probs(context, before)
-        value = invert(taste.sharpened(log_probs, alone, samples), uniform[:, channel])
+        liked = log_probs
+        if taste.context:
+            liked = liked + taste.context * model.head.context_log_probs(context, before)
+        value = invert(taste.sharpened(liked, samples), uniform[:, channel])
         nll = nll - log_probs[:samples].gather(1, levels_of(value)[:, None])[:, 0]
         pixel = torch.cat((pixel, value[:, None]), 1)
     return pixel, nll
