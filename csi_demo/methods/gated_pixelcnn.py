@@ -26,7 +26,7 @@ class GatedPixelCNNMethod(AttributeMethod):
     label = "Gated PixelCNN"
     description = (
         "Pixel after pixel, given all before it, the context and attributes (van den Oord et al. 2016). "
-        "Trained briefly: it continues skin and hair, draws noses and eyes, and only hints at mouths."
+        "Trained briefly: it continues skin and hair, draws noses, and only hints at eyes and mouths."
     )
     options = (
         Control(
