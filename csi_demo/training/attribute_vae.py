@@ -21,7 +21,7 @@ from ..metrics.labels import Known
 from ..models.attribute_vae import AttributeVAE, AttributeVAEConfig
 from ..pixels import to_float
 from .batches import draw_rows, generator, some_unknown
-from .losses import normal_kl
+from .losses import colours, normal_kl, seen_from
 from .vae import VAERecipe, VAESettings, VAEStep, own_fills
 
 SCORE_NOISE = 0.03  # on pictures that are scored: what is too faint to be seen shall not count
@@ -39,6 +39,7 @@ class AttributeVAESettings(VAESettings):
     unknown_each: float = 0.1  # chance of any one attribute to be unknown
     obey_weight: float = 0.05  # of the cross-entropy of an attribute that was set
     keep_weight: float = 0.02  # of the squared change of all other logits
+    tint_weight: float = 2.0  # of the squared change of colours
 
 
 class AttributeVAERecipe(VAERecipe):
@@ -122,26 +123,27 @@ class AttributeVAEStep(VAEStep):
         mask: Tensor,
         eps: Tensor,
         turns: Tensor,
+        views: Tensor,
         y: Tensor,
         known: Tensor,
         chosen: Tensor,
         setting: Tensor,
     ) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1); y, known (B, A);
-        chosen, setting (B, 1): which attribute is set to what."""
+        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1); views (B, 2, 3);
+        y, known (B, A); chosen, setting (B, 1): which attribute is set to what."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         settings = self.attributes
         whole = {"complete": len(x), "masked": 0}.get(settings.pictures_seen, len(x) // 2)
         seen = self.seen(x, mask, turns, eps[1], y, known, whole)
         drawn, mean, log_variance = self.drawn(seen, eps[0], y, known, whole)
-        terms = self.terms(drawn, x, normal_kl(mean, log_variance), self.features(x))
+        terms = self.terms(drawn, x, normal_kl(mean, log_variance), views)
         if settings.obey_weight and self.model.config.attributes_to != "none":
             set_so = torch.zeros_like(y).scatter(1, chosen, 1.0)
             moved, _, _ = self.drawn(seen, eps[0], torch.lerp(y, setting, set_so), torch.maximum(known, set_so), whole)
-            terms |= self.scores(drawn, moved, set_so, setting)
-            terms["loss"] = (
-                terms["loss"] + settings.obey_weight * terms["disobeyed"] + settings.keep_weight * terms["strayed"]
-            )
+            scores = self.scores(drawn, moved, set_so, setting, views)
+            weights = settings.obey_weight, settings.keep_weight, settings.tint_weight
+            terms |= scores
+            terms["loss"] = terms["loss"] + sum(w * score for w, score in zip(weights, scores.values(), strict=True))
         return terms
 
     def seen(self, x: Tensor, mask: Tensor, turns: Tensor, eps: Tensor, y: Tensor, known: Tensor, whole: int) -> Tensor:
@@ -168,28 +170,20 @@ class AttributeVAEStep(VAEStep):
         z = mean + eps * torch.exp(0.5 * log_variance)
         return self.model.decode_with(z, y, known), mean, log_variance
 
-    def scores(self, drawn: Tensor, moved: Tensor, set_so: Tensor, setting: Tensor) -> dict[str, Tensor]:
+    def scores(self, drawn: Tensor, moved: Tensor, set_so: Tensor, setting: Tensor, views: Tensor) -> dict[str, Tensor]:
         """How far the set attribute (one-hot in set_so (B, A), its value in setting (B, 1)) is not seen in the second
-        pictures, and how far the other logits differ from the first pictures'."""
+        pictures, and how far the other logits and the colours differ from the first pictures'; views (B, 2, 3)."""
         network = self.features.network
         if self.features.kind != "faces":
             raise ValueError("the attribute VAE is scored by the face network: features=faces")
-        logits = network(self.disturbed(moved)).float()[:, self.columns]
+        drawn, moved = drawn.detach().float(), moved.float()
+        seen = seen_from(moved, views)
+        noise = SCORE_NOISE if self.training else 0.0
+        logits = network(seen + noise * torch.randn_like(seen)).float()[:, self.columns]
         with torch.no_grad():
-            before = network(drawn).float()[:, self.columns]
+            before = network(seen_from(drawn, views)).float()[:, self.columns]
         wanted = 0.5 + 0.5 * setting
         disobeyed = F.binary_cross_entropy_with_logits((logits * set_so).sum(1, keepdim=True), wanted)
         strayed = (logits - before).square().clamp(max=FARTHEST) * (1.0 - set_so)
-        return {"disobeyed": disobeyed, "strayed": strayed.mean()}
-
-    def disturbed(self, pictures: Tensor) -> Tensor:
-        """Pictures as they are scored: shifted by up to a pixel and noisy, so that faint patterns do not count."""
-        if not self.training:
-            return pictures
-        theta = torch.eye(2, 3, device=pictures.device).repeat(len(pictures), 1, 1)
-        pixel = 2.0 / pictures.shape[-1]
-        theta[:, :, 2] = pixel * (2.0 * torch.rand(len(pictures), 2, device=pictures.device) - 1.0)
-        with torch.autocast(pictures.device.type, enabled=False):
-            grid = F.affine_grid(theta, list(pictures.shape), align_corners=False)
-            moved = F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
-        return moved + SCORE_NOISE * torch.randn_like(moved)
+        recoloured = (colours(moved) - colours(drawn)).square().mean()
+        return {"disobeyed": disobeyed, "strayed": strayed.mean(), "recoloured": recoloured}

@@ -28,7 +28,8 @@ from .loop import Recipe, Settings
 from .starting import start_from
 
 LN2 = math.log(2.0)
-ENDS = ("vertical_input.", "horizontal_input.", "context.stem.", "head.out.", "head.from_context.")
+CONTEXT = ("context.", "embed.", "head.from_context.")
+ENDS = ("vertical_input.", "horizontal_input.", "head.out.")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class GatedPixelCNNSettings(Settings):
     unknown_each: float = 0.1  # chance of any one attribute to be unknown
     few: float = 0.0  # share of faces of whom only a few attributes are known, as where sliders set them
     whole: float = 0.0  # share of pictures whose hole is everything
-    muon: bool = False  # whether the stacks and the context network are moved by Muon, in place of Adam
+    muon: bool = False  # whether the stacks are moved by Muon, in place of Adam
+    context_rate: float = 0.2  # then, of the learning rate, for the context network
     start: str = ""  # a model or a folder of weights to go on from
 
 
@@ -79,14 +81,19 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         return model
 
     def groups(self, model: GatedPixelCNN, stage: int) -> list[dict[str, Any]]:
-        """Muon is for what goes from features to features; what touches pixels or levels is left to Adam."""
+        """Muon is for the stacks, features to features; what touches pixels or levels is left to Adam, and so is the
+        context network, which forgets faces where it is moved as far as stacks need it."""
         if not self.settings.muon:
             return super().groups(model, stage)
-        matrices, others = list[nn.Parameter](), list[nn.Parameter]()
+        matrices, context, others = list[nn.Parameter](), list[nn.Parameter](), list[nn.Parameter]()
         for name, parameter in model.named_parameters():
             inner = parameter.dim() >= 2 and not name.startswith(ENDS)
-            (matrices if inner else others).append(parameter)
-        return [{"params": matrices, "scale": 1.0, "orthogonal": True}, {"params": others, "scale": 1.0}]
+            (context if name.startswith(CONTEXT) else matrices if inner else others).append(parameter)
+        return [
+            {"params": matrices, "scale": 1.0, "orthogonal": True},
+            {"params": others, "scale": 1.0},
+            {"params": context, "scale": self.settings.context_rate},
+        ]
 
     def step(self, model: GatedPixelCNN, stage: int, dataset_size: int) -> GatedPixelCNNStep:
         return GatedPixelCNNStep(model, self.settings)

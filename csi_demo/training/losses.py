@@ -6,11 +6,15 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..metrics.features import face_network
 from ..metrics.posterior import kl_decomposition, mmd
 
 PRIOR_SAMPLES = 256
+TURN, ZOOM, SHIFT = 0.15, 0.1, 0.04  # of views, at most: radians, logarithm of the scale, share of half a picture
+BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
+COLOUR_PATCH = 4  # pixels' width
 
 
 def regulariser(
@@ -93,6 +97,35 @@ class DeepFeatures(nn.Module):
         for mine, wanted in zip(self(drawn), reached, strict=True):
             terms.append((mine - wanted).float().square().mean() / wanted.float().square().mean())
         return torch.stack(terms).mean()
+
+
+def random_views(count: int, draw: torch.Generator) -> Tensor:
+    """Affine maps (count, 2, 3) as of `seen_from`: moved, turned and enlarged a little, drawn on the generator's
+    device."""
+    angle, zoom, across, down = (2.0 * torch.rand(4, count, generator=draw, device=draw.device) - 1.0).unbind()
+    angle, zoom = TURN * angle, torch.exp(ZOOM * zoom)
+    cosine, sine = zoom * torch.cos(angle), zoom * torch.sin(angle)
+    rows = (cosine, -sine, SHIFT * across), (sine, cosine, SHIFT * down)
+    return torch.stack([torch.stack(row, 1) for row in rows], 1)
+
+
+def seen_from(pictures: Tensor, views: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) under affine maps (B, 2, 3), borders repeated; nothing is smoothed but by interpolation."""
+    with torch.autocast(pictures.device.type, enabled=False):
+        grid = F.affine_grid(views, list(pictures.shape), align_corners=False)
+        return F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
+
+
+def softened(pictures: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) without detail finer than some four pixels, by the binomial filter of five."""
+    line = torch.tensor(BINOMIAL, device=pictures.device) / sum(BINOMIAL)
+    filters = torch.outer(line, line).expand(pictures.shape[1], 1, -1, -1)
+    return F.conv2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), filters, groups=pictures.shape[1])
+
+
+def colours(pictures: Tensor) -> Tensor:
+    """What is left of (B, 3, H, W) without brightness, as means of patches: (B, 3, H / 4, W / 4)."""
+    return F.avg_pool2d(pictures - pictures.mean(1, keepdim=True), COLOUR_PATCH)
 
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -18,7 +18,7 @@ from ..models.vae import VAE, OneShotVAE, VAEConfig
 from ..pixels import to_float
 from .batches import MaskPool, draw_rows, generator
 from .loop import Recipe, Settings
-from .losses import DeepFeatures, normal_kl
+from .losses import DeepFeatures, colours, normal_kl, random_views, seen_from, softened
 from .starting import start_from
 
 AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
@@ -35,6 +35,7 @@ class VAESettings(Settings):
     val_pictures: int = 1000
     features: str = "faces"  # of the deep-feature loss: "faces", our own network, or "vgg16" (needs torchvision)
     feature_weight: float = 0.5  # of the deep-feature loss, against the pixel loss
+    colour_weight: float = 4.0  # of the loss on colours alone, averaged over some pixels, against the pixel loss
     pixel_sigma: float = 0.5  # standard deviation of p(x | z): larger gives the prior more say
     iterations: int = 2  # of the one-shot model, in training
     own_fills: float = 0.5  # share of masked pictures whose hole holds the model's own fill, as it does when iterating
@@ -92,7 +93,8 @@ class VAERecipe(Recipe[VAESettings, VAEConfig]):
         chance = torch.rand(len(frames), 1, 1, 1, generator=draw, device=draw.device)
         turns = (TURNS * chance / max(self.settings.own_fills, 1e-6)).floor()
         turns = torch.where(turns < TURNS, turns + 1.0, 0.0)
-        return {"frames": frames, "mask": self.pool.draw(len(frames), draw), "eps": eps, "turns": turns}
+        mask, views = self.pool.draw(len(frames), draw), random_views(len(frames), draw)
+        return {"frames": frames, "mask": mask, "eps": eps, "turns": turns, "views": views}
 
     @torch.no_grad()
     def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
@@ -135,20 +137,30 @@ class OneShotRecipe(VAERecipe):
 
 
 class PictureLoss(nn.Module):
-    """Pixel loss, deep-feature loss and KL, in nats per pixel and channel."""
+    """Pixel loss, loss of colours, deep-feature loss and KL, in nats per pixel and channel.
+
+    The deep features are of softened pictures, seen from a view drawn at random. Where detail cannot be foretold, as in
+    hair, they would reward a fine grating that excites the network as much as detail does. They do not mind colours
+    either, so these have a loss of their own.
+    """
 
     def __init__(self, settings: VAESettings):
         super().__init__()
         self.settings, self.features = settings, DeepFeatures(settings.features)
 
-    def terms(self, drawn: Tensor, x: Tensor, kl: Tensor, reached: list[Tensor]) -> dict[str, Tensor]:
-        """drawn: (k B, 3, H, W), k versions of x (B, 3, H, W), whose deep features are `reached`; kl: (k B,) nats."""
-        times = len(drawn) // len(x)
-        scale = 1.0 / (2.0 * self.settings.pixel_sigma**2)
-        pixel = scale * (drawn.float() - x.repeat(times, 1, 1, 1)).square().mean()
-        deep = scale * self.features.distance(drawn, [level.repeat(times, 1, 1, 1) for level in reached])
-        loss = pixel + self.settings.feature_weight * deep + kl.mean() / x[0].numel()
-        return {"loss": loss, "pixel": pixel, "deep": deep, "kl": kl.mean()}
+    def terms(self, drawn: Tensor, x: Tensor, kl: Tensor, views: Tensor) -> dict[str, Tensor]:
+        """drawn: (k B, 3, H, W), k versions of x (B, 3, H, W); kl: (k B,) nats; views (B, 2, 3)."""
+        settings, times = self.settings, len(drawn) // len(x)
+        scale, drawn = 1.0 / (2.0 * settings.pixel_sigma**2), drawn.float()
+        reached = self.features(softened(seen_from(x, views)))
+        x, views = x.repeat(times, 1, 1, 1), views.repeat(times, 1, 1)
+        pixel = scale * (drawn - x).square().mean()
+        colour = scale * (colours(drawn) - colours(x)).square().mean()
+        reached = [level.repeat(times, 1, 1, 1) for level in reached]
+        deep = scale * self.features.distance(softened(seen_from(drawn, views)), reached)
+        kl = kl.mean()
+        loss = pixel + settings.colour_weight * colour + settings.feature_weight * deep + kl / x[0].numel()
+        return {"loss": loss, "pixel": pixel, "colour": colour, "deep": deep, "kl": kl}
 
 
 class VAEStep(PictureLoss):
@@ -158,16 +170,16 @@ class VAEStep(PictureLoss):
         super().__init__(settings)
         self.model = model
 
-    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor) -> dict[str, Tensor]:
+    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor, views: Tensor) -> dict[str, Tensor]:
         """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1), how
-        often the hole of a masked picture has been filled by the model itself."""
+        often the hole of a masked picture has been filled by the model itself; views (B, 2, 3)."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         half = len(x) // 2
         hidden = own_fills(lambda seen: self.draw(seen, eps[1, half:]), (x * mask)[half:], mask[half:], turns[half:])
         found = [self.model.encode(x[:half], masked=False), self.model.encode(hidden, masked=True)]
         mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
         z = mean + eps[0] * torch.exp(0.5 * log_variance)
-        return self.terms(self.model.decode(z), x, normal_kl(mean, log_variance), self.features(x))
+        return self.terms(self.model.decode(z), x, normal_kl(mean, log_variance), views)
 
     def draw(self, seen: Tensor, eps: Tensor) -> Tensor:
         """What the masked encoder and the decoder make of pictures (B, 3, H, W), with noise (B, z)."""
@@ -194,9 +206,9 @@ class OneShotStep(PictureLoss):
         super().__init__(settings)
         self.model = model
 
-    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor) -> dict[str, Tensor]:
+    def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor, views: Tensor) -> dict[str, Tensor]:
         """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); eps (2, B, z); turns: not used, it always goes
-        through the iteration."""
+        through the iteration; views (B, 2, 3)."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         guess, drawn, kl = torch.zeros_like(x), [], []
         for turn in range(self.settings.iterations):
@@ -204,4 +216,4 @@ class OneShotStep(PictureLoss):
             drawn.append(picture)
             kl.append(normal_kl(mean, log_variance))
             guess = picture.float()
-        return self.terms(torch.cat(drawn), x, torch.cat(kl), self.features(x))
+        return self.terms(torch.cat(drawn), x, torch.cat(kl), views)

@@ -123,10 +123,15 @@ def test_the_attribute_vae_learns(places: str, made_up: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "shape", [{"head": "softmax"}, {"head": "mixture", "mixtures": 2}, {"condition": "embedding", "context": False}]
+    ("shape", "muon"),
+    [
+        ({"head": "softmax"}, True),
+        ({"head": "mixture", "mixtures": 2}, False),
+        ({"condition": "embedding", "context": False}, False),
+    ],
 )
-def test_the_gated_pixelcnn_learns(shape: dict, made_up: Path, tmp_path: Path):
-    settings = GatedPixelCNNSettings(**TINY, crop=12, picked=40)
+def test_the_gated_pixelcnn_learns(shape: dict, muon: bool, made_up: Path, tmp_path: Path):
+    settings = GatedPixelCNNSettings(**TINY, crop=12, picked=40, muon=muon)
     sizes = {"image_size": 16, "filters": 6, "layers": 2, "head_filters": 8, "map_channels": 6, "embedding": 8}
     recipe = GatedPixelCNNRecipe(settings, sizes | {"context_channels": (8, 8)} | shape)
     metrics = train(recipe, made_up, tmp_path / "out", device="cpu")

@@ -77,3 +77,34 @@ def test_objectives_relate_as_equation_two_says():
     assert gap == pytest.approx(float(parts["mutual_information"]) / bits)
     gap = objective("beta-tcvae") - objective("vae")
     assert gap == pytest.approx(5 * float(parts["total_correlation"]) / bits)
+
+
+def test_softened_pictures_lose_gratings_and_nothing_else():
+    across = torch.arange(64.0)
+    slow, fine = (torch.cos(2 * math.pi * across / period).expand(1, 3, 64, 64) for period in (32.0, 2.5))
+    inside = slice(4, -4)
+    soft = losses.softened(slow + fine)[..., inside, inside]
+    assert (soft - slow[..., inside, inside]).abs().max() < 0.05
+    assert torch.allclose(losses.softened(torch.full((2, 3, 8, 8), 0.3)), torch.tensor(0.3), atol=1e-6)
+
+
+def test_views_move_what_is_seen_by_a_pixel_or_two():
+    views = losses.random_views(200, torch.Generator().manual_seed(0))
+    assert torch.equal(views, losses.random_views(200, torch.Generator().manual_seed(0)))
+    middle = torch.zeros(200, 1, 63, 63)
+    middle[:, :, 31, 31] = 1.0
+    seen = losses.seen_from(middle, views).flatten(1)
+    rows, columns = seen.argmax(1) // 63, seen.argmax(1) % 63
+    for place in (rows, columns):
+        assert {int(at) for at in place} == {30, 31, 32}
+    still = torch.eye(2, 3)[None]
+    picture = torch.rand(1, 3, 64, 64)
+    assert torch.allclose(losses.seen_from(picture, still), picture, atol=1e-4)
+
+
+def test_colours_are_blind_to_brightness():
+    picture = torch.rand(2, 3, 16, 16)
+    assert losses.colours(picture).shape == (2, 3, 4, 4)
+    assert torch.allclose(losses.colours(picture + torch.rand(2, 1, 16, 16)), losses.colours(picture), atol=1e-5)
+    tinted = picture + torch.tensor([0.0, 0.3, 0.0])[:, None, None]
+    assert (losses.colours(tinted) - losses.colours(picture)).abs().max() > 0.15
