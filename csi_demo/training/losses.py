@@ -88,14 +88,18 @@ class DeepFeatures(nn.Module):
                 found.append(h)
         return found
 
-    def distance(self, drawn: Tensor, reached: list[Tensor]) -> Tensor:
+    def distance(self, drawn: Tensor, reached: list[Tensor], weight: Tensor | None = None) -> Tensor:
         """Equation 2's second term: mean squared difference of each level, in units of its mean square, averaged.
 
-        drawn: (B, 3, 64, 64); reached: the features of the pictures that are wanted. Returns a scalar.
+        drawn: (B, 3, 64, 64); reached: the features of the pictures that are wanted; weight: (1, 1, 64, 64), of places,
+        all alike if None. Returns a scalar.
         """
         terms = []
         for mine, wanted in zip(self(drawn), reached, strict=True):
-            terms.append((mine - wanted).float().square().mean() / wanted.float().square().mean())
+            square = (mine - wanted).float().square()
+            if weight is not None:
+                square = square * F.adaptive_avg_pool2d(weight, square.shape[2:])
+            terms.append(square.mean() / wanted.float().square().mean())
         return torch.stack(terms).mean()
 
 

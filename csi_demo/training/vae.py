@@ -23,6 +23,10 @@ from .starting import start_from
 
 AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
 TURNS = 2  # of the iteration that masked pictures have been through, at most
+FACE, SPREAD = (
+    (36.0, 32.0),
+    12.0,
+)  # row and column of a face's middle, and how far around it deep features count: pixels
 GLANCE = 500  # of them in validation, where it is fitted every minute
 
 
@@ -34,7 +38,7 @@ class VAESettings(Settings):
     learning_rate: tuple[float, ...] = (2e-3,)
     val_pictures: int = 1000
     features: str = "faces"  # of the deep-feature loss: "faces", our own network, or "vgg16" (needs torchvision)
-    feature_weight: float = 0.5  # of the deep-feature loss, against the pixel loss
+    feature_weight: float = 1.0  # of the deep-feature loss, against the pixel loss
     colour_weight: float = 4.0  # of the loss on colours alone, averaged over some pixels, against the pixel loss
     pixel_sigma: float = 0.5  # standard deviation of p(x | z): larger gives the prior more say
     iterations: int = 2  # of the one-shot model, in training
@@ -139,25 +143,29 @@ class OneShotRecipe(VAERecipe):
 class PictureLoss(nn.Module):
     """Pixel loss, loss of colours, deep-feature loss and KL, in nats per pixel and channel.
 
-    The deep features are of softened pictures, seen from a view drawn at random. Where detail cannot be foretold, as in
-    hair, they would reward a fine grating that excites the network as much as detail does. They do not mind colours
-    either, so these have a loss of their own.
+    Where a picture cannot be foretold, as in hair and background, deep features reward a grating that excites their
+    network as much as detail would. So they are of softened pictures, seen from a view drawn at random, and count in
+    the face alone, which lies in the middle. They do not mind colours, which have a loss of their own.
     """
+
+    place: Tensor  # (1, 1, 64, 64), weight of deep features
 
     def __init__(self, settings: VAESettings):
         super().__init__()
         self.settings, self.features = settings, DeepFeatures(settings.features)
+        down, across = (torch.exp(-(torch.arange(64.0) - at).square() / (2.0 * SPREAD**2)) for at in FACE)
+        self.register_buffer("place", torch.outer(down, across)[None, None], persistent=False)
 
     def terms(self, drawn: Tensor, x: Tensor, kl: Tensor, views: Tensor) -> dict[str, Tensor]:
         """drawn: (k B, 3, H, W), k versions of x (B, 3, H, W); kl: (k B,) nats; views (B, 2, 3)."""
         settings, times = self.settings, len(drawn) // len(x)
         scale, drawn = 1.0 / (2.0 * settings.pixel_sigma**2), drawn.float()
-        reached = self.features(softened(seen_from(x, views)))
+        reached = [level.repeat(times, 1, 1, 1) for level in self.features(softened(seen_from(x, views)))]
         x, views = x.repeat(times, 1, 1, 1), views.repeat(times, 1, 1)
         pixel = scale * (drawn - x).square().mean()
         colour = scale * (colours(drawn) - colours(x)).square().mean()
-        reached = [level.repeat(times, 1, 1, 1) for level in reached]
-        deep = scale * self.features.distance(softened(seen_from(drawn, views)), reached)
+        seen = softened(seen_from(drawn, views))
+        deep = scale * self.features.distance(seen, reached, self.place.to(x.device))
         kl = kl.mean()
         loss = pixel + settings.colour_weight * colour + settings.feature_weight * deep + kl / x[0].numel()
         return {"loss": loss, "pixel": pixel, "colour": colour, "deep": deep, "kl": kl}
