@@ -14,6 +14,7 @@ from .base import Control, Task, keep_observed
 from .fitting import BLEND
 from .vae import TEMPERATURE, IteratingVAE
 
+REACH = 2.0  # y at the sliders' ends: the model learned 1 and obeys it by halves
 FIRST_FILL = 6  # iterations of the unsteered fill that y is read from
 
 
@@ -30,7 +31,7 @@ class AttributeVAEMethod(AttributeMethod, IteratingVAE):
     def __init__(self) -> None:
         self.model: AttributeVAE = weights.load_network("vae-attributes")
         self.latent_dim = self.model.config.latent_dim
-        self.sliders = AttributeSliders("vae-attributes", self.model.config.names)
+        self.sliders = AttributeSliders("vae-attributes", self.model.config.names, reach=REACH)
 
     @torch.inference_mode()
     def first_fill(self, image: Tensor, mask: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Sliders for attributes of a face, for methods whose model is given attributes y in [-1, 1].
 
-A slider's value is the y that is held: -1 = surely not, 1 = surely. It starts where the face network puts a first,
-unsteered fill, which follows what is visible.
+A slider's value, times the sliders' reach, is the y that is held: -1 = surely not, 1 = surely. It starts where the
+face network puts a first, unsteered fill, which follows what is visible.
 """
 
 from __future__ import annotations
@@ -114,9 +114,10 @@ class Slider:
 class AttributeSliders:
     """The sliders of a model that knows these attributes, as its latents.json, if it has one, says what they do."""
 
-    def __init__(self, model: str, names: Sequence[str], everything: bool = False):
-        """everything: also what was measured not to show."""
-        self.names = tuple(names)
+    def __init__(self, model: str, names: Sequence[str], everything: bool = False, reach: float = 1.0):
+        """everything: also what was measured not to show; reach: the y at a slider's ends, larger than what the model
+        has learned where it obeys too little."""
+        self.names, self.reach = tuple(names), reach
         measured = load_measured(model)
         found = {entry["attribute"]: entry for entry in measured["attributes"]} if measured else {}
         known = [name for name in SLIDERS if name in self.names]
@@ -162,12 +163,12 @@ class AttributeSliders:
         y, known = torch.zeros(1, len(self.names)), torch.zeros(1, len(self.names))
         for name, value in controls.items():
             slider = self.sliders[name]
-            y[0, slider.attribute], known[0, slider.attribute] = slider.sign * value, 1.0
+            y[0, slider.attribute], known[0, slider.attribute] = self.reach * slider.sign * value, 1.0
         return y, known
 
     def values(self, y: Tensor) -> dict[str, float]:
         """Where the sliders stand for y (1, A)."""
-        return {name: slider.sign * float(y[0, slider.attribute]) for name, slider in self.sliders.items()}
+        return {name: slider.sign * float(y[0, slider.attribute]) / self.reach for name, slider in self.sliders.items()}
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
         """Ranks for a hole, mask: (1, 1, 64, 64): what is at home in a small region comes first; below 0 what does not

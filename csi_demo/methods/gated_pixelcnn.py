@@ -18,7 +18,7 @@ from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Step, Task, keep_observed
 
 KEPT = 16  # seeds whose noise is kept
-GUIDANCE, TEMPERATURE, CONTEXT = 3.0, 0.8, 1.0
+GUIDANCE, TEMPERATURE, CONTEXT = 4.0, 0.8, 1.0
 
 
 class GatedPixelCNNMethod(AttributeMethod):
@@ -26,7 +26,7 @@ class GatedPixelCNNMethod(AttributeMethod):
     label = "Gated PixelCNN"
     description = (
         "Pixel after pixel, given all before it, the context and attributes (van den Oord et al. 2016). "
-        "Trained briefly: it continues skin and hair, draws noses, and only hints at eyes and mouths."
+        "Trained briefly: it continues skin and hair, draws eyes and noses, and only hints at mouths."
     )
     options = (
         Control(

@@ -21,7 +21,6 @@ PLACES = ("none", "encoder", "decoder", "both")
 class AttributeVAEConfig(VAEConfig):
     """Everything needed to rebuild the module; stored as config.json beside its weights."""
 
-    enlarged: int = 2
     names: tuple[str, ...] = ()  # of the attributes, in order
     attributes_to: str = "both"  # "none", "encoder", "decoder" or "both": the table's columns E, D and E + D
     embedding: int = 128

@@ -21,7 +21,7 @@ class VAEConfig:
 
     latent_dim: int = 64
     channels: tuple[int, ...] = (32, 64, 128, 192)  # at 32, 16, 8 and 4 pixels' width
-    enlarged: int = 0  # last steps of the decoder that enlarge and convolve: transposed convolutions leave dots
+    enlarged: int = 4  # last steps of the decoder that enlarge and convolve: transposed convolutions leave dots
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))

@@ -13,7 +13,6 @@ from ..metrics.posterior import kl_decomposition, mmd
 
 PRIOR_SAMPLES = 256
 TURN, ZOOM, SHIFT = 0.15, 0.1, 0.04  # of views, at most: radians, logarithm of the scale, share of half a picture
-BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 COLOUR_PATCH = 4  # pixels' width
 
 
@@ -118,13 +117,6 @@ def seen_from(pictures: Tensor, views: Tensor) -> Tensor:
     with torch.autocast(pictures.device.type, enabled=False):
         grid = F.affine_grid(views, list(pictures.shape), align_corners=False)
         return F.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False)
-
-
-def softened(pictures: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) without detail finer than some four pixels, by the binomial filter of five."""
-    line = torch.tensor(BINOMIAL, device=pictures.device) / sum(BINOMIAL)
-    filters = torch.outer(line, line).expand(pictures.shape[1], 1, -1, -1)
-    return F.conv2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), filters, groups=pictures.shape[1])
 
 
 def colours(pictures: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from ..models.vae import VAE, OneShotVAE, VAEConfig
 from ..pixels import to_float
 from .batches import MaskPool, draw_rows, generator
 from .loop import Recipe, Settings
-from .losses import DeepFeatures, colours, normal_kl, random_views, seen_from, softened
+from .losses import DeepFeatures, colours, normal_kl, random_views, seen_from
 from .starting import start_from
 
 AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
@@ -144,8 +144,8 @@ class PictureLoss(nn.Module):
     """Pixel loss, loss of colours, deep-feature loss and KL, in nats per pixel and channel.
 
     Where a picture cannot be foretold, as in hair and background, deep features reward a grating that excites their
-    network as much as detail would. So they are of softened pictures, seen from a view drawn at random, and count in
-    the face alone, which lies in the middle. They do not mind colours, which have a loss of their own.
+    network as much as detail would. So they count in the face alone, which lies in the middle, and from a view drawn at
+    random. They do not mind colours, which have a loss of their own.
     """
 
     place: Tensor  # (1, 1, 64, 64), weight of deep features
@@ -160,12 +160,11 @@ class PictureLoss(nn.Module):
         """drawn: (k B, 3, H, W), k versions of x (B, 3, H, W); kl: (k B,) nats; views (B, 2, 3)."""
         settings, times = self.settings, len(drawn) // len(x)
         scale, drawn = 1.0 / (2.0 * settings.pixel_sigma**2), drawn.float()
-        reached = [level.repeat(times, 1, 1, 1) for level in self.features(softened(seen_from(x, views)))]
+        reached = [level.repeat(times, 1, 1, 1) for level in self.features(seen_from(x, views))]
         x, views = x.repeat(times, 1, 1, 1), views.repeat(times, 1, 1)
         pixel = scale * (drawn - x).square().mean()
         colour = scale * (colours(drawn) - colours(x)).square().mean()
-        seen = softened(seen_from(drawn, views))
-        deep = scale * self.features.distance(seen, reached, self.place.to(x.device))
+        deep = scale * self.features.distance(seen_from(drawn, views), reached, self.place.to(x.device))
         kl = kl.mean()
         loss = pixel + settings.colour_weight * colour + settings.feature_weight * deep + kl / x[0].numel()
         return {"loss": loss, "pixel": pixel, "colour": colour, "deep": deep, "kl": kl}

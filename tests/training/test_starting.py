@@ -36,7 +36,7 @@ def test_what_cannot_be_taken_over_are_checks():
 def test_a_decoder_that_enlarges_starts_from_one_that_does_not(tmp_path: Path):
     torch.manual_seed(0)
     sizes = {"latent_dim": 4, "channels": (4, 4, 4, 4)}
-    before, after = VAE(VAEConfig(**sizes)), VAE(VAEConfig(**sizes, enlarged=4))
+    before, after = VAE(VAEConfig(**sizes, enlarged=0)), VAE(VAEConfig(**sizes))
     weights.save_model(tmp_path / "vae", before.config.to_dict(), before.state_dict(), {}, {"vae": ("",)})
     assert start_from(after, str(tmp_path / "vae")) == ()
     first, wanted = after.decoder.levels[0][0], before.decoder.levels[0][0]
