@@ -75,5 +75,6 @@ def _in_child() -> None:
     _threads.clear()
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
-    if (compiled := sys.modules.get(f"{__package__}.sampling.compiled")) is not None:
-        compiled.after_fork()
+    for name in ("machine_code", "compiled"):
+        if (module := sys.modules.get(f"{__package__}.sampling.{name}")) is not None:
+            module.after_fork()

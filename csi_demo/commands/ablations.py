@@ -74,12 +74,12 @@ def _ablations(options: argparse.Namespace) -> int:
         _write(options, figures, other.markdown(figures))
         _list(other.write_figures(test, runs, options.out, seed=options.seed))
         return 0
-    from ..sampling.compiled import prepare
+    from ..sampling import compiled
 
     folder = runs if options.weights or options.train or default.is_dir() else None
     if options.record and folder is None:
         raise UsageError(f"--record needs variants in {default} or --weights: those among the weights stay as they are")
-    prepare().join()  # all fills are drawn the same way
+    compiled.code.prepare().join()  # all fills are drawn the same way
     figures = report.report(test, folder, **common)
     _write(options, figures, report.markdown(figures))
     _list(report.write_figures(test, folder, options.out, seed=options.seed))

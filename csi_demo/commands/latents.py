@@ -50,7 +50,7 @@ def _discover(options: argparse.Namespace) -> None:
     from ..data import read_pack
     from ..methods.csi import CSIMethod
     from ..pixels import to_float
-    from ..sampling.compiled import prepare
+    from ..sampling import compiled
     from ..studies.discovery.discover import discover
 
     if options.limit < 2:
@@ -61,7 +61,7 @@ def _discover(options: argparse.Namespace) -> None:
 
         _written(options, discover_editor(frames, options.limit))
         return
-    prepare().join()  # all faces are filled the same way
+    compiled.code.prepare().join()  # all faces are filled the same way
     found = discover(CSIMethod(torch.float32), frames, options.limit)
     for entry in found["latents"]:
         print(f"z{entry['index']:<3} {entry['name']:28} {entry['evidence']}")

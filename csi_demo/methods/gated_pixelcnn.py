@@ -14,6 +14,7 @@ from torch import Tensor
 from .. import weights
 from ..models import logistic_mixture
 from ..sampling.gated import Conditions, Taste, bits_per_dim, frozen_uniforms, sample_rows, to_precision, window
+from ..sampling.gated_compiled import Fill, Layout, can_compile, code
 from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Step, Task, keep_observed
 
@@ -56,13 +57,21 @@ class GatedPixelCNNMethod(AttributeMethod):
         ),
     )
 
-    def __init__(self, precision: torch.dtype = torch.float64):
-        """precision: of the stacks; float64 keeps a sample free of the batch that it is drawn in."""
+    def __init__(self, precision: torch.dtype = torch.float64, compiled: bool = True):
+        """precision: of what torch runs of the stacks; where torch draws the pixels, float64 keeps a sample free of the
+        batch that it is drawn in. compiled: whether the kernel draws them, in float32, as soon as it is ready."""
         self.model = to_precision(weights.load_network("pixelcnn"), precision)
         self.config = self.model.config
         self.sliders = AttributeSliders("pixelcnn", self.config.names)
         self.precision = precision
+        self.layout = Layout(self.model) if compiled and can_compile(self.config) else None
+        if self.layout:
+            code.prepare()
         self._uniforms = lru_cache(KEPT)(lambda seed, height, width: frozen_uniforms((seed,), height, width)[0])
+
+    @property
+    def live(self) -> bool:
+        return self.layout is not None and code.ready()
 
     def first_fill(self, image: Tensor, mask: Tensor) -> Tensor:
         nothing = torch.zeros(1, len(self.sliders.names))
@@ -71,7 +80,9 @@ class GatedPixelCNNMethod(AttributeMethod):
     @torch.inference_mode()
     def sketch(self, image: Tensor, mask: Tensor, y: Tensor, known: Tensor) -> Tensor:
         """The picture (1, 3, H, W) that the context alone has in mind, given y (1, A) as far as it is known (1, A)."""
-        maps, _ = self.model.conditions(image, mask, y, known)
+        return self._sketch(image, mask, self.model.conditions(image, mask, y, known)[0])
+
+    def _sketch(self, image: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
         means = self.model.head.sketch(maps.permute(0, 2, 3, 1).to(self.precision))[0].float()
         return keep_observed(image, mask, means.permute(0, 3, 1, 2).clamp(-1.0, 1.0))
 
@@ -86,11 +97,11 @@ class GatedPixelCNNMethod(AttributeMethod):
         taste = Taste(options["temperature"], options["guidance"] if controls else 1.0, options["context"])
         x = logistic_mixture.quantise(image.to(self.precision)).expand(len(seeds), -1, -1, -1)
         guided = taste.guidance != 1.0
-        conditions = Conditions.shared(self.model, image, mask, y, known, len(seeds), guided, (rows, columns))
+        conditions = Conditions.of(self.model, image, mask, y, known, guided, (rows, columns), len(seeds))
         uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
         part, near = x[:, :, rows, columns], mask[:, :, rows, columns].to(self.precision)
-        view = {"Sketch": self.sketch(image, mask, y, known).expand(len(seeds), -1, -1, -1)}
-        for drawn, nll, progress in sample_rows(self.model, part, near, conditions, uniforms, taste):
+        view = {"Sketch": self._sketch(image, mask, conditions.whole[:1]).expand(len(seeds), -1, -1, -1)}
+        for drawn, nll, progress in self._rows(part, near, conditions, uniforms, taste):
             pictures = image.repeat(len(seeds), 1, 1, 1)
             pictures[:, :, rows, columns] = drawn.to(image.dtype)
             images = keep_observed(image, mask, pictures)
@@ -104,6 +115,14 @@ class GatedPixelCNNMethod(AttributeMethod):
                 "bits_per_dim": bits,
             }
             yield Step(images, 1.0, info, view)
+
+    def _rows(
+        self, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, taste: Taste
+    ) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """As `sample_rows`, by the kernel where it is ready."""
+        if self.layout is not None and code.ready():
+            return iter(Fill(self.layout, x, mask, conditions, uniforms, taste))
+        return sample_rows(self.model, x, mask, conditions, uniforms, taste)
 
     @torch.inference_mode()
     def ends(self, images: Tensor, mask: Tensor, seeds: Sequence[int], name: str) -> Tensor:
@@ -120,7 +139,7 @@ class GatedPixelCNNMethod(AttributeMethod):
         x = logistic_mixture.quantise(images.to(self.precision))[:, :, rows, columns]
         near = mask[:, :, rows, columns].to(self.precision)
         taste = Taste(TEMPERATURE, GUIDANCE, CONTEXT)
-        *_, (drawn, _, _) = sample_rows(self.model, x, near, conditions, uniforms.repeat_interleave(2, 0), taste)
+        *_, (drawn, _, _) = self._rows(x, near, conditions, uniforms.repeat_interleave(2, 0), taste)
         filled = images.clone()
         filled[:, :, rows, columns] = drawn.to(images.dtype)
         return keep_observed(images, masks, filled).unflatten(0, (-1, 2))
@@ -130,7 +149,7 @@ class GatedPixelCNNMethod(AttributeMethod):
         """Given the context alone: no attribute is known."""
         nothing, hole = torch.zeros(1, len(self.sliders.names)), mask[0, 0] < 0.5
         rows, columns = window(self.model, hole)
-        conditions = Conditions.shared(self.model, image, mask, nothing, nothing, 1, False, (rows, columns))
+        conditions = Conditions.of(self.model, image, mask, nothing, nothing, False, (rows, columns))
         x = logistic_mixture.quantise(image.to(self.precision))[:, :, rows, columns]
         features = self.model.features(x, conditions.biases)
         where = hole[rows, columns]

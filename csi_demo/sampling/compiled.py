@@ -1,14 +1,11 @@
 """The compiled way of drawing a hole's pixels: what `kernel` needs, laid out once, and one fill at a time.
 
-In float32 a sample is the same, bit for bit, in any batch. `kernel_ready`: numba may be missing, or still compiling.
+In float32 a sample is the same, bit for bit, in any batch. `code.ready`: numba may be missing, or still compiling.
 """
 
 from __future__ import annotations
 
-import logging
-import math
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,13 +21,7 @@ from ..models import logistic_mixture
 from ..models.logistic_mixture import Guide
 from ..models.pixelcnn import PixelCNNStream
 from .base import StreamModel, mixtures_of
-from .machine_code import alone, find_place
-
-LANES = 16  # channels are padded to a multiple of this, as in kernel.LANES
-PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
-
-_log = logging.getLogger(__name__)
-_ready, _orphaned = threading.Event(), threading.Event()
+from .machine_code import LANES, MachineCode, up
 
 
 def regions(blocks: int, hole: np.ndarray) -> np.ndarray:
@@ -82,7 +73,7 @@ class Stream:
     def __init__(self, model: StreamModel, dtype: torch.dtype = torch.float32):
         self.mixtures, self.dtype, stream = mixtures_of(model), dtype, model.forward_stream
         self.blocks, self.filters = stream.blocks, stream.filters
-        self.padded = _up(self.filters)
+        self.padded = up(self.filters)
         vertical: list[Any] = list(stream.vertical)
         horizontal: list[Any] = list(stream.horizontal)
         across: list[Any] = list(stream.across)
@@ -103,7 +94,7 @@ class Stream:
             self._flat_biases([block.second.bias for block in vertical]),
             self._flat_biases([cast(Tensor, stream.horizontal_input.bias)]),
             self._flat_biases([block.second.bias for block in horizontal]),
-            _numpy(F.pad(head_bias, (0, _up(len(head_bias)) - len(head_bias))), dtype),
+            _numpy(F.pad(head_bias, (0, up(len(head_bias)) - len(head_bias))), dtype),
         )
         own = [
             bias
@@ -126,7 +117,7 @@ class Stream:
         for weight in weights:
             matrix = weight.permute(2, 3, 1, 0)
             outputs = matrix.shape[-1]
-            matrix = F.pad(matrix, (0, _up(outputs) - outputs)) if head else self._pad(matrix)
+            matrix = F.pad(matrix, (0, up(outputs) - outputs)) if head else self._pad(matrix)
             if pad_inputs:
                 matrix = F.pad(matrix, (0, 0, 0, self.padded - self.filters))
             parts.append(matrix.flatten())
@@ -340,56 +331,21 @@ class _Smallest(nn.Module):
         return self.head(F.elu(self.forward_stream(x, biases)))
 
 
-def compile_kernel(dtype: torch.dtype = torch.float32) -> bool:
-    """Reads the kernel's machine code from the disk, or compiles it, which takes long; says whether that worked. dtype:
-    of the streams that will be run; what is not compiled here must not be run by several processes at once."""
-    try:
-        find_place()
-        stream = Stream(_Smallest().requires_grad_(False), dtype)
-        x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
-        mask[..., 2, 2] = 0.0
-        with alone():
-            list(sample_compiled(stream, x, mask, None, torch.zeros(1, 4, 4, 4, dtype=torch.float64)))
-            entropy(torch.zeros(1, 3), torch.zeros(1, 10))
-    except ImportError:
-        _log.info("numba is not installed: pixels are drawn with torch, more slowly")
-        return False
-    except Exception:  # a compiler has many ways to fail, and torch does without it
-        _log.warning("the kernel cannot be compiled: pixels are drawn with torch, more slowly", exc_info=True)
-        return False
-    _ready.set()
-    return True
+def _run(dtype: torch.dtype) -> None:
+    """A fill of as little as the kernel can be run on."""
+    stream = Stream(_Smallest().requires_grad_(False), dtype)
+    x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
+    mask[..., 2, 2] = 0.0
+    list(sample_compiled(stream, x, mask, None, torch.zeros(1, 4, 4, 4, dtype=torch.float64)))
+    entropy(torch.zeros(1, 3), torch.zeros(1, 10))
 
 
-@cache
-def prepare() -> threading.Thread:
-    """Makes the kernel ready in the background, once."""
-    thread = threading.Thread(target=compile_kernel, name="kernel", daemon=True)
-    thread.start()
-    return thread
+code = MachineCode("the kernel", _run)
 
 
 def after_fork() -> None:
-    """In the child: threads of its own, and no kernel where that was still being compiled, since nobody goes on."""
+    """In the child of a fork: threads of its own."""
     _threads.cache_clear()
-    if prepare.cache_info().currsize:
-        _orphaned.set()
-
-
-def kernel_ready() -> bool:
-    """Whether the kernel can be called now; the first call waits a moment for it."""
-    if not _ready.is_set() and not _orphaned.is_set():
-        _wait()
-    return _ready.is_set()
-
-
-@cache
-def _wait() -> None:
-    prepare().join(PATIENCE)
-
-
-def _up(channels: int) -> int:
-    return math.ceil(channels / LANES) * LANES
 
 
 def _numpy(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -26,12 +27,19 @@ WHOLE: Window = (slice(None), slice(None))
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a hole is drawn under. maps: (k n, M, H, W), s; biases: (k n, 4 p, H, W) for each layer; k = 2 where they
-    are followed by those of the same samples with nothing known of the face, against which guidance sharpens."""
+    """What holes are drawn under, in a part of the frame.
 
-    maps: Tensor
-    biases: tuple[Tensor, ...]
-    samples: int  # n
+    whole: s of the whole frame, (k m, M, H, W), and h: (k m, embedding), of m pictures, m = n, the samples, or 1, which
+    they share; k = 2 where they are followed by those of the same pictures with nothing known of the face, against
+    which guidance sharpens.
+    """
+
+    model: GatedPixelCNN
+    whole: Tensor
+    h: Tensor
+    samples: int
+    part: Window
+    versions: int  # k n
 
     @classmethod
     def of(
@@ -43,37 +51,37 @@ class Conditions:
         known: Tensor,
         guided: bool,
         part: Window = WHOLE,
+        samples: int | None = None,
     ) -> Conditions:
-        """Of masked pictures (n, 3, H, W), (n, 1, H, W) and what is known of the faces, (n, A) each, in a part of the
-        frame. Every sample is taken alone, so that it does not depend on the batch it is drawn in."""
+        """Of masked pictures (m, 3, H, W), (m, 1, H, W) and what is known of the faces, (m, A) each; samples: of m = 1
+        picture, in place of one of each. Every picture is taken alone, so that it does not depend on its batch."""
         versions = [known, torch.zeros_like(known)] if guided else [known]
-        found = []
-        for flags in versions:
-            for k in range(len(x)):
-                maps, h = model.conditions(*(tensor[k : k + 1] for tensor in (x, mask, y, flags)))
-                maps = maps[:, :, part[0], part[1]]
-                found.append((maps, model.biases(maps, h)))
-        dtype = model.skip.weight.dtype
-        layers = zip(*(biases for _, biases in found), strict=True)
-        biases = tuple(torch.cat(parts).to(dtype) for parts in layers)
-        return cls(torch.cat([maps for maps, _ in found]).to(dtype), biases, len(x))
+        found = [
+            model.conditions(*(tensor[k : k + 1] for tensor in (x, mask, y, flags)))
+            for flags in versions
+            for k in range(len(x))
+        ]
+        count = samples or len(x)
+        maps, h = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return cls(model, maps, h, count, part, len(versions) * count)
 
-    @classmethod
-    def shared(
-        cls,
-        model: GatedPixelCNN,
-        image: Tensor,
-        mask: Tensor,
-        y: Tensor,
-        known: Tensor,
-        samples: int,
-        guided: bool,
-        part: Window,
-    ) -> Conditions:
-        """Of one masked picture (1, 3, H, W), (1, 1, H, W), y and known (1, A), of which so many samples are drawn."""
-        one = cls.of(model, image, mask, y, known, guided, part)
-        biases = tuple(layer.repeat_interleave(samples, 0) for layer in one.biases)
-        return cls(one.maps.repeat_interleave(samples, 0), biases, samples)
+    @property
+    def own(self) -> list[int]:
+        """Which of the pictures' conditions each version, (k n), is drawn under."""
+        return [k * len(self.h) // self.versions for k in range(self.versions)]
+
+    @cached_property
+    def maps(self) -> Tensor:
+        """s of every version, (k n, M, H, W) of the part, in the dtype of the stacks."""
+        return self.whole[:, :, self.part[0], self.part[1]][self.own].to(self.model.skip.weight.dtype)
+
+    @cached_property
+    def biases(self) -> tuple[Tensor, ...]:
+        """V * s + V h of every layer and version, (k n, 4 p, H, W) of the part, in the dtype of the stacks."""
+        maps = self.whole[:, :, self.part[0], self.part[1]]
+        found = [self.model.biases(maps[k : k + 1], self.h[k : k + 1]) for k in range(len(maps))]
+        dtype = self.model.skip.weight.dtype
+        return tuple(torch.cat(layer)[self.own].to(dtype) for layer in zip(*found, strict=True))
 
 
 def window(model: GatedPixelCNN, hole: Tensor) -> Window:

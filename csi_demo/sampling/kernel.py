@@ -1,9 +1,6 @@
 """The forward stream of a PixelCNN, compiled: one row of the picture a call, its hole pixels drawn one after another.
 
-Arrays are flat, channels last, channels padded with zeros to a multiple of `LANES`. A sum always runs over its inputs
-in the same order, one fused multiply-add at a time, so that what a sample comes to does not depend on how many others
-are drawn with it. Needs numba, which keeps the machine code on disk, and takes it to be as old as the file that a
-function stands in, whatever it calls elsewhere: so all that is compiled stands in this one.
+Arrays are as `arithmetic` has them.
 """
 
 from __future__ import annotations
@@ -11,219 +8,26 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic, overload
 
-LANES = 16
+from .arithmetic import compiled, copy, dot, elu, sigmoid_of
+
 MIN_LOG_SCALE, HALF_STEP = -7.0, 1.0 / 255.0  # as in logistic_mixture
 LOGISTIC_VARIANCE, STEEPEST = math.pi**2 / 3.0, 1.0 - 1e-7  # likewise
 NEGLIGIBLE = 1e-6  # a mixture component's weight that is left out of the entropy
 # Columns of the table of regions: what is needed of a block, as first row, first column, column after the last.
 V_IN, V_MIDDLE, V_OUT, H_IN, H_MIDDLE, H_OUT = range(6)
 
-# Machine code from the disk where it has been compiled before; other threads run meanwhile.
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
 
-
-def _tile(positions: int, vectors: int):
-    """An operation on out[p, o] for `positions` rows p and `vectors * LANES` columns o, all kept in registers."""
-
-    @intrinsic
-    def tile(typing, out, out_at, out_step, x, x_at, x_step, weight, weight_at, weight_step, depth):
-        """out[p, o] += x[p, i] * weight[i, o], i from 0 to depth - 1."""
-        number = out.dtype
-        whole = types.intp
-        signature = types.void(out, whole, whole, x, whole, whole, weight, whole, whole, whole)
-
-        def generate(context, builder, signature, arguments):
-            scalar = context.get_value_type(number)
-            vector = ir.VectorType(scalar, LANES)
-            align = number.bitwidth // 8
-            bases = [
-                context.make_array(signature.args[index])(context, builder, arguments[index]).data
-                for index in (0, 3, 6)
-            ]
-            out_base, x_base, weight_base = bases
-            _, out_start, out_stride, _, x_start, x_stride, _, weight_start, weight_stride, count = arguments
-            integer = out_start.type
-            name = f"llvm.fma.v{LANES}f{number.bitwidth}"
-            fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-
-            def at(base, index, kind):
-                return builder.bitcast(builder.gep(base, [index], source_etype=scalar), kind.as_pointer())
-
-            def constant(value):
-                return ir.Constant(integer, value)
-
-            def out_index(p, v):
-                row = builder.add(out_start, builder.mul(out_stride, constant(p)))
-                return builder.add(row, constant(v * LANES))
-
-            cells = [(p, v) for p in range(positions) for v in range(vectors)]
-            sums = {cell: cgutils.alloca_once(builder, vector) for cell in cells}
-            for cell in cells:
-                here = at(out_base, out_index(*cell), vector)
-                builder.store(builder.load(here, align=align, typ=vector), sums[cell])
-            with cgutils.for_range(builder, count) as loop:
-                row = builder.add(weight_start, builder.mul(weight_stride, loop.index))
-                weights = [
-                    builder.load(
-                        at(weight_base, builder.add(row, constant(v * LANES)), vector), align=align, typ=vector
-                    )
-                    for v in range(vectors)
-                ]
-                for p in range(positions):
-                    index = builder.add(builder.add(x_start, builder.mul(x_stride, constant(p))), loop.index)
-                    value = builder.load(at(x_base, index, scalar), align=align, typ=scalar)
-                    single = builder.insert_element(
-                        ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
-                    )
-                    everywhere = builder.shuffle_vector(
-                        single,
-                        ir.Constant(vector, ir.Undefined),
-                        ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES),
-                    )
-                    for v in range(vectors):
-                        total = builder.load(sums[p, v], typ=vector)
-                        builder.store(builder.call(fma, [everywhere, weights[v], total]), sums[p, v])
-            for cell in cells:
-                here = at(out_base, out_index(*cell), vector)
-                builder.store(builder.load(sums[cell], typ=vector), here, align=align)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return tile
-
-
-def _panel(vectors: int, most: int):
-    """`dot` for `vectors * LANES` columns: rows in tiles of `most`, then of 4, 2 and 1.
-
-    Weights come from the second cache, so that a tile has as many rows as there are registers for.
-    """
-    large, four, two, single = (_tile(rows, vectors) for rows in (most, 4, 2, 1))
-
-    @njit(nogil=True, error_model="numpy")
-    def panel(out, out_at, out_step, x, x_at, x_step, weight, weight_at, width, depth, count):
-        p = 0
-        while p + most <= count:
-            large(out, out_at + p * out_step, out_step, x, x_at + p * x_step, x_step, weight, weight_at, width, depth)
-            p += most
-        while p + 4 <= count:
-            four(out, out_at + p * out_step, out_step, x, x_at + p * x_step, x_step, weight, weight_at, width, depth)
-            p += 4
-        if p + 2 <= count:
-            two(out, out_at + p * out_step, out_step, x, x_at + p * x_step, x_step, weight, weight_at, width, depth)
-            p += 2
-        if p < count:
-            single(out, out_at + p * out_step, out_step, x, x_at + p * x_step, x_step, weight, weight_at, width, depth)
-
-    return panel
-
-
-_four_vectors, _two_vectors, _one_vector = _panel(4, 6), _panel(2, 12), _panel(1, 12)
-
-
-@_compiled
-def dot(out, out_at, out_step, x, x_at, x_step, weight, weight_at, width, depth, count):
-    """out[p, :width] += x[p, :depth] @ weight[:depth, :width] for `count` rows p; width is a multiple of `LANES`."""
-    o = 0
-    while o < width:
-        target, source = out_at + o, weight_at + o
-        if o + 4 * LANES <= width:
-            _four_vectors(out, target, out_step, x, x_at, x_step, weight, source, width, depth, count)
-            o += 4 * LANES
-        elif o + 2 * LANES <= width:
-            _two_vectors(out, target, out_step, x, x_at, x_step, weight, source, width, depth, count)
-            o += 2 * LANES
-        else:
-            _one_vector(out, target, out_step, x, x_at, x_step, weight, source, width, depth, count)
-            o += LANES
-
-
-@intrinsic
-def _as_float(typing, bits):
-    """The float32 with these 32 bits."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(types.int32), generate
-
-
-_LOWEST, _HIGHEST = np.float32(-87.0), np.float32(88.0)
-_LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
-_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-_C0, _C1, _C2 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3), np.float32(8.3334519073e-3)
-_C3, _C4, _C5 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
-
-
-@_compiled
-def _exp(x):
-    """e^x in float32: Cephes' polynomial, some units in the last place off, which the compiler can vectorise."""
-    x = min(max(x, _LOWEST), _HIGHEST)
-    power = np.floor(x * _LOG2_E + _HALF)
-    r = x - power * _LN2_HIGH - power * _LN2_LOW
-    series = ((((_C0 * r + _C1) * r + _C2) * r + _C3) * r + _C4) * r + _C5
-    return (series * r * r + r + _ONE) * _as_float(np.int32((np.int32(power) + 127) << 23))  # type: ignore[call-arg]
-
-
-def _elu_of(x):
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(_elu_of)
-def _typed_elu(x):
-    if x == types.float32:
-        return lambda x: x if x > _ZERO else _exp(min(x, _ZERO)) - _ONE
-    return lambda x: x if x > 0.0 else math.expm1(x)
-
-
-def _sigmoid_of(x):
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(_sigmoid_of)
-def _typed_sigmoid(x):
-    if x == types.float32:
-        return lambda x: _ONE / (_ONE + _exp(-x))
-    return lambda x: 1.0 / (1.0 + math.exp(-x))
-
-
-# Numbers are reached through slices from here on: an index that starts at 0 is known not to be negative, and the loop
-# over it can be vectorised.
-
-
-@_compiled
-def _elu(source, source_at, target, target_at, count):
-    """target = ELU(source), `count` numbers from each start on."""
-    x, y = source[source_at : source_at + count], target[target_at : target_at + count]
-    for i in range(count):
-        y[i] = _elu_of(x[i])
-
-
-@_compiled
+@compiled
 def _gate(pair, pair_at, target, target_at, width):
     """target += a * sigmoid(b) for one pixel; its pair is a (width), then b (width)."""
     a, b = pair[pair_at : pair_at + width], pair[pair_at + width : pair_at + 2 * width]
     y = target[target_at : target_at + width]
     for i in range(width):
-        y[i] += a[i] * _sigmoid_of(b[i])
+        y[i] += a[i] * sigmoid_of(b[i])
 
 
-@_compiled
-def _copy(source, source_at, source_step, target, target_at, width, count):
-    """target[p] = source[p], `count` rows of `width` numbers; a source_step of 0 repeats one row."""
-    for p in range(count):
-        x = source[source_at + p * source_step : source_at + p * source_step + width]
-        y = target[target_at + p * width : target_at + (p + 1) * width]
-        for i in range(width):
-            y[i] = x[i]
-
-
-@_compiled
+@compiled
 def _vertical(
     r, s, hole, regions, filters, box, pixels, biases, weights, rings, u, temp, pairs, h, shares, pair_shares
 ):
@@ -239,7 +43,7 @@ def _vertical(
     bias_at = ((s * box[2] + r - box[0]) * box[3] - box[1]) * bias_step
 
     lo, hi = regions[0, V_IN, 1], regions[0, V_IN, 2]
-    _copy(v_in_bias, 0, 0, u, lo * filters, filters, hi - lo)
+    copy(v_in_bias, 0, 0, u, lo * filters, filters, hi - lo)
     at = (s * (height + 2) + r) * pixel_line + (lo + 1) * 4
     dot(u, lo * filters, filters, pixels, at, 4, v_in, 0, filters, 12, hi - lo)
     dot(u, lo * filters, filters, pixels, at + pixel_line, 4, v_in, 12 * filters, filters, 12, hi - lo)
@@ -255,21 +59,21 @@ def _vertical(
         if r < regions[b, V_IN, 0]:
             break
         lo, hi = regions[b, V_IN, 1], regions[b, V_IN, 2]
-        _elu(u, lo * filters, vertical_inputs, here + (lo + 1) * filters, (hi - lo) * filters)
+        elu(u, lo * filters, vertical_inputs, here + (lo + 1) * filters, (hi - lo) * filters)
         if r < regions[b, V_MIDDLE, 0]:
             break
         lo, hi = regions[b, V_MIDDLE, 1], regions[b, V_MIDDLE, 2]
         at, depth, weight = lo * filters, 3 * filters, b * 6 * filters * filters
-        _copy(biases, bias_at + lo * bias_step + 2 * b * filters, bias_step, temp, at, filters, hi - lo)
+        copy(biases, bias_at + lo * bias_step + 2 * b * filters, bias_step, temp, at, filters, hi - lo)
         dot(temp, at, filters, vertical_inputs, above + at, filters, v_first, weight, filters, depth, hi - lo)
         weight += depth * filters
         dot(temp, at, filters, vertical_inputs, here + at, filters, v_first, weight, filters, depth, hi - lo)
-        _elu(temp, at, vertical_middles, here + at + filters, (hi - lo) * filters)
+        elu(temp, at, vertical_middles, here + at + filters, (hi - lo) * filters)
         if r < regions[b, V_OUT, 0]:
             break
         lo, hi = regions[b, V_OUT, 1], regions[b, V_OUT, 2]
         at, weight = lo * filters, b * 6 * filters * pair
-        _copy(v_second_bias, b * pair, 0, pairs, lo * pair, pair, hi - lo)
+        copy(v_second_bias, b * pair, 0, pairs, lo * pair, pair, hi - lo)
         dot(pairs, lo * pair, pair, vertical_middles, above + at, filters, v_second, weight, pair, depth, hi - lo)
         weight += depth * pair
         dot(pairs, lo * pair, pair, vertical_middles, here + at, filters, v_second, weight, pair, depth, hi - lo)
@@ -279,8 +83,8 @@ def _vertical(
             continue
         lo, hi = regions[b, H_MIDDLE, 1], regions[b, H_MIDDLE, 2]
         at, depth = ((s * blocks + b) * width + lo) * filters, 2 * filters
-        _elu(u, lo * filters, temp, lo * filters, (hi - lo) * filters)
-        _copy(biases, bias_at + lo * bias_step + (2 * b + 1) * filters, bias_step, shares, at, filters, hi - lo)
+        elu(u, lo * filters, temp, lo * filters, (hi - lo) * filters)
+        copy(biases, bias_at + lo * bias_step + (2 * b + 1) * filters, bias_step, shares, at, filters, hi - lo)
         weight = b * filters * filters
         dot(shares, at, filters, temp, lo * filters, filters, across, weight, filters, filters, hi - lo)
         source, weight = above + lo * filters, b * 4 * filters * filters
@@ -289,11 +93,11 @@ def _vertical(
             continue
         lo, hi = regions[b, H_OUT, 1], regions[b, H_OUT, 2]
         at, source, weight = ((s * blocks + b) * width + lo) * pair, above + lo * filters, b * 4 * filters * pair
-        _copy(h_second_bias, b * pair, 0, pair_shares, at, pair, hi - lo)
+        copy(h_second_bias, b * pair, 0, pair_shares, at, pair, hi - lo)
         dot(pair_shares, at, pair, horizontal_middles, source, filters, h_second, weight, pair, depth, hi - lo)
 
 
-@_compiled
+@compiled
 def _horizontal(r, first, stop, hole, regions, filters, pixels, weights, rings, h, shares, pair_shares):
     """The horizontal stack of columns first to stop - 1, whose pixels but the last are known; one column: of all
     samples in the same step.
@@ -324,7 +128,7 @@ def _horizontal(r, first, stop, hole, regions, filters, pixels, weights, rings, 
             count = samples if one else stop - lo
             for p in range(count):
                 at, target = (s * width + lo) * filters + p * h_step, here + (lo + 1) * filters + p * ring_step
-                _elu(h, at, inputs, target, filters)
+                elu(h, at, inputs, target, filters)
             lo = max(first, regions[b, H_MIDDLE, 1])
             if r < regions[b, H_MIDDLE, 0] or lo >= stop:
                 break
@@ -333,7 +137,7 @@ def _horizontal(r, first, stop, hole, regions, filters, pixels, weights, rings, 
             weight = (b * 4 + 2) * filters * filters
             dot(shares, at, share_step, inputs, source, ring_step, h_first, weight, filters, depth, count)
             for p in range(count):
-                _elu(shares, at + p * share_step, middles, source + filters + p * ring_step, filters)
+                elu(shares, at + p * share_step, middles, source + filters + p * ring_step, filters)
             lo = max(first, regions[b, H_OUT, 1])
             if r < regions[b, H_OUT, 0] or lo >= stop:
                 break
@@ -345,7 +149,7 @@ def _horizontal(r, first, stop, hole, regions, filters, pixels, weights, rings, 
                 _gate(pair_shares, at + p * pair_step, h, (s * width + lo) * filters + p * h_step, filters)
 
 
-@_compiled
+@compiled
 def _guide(params, at, components, towards, variance, result):
     """One pixel's mixture times a normal distribution; see `logistic_mixture.guided`. towards: (3); result: (10 K)."""
     for k in range(components):
@@ -367,7 +171,7 @@ def _guide(params, at, components, towards, variance, result):
         result[k] = params[at + k] + 0.5 * evidence
 
 
-@_compiled
+@compiled
 def _draw(params, at, noise, levels, pixels, target):
     """Draws one pixel; see `logistic_mixture.sample`. noise: (K + 3); levels: the 256 values of a channel."""
     components = len(noise) - 3
@@ -392,12 +196,12 @@ def _draw(params, at, noise, levels, pixels, target):
         red, green = (level / 127.5 - 1.0, green) if channel == 0 else (red, level / 127.5 - 1.0)
 
 
-@_compiled
+@compiled
 def _log_sigmoid(x):
     return -math.log1p(math.exp(-x)) if x > 0.0 else x - math.log1p(math.exp(x))
 
 
-@_compiled
+@compiled
 def _log_level(x, mean, inverse_scale):
     """Logarithm of the probability that one component gives a level; see `logistic_mixture.log_prob`."""
     upper, lower = inverse_scale * (x - mean + HALF_STEP), inverse_scale * (x - mean - HALF_STEP)
@@ -408,7 +212,7 @@ def _log_level(x, mean, inverse_scale):
     return _log_sigmoid(upper) + _log_sigmoid(-lower) + math.log(-math.expm1(lower - upper))
 
 
-@_compiled
+@compiled
 def entropy(params, x, edges, result):
     """Bits of uncertainty about pixels, as `logistic_mixture.entropy` has them.
 
@@ -424,7 +228,7 @@ def entropy(params, x, edges, result):
             highest, whole = np.max(weights), 0.0
             for k in range(components):
                 whole += math.exp(weights[k] - highest)
-            table[:] = _ZERO
+            table[:] = 0.0
             for k in range(components):
                 mean = np.float64(own[(1 + channel) * components + k])
                 if channel == 1:
@@ -437,7 +241,7 @@ def entropy(params, x, edges, result):
                 if share < NEGLIGIBLE:
                     continue
                 for i in range(256):
-                    table[i] += share * _sigmoid_of((edges[i] - middle) * inverse)
+                    table[i] += share * sigmoid_of((edges[i] - middle) * inverse)
             below = 0.0
             for i in range(256):
                 reached = np.float64(table[i]) if i < 255 else 1.0
@@ -451,7 +255,7 @@ def entropy(params, x, edges, result):
         result[p] = total / math.log(2.0)
 
 
-@_compiled
+@compiled
 def fill_row(
     r,
     done,
@@ -504,8 +308,8 @@ def fill_row(
             continue
         at, column = done * samples * size, stop - 1
         for s in range(samples):
-            _elu(h, (s * width + column) * filters, top, s * filters, filters)
-        _copy(head_bias, 0, 0, params, at, size, samples)
+            elu(h, (s * width + column) * filters, top, s * filters, filters)
+        copy(head_bias, 0, 0, params, at, size, samples)
         dot(params, at, size, top, 0, filters, head, 0, size, filters, samples)
         for s in range(samples):
             if draw and hole[s, r, column]:

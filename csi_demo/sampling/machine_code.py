@@ -1,38 +1,119 @@
-"""Where numba keeps the kernel's machine code, and who may write it."""
+"""Machine code of the compiled kernels: where numba keeps it, who may write it, and whether it is there yet."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import math
 import os
 import tempfile
+import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import torch
 from filelock import FileLock
 
 from ..surroundings import own_folder, user
 
 VARIABLE = "NUMBA_CACHE_DIR"
+LANES = 16  # channels are padded to a multiple of this
+PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
+SOURCES = ("arithmetic.py", "kernel.py", "gated_kernel.py")
+
+_log = logging.getLogger(__name__)
+
+
+def up(channels: int) -> int:
+    """The next multiple of `LANES`."""
+    return math.ceil(channels / LANES) * LANES
 
 
 @cache
-def find_place() -> None:
-    """To be called before the kernel is imported: names a folder of this user's among the temporary files where neither
-    the code's own folder nor a home can be written to, as in a container; numba refuses to work without any."""
+def find_place() -> Path:
+    """To be called before a kernel is imported: the folder in which numba keeps machine code from then on.
+
+    It is named after what the sources say, for numba asks only whether the file that a function stands in is newer, not
+    those of what it calls. It lies where the environment says, else beside the code, in the home, or, where neither can
+    be written to, as in a container, among the temporary files of this user.
+    """
     import numba
 
-    beside = Path(__file__).parent
+    beside, home = Path(__file__).parent, Path(os.environ.get("HOME") or "/nonexistent")
     beside = beside / "__pycache__" if (beside / "__pycache__").is_dir() else beside
-    home = Path(os.environ.get("HOME") or "/nonexistent")
-    if os.environ.get(VARIABLE) or os.access(beside, os.W_OK) or os.access(home, os.W_OK):
-        return
-    numba.config.CACHE_DIR = str(own_folder(Path(tempfile.gettempdir()) / f"csi-demo-numba-{user()}"))  # type: ignore[attr-defined]
+    if given := os.environ.get(VARIABLE):
+        place = Path(given)
+    elif os.access(beside, os.W_OK):
+        place = beside
+    elif os.access(home, os.W_OK):
+        place = home / ".cache" / "csi-demo"
+    else:
+        place = own_folder(Path(tempfile.gettempdir()) / f"csi-demo-numba-{user()}")
+    said = b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES)
+    place = place / f"kernels-{hashlib.sha256(said).hexdigest()[:12]}"
+    place.mkdir(parents=True, exist_ok=True)
+    numba.config.CACHE_DIR = str(place)  # type: ignore[attr-defined]
+    return place
 
 
 def alone() -> FileLock:
     """A lock, beside the machine code on the disk, held while it is compiled or read: where several processes write
     numba's cache at once, it may later give one function another's code, and fills are silently wrong."""
-    from . import kernel
+    return FileLock(find_place() / "kernels.lock")
 
-    folder = Path(str(kernel.fill_row.stats.cache_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / "kernel.lock")
+
+class MachineCode:
+    """The machine code of one kernel. run: uses all of the kernel once, in a dtype, which compiles it or reads it from
+    the disk."""
+
+    def __init__(self, name: str, run: Callable[[torch.dtype], None]):
+        self.name, self._run = name, run
+        self._ready, self._lock = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._waited = False
+        _every.append(self)
+
+    def make(self, dtype: torch.dtype = torch.float32) -> bool:
+        """Reads it from the disk, or compiles it, which takes long; says whether that worked. dtype: of what will be
+        run; what is not compiled here must not be run by several processes at once."""
+        try:
+            with alone():
+                self._run(dtype)
+        except ImportError:
+            _log.info("numba is not installed: pixels are drawn with torch, more slowly")
+            return False
+        except Exception:  # a compiler has many ways to fail, and torch does without it
+            _log.warning("%s cannot be compiled: pixels are drawn with torch, more slowly", self.name, exc_info=True)
+            return False
+        self._ready.set()
+        return True
+
+    def prepare(self) -> threading.Thread:
+        """Makes it ready in the background, once."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self.make, name=self.name, daemon=True)
+                self._thread.start()
+            return self._thread
+
+    def ready(self) -> bool:
+        """Whether the kernel can be called now; the first call waits a moment for it."""
+        if not self._ready.is_set() and not self._waited:
+            self.prepare().join(PATIENCE)
+            self._waited = True
+        return self._ready.is_set()
+
+    def after_fork(self) -> None:
+        """In the child: no kernel where it was still being compiled, since nobody goes on."""
+        self._lock = threading.Lock()
+        self._waited = self._thread is not None
+
+
+_every: list[MachineCode] = []
+
+
+def after_fork() -> None:
+    """In the child of a fork."""
+    for code in _every:
+        code.after_fork()

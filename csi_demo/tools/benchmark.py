@@ -1,4 +1,4 @@
-"""Speed of filling holes with CSI, each figure beside the plain way's and the machine's own limit in the same run."""
+"""Speed of filling holes: by every method, and CSI's beside the plain way's and the machine's own limit."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ..complete import Finish, Subject
+from .. import methods
+from ..complete import Finish, Request, Subject
 from ..errors import CompletionError
-from ..methods import Control
+from ..methods import Control, Method
 from ..methods.csi.drawing import to_precision
 from ..methods.csi.method import DEFAULT_CANDIDATES, DEFAULT_GUIDANCE, DEFAULT_SPREAD, CSIMethod
 from ..models import logistic_mixture
@@ -33,8 +34,9 @@ from ..models.logistic_mixture import Guide
 from ..photo.finding import find_faces
 from ..photo.reading import open_photo
 from ..pixels import to_tensor
+from ..sampling import compiled, gated_compiled
 from ..sampling.base import frozen_noise
-from ..sampling.compiled import SharedFill, compile_kernel, regions
+from ..sampling.compiled import SharedFill, regions
 from ..sampling.rows import sample_pixels
 from ..studies.tables import table
 
@@ -44,6 +46,7 @@ POSITIONS = 51  # of a slider, from end to end
 WHOLE_PIXELS = 3  # of the hole that the whole forward stream is run for; the rest is scaled up
 PICTURE = Path(__file__).parents[2] / "examples" / "astronaut.png"
 PHOTO, PORTRAIT, CLOSE_UP = PICTURE.with_suffix(".jpg"), (0, 0, 512, 512), (130, 10, 330, 210)  # and parts of it
+COMPARED = ("mouth", "eyes", "center", "left")  # holes that every method fills
 LARGE_SIDE = 3464  # of 12 megapixels
 START_LIMIT = 120.0  # seconds that the page may take to answer before the measurement gives up
 
@@ -54,7 +57,7 @@ def bench(holes: Sequence[tuple[int, int]] = HOLES, samples: Sequence[int] = SAM
     Times are medians of `repeats`. Raises CompletionError where the kernel is not to be had.
     """
     began = time.perf_counter()
-    if not compile_kernel():
+    if not (compiled.code.make() and gated_compiled.code.make()):
         raise CompletionError("the fast path is not to be had on this machine: install numba")
     kernel = time.perf_counter() - began
     return {
@@ -65,7 +68,24 @@ def bench(holes: Sequence[tuple[int, int]] = HOLES, samples: Sequence[int] = SAM
             "portrait": large_photo(PORTRAIT, repeats),
             "close-up": large_photo(CLOSE_UP, repeats),
         },
+        "methods_ms": {hole: by_method(hole, repeats) for hole in COMPARED},
     } | _model(CSIMethod(), holes, samples, repeats)
+
+
+def by_method(hole: str, repeats: int) -> dict[str, float]:
+    """Milliseconds that each method takes to fill a hole of one photo whose face is found, refined and pasted, by new
+    seeds."""
+    subject, seeds, found = Subject.of(open_photo(PHOTO), hole), itertools.count(), {}
+    for name in methods.available_methods():
+        method = methods.load_method(name)
+
+        def fill(method: Method = method) -> None:
+            request = Request(subject, method, (next(seeds),))
+            for picture in request.last_step().pictures:
+                request.finished(picture)
+
+        found[name] = 1e3 * _seconds(fill, repeats)
+    return found
 
 
 def machine() -> dict[str, Any]:
@@ -292,6 +312,9 @@ def report(figures: dict[str, Any]) -> str:
         f"of a {what}, {took['find_ms']:.0f} and {took['finish_ms']:.0f} ms"
         for what, took in figures["large_photo"].items()
     )
+    for hole, taken in figures["methods_ms"].items():
+        each = ", ".join(f"{name} {value:.0f}" for name, value in taken.items())
+        lines.append(f"Every method's fill of {hole}, refined, {sum(taken.values()):.0f} ms: {each}.")
     lines.append(f"A face found in 12 megapixels, and its mouth's fill cut out, refined and pasted: {found}.")
     rows = [
         {

@@ -77,7 +77,8 @@ def complete(
         first = whole(seed, "The seed", 0, MAX_SEED)
         seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
         which = whole(face, "The face", 1, photo.MAX_FACES)
-        return _filled(shown, hole, loaded, seeds, _settings(settings), which, _switch(refine))
+        finish, subject = Finish(refine=_switch(refine)), _subject(shown, hole, which)
+        return _filled(subject, loaded, seeds, _settings(settings), finish)
 
 
 def compare(
@@ -104,7 +105,8 @@ def compare(
         number = whole(seed, "The seed", 0, MAX_SEED)
         which = whole(face, "The face", 1, photo.MAX_FACES)
         loaded = [engine.load(name) for _, name in engine.compared(methods)]
-        return {one.name: _filled(shown, hole, one, (number,), {}, which, _switch(refine)) for one in loaded}
+        finish, subject = Finish(refine=_switch(refine)), _subject(shown, hole, which)
+        return {one.name: _filled(subject, one, (number,), {}, finish) for one in loaded}
 
 
 def edit(
@@ -213,18 +215,15 @@ def _content(sent: object, what: str) -> bytes:
     return data_url.decode(_text(sent, what, MAX_TEXT), what)
 
 
+def _subject(shown: Image.Image, hole: np.ndarray | str, face: int) -> Subject:
+    return Subject.of(shown, hole, face=face if face > 1 else None)
+
+
 def _filled(
-    shown: Image.Image,
-    hole: np.ndarray | str,
-    loaded: Method,
-    seeds: tuple[int, ...],
-    settings: Mapping[str, float],
-    face: int,
-    refine: bool,
+    subject: Subject, loaded: Method, seeds: tuple[int, ...], settings: Mapping[str, float], finish: Finish
 ) -> dict[str, Any]:
     began = time.monotonic()
-    subject = Subject.of(shown, hole, face=face if face > 1 else None)
-    request = Request(subject, loaded, seeds, *loaded.split(settings), Finish(refine=refine))
+    request = Request(subject, loaded, seeds, *loaded.split(settings), finish)
     *_, last = engine.complete(request)
     return {
         "pictures": [render.png_url(request.finished(fill)) for fill in last.pictures],

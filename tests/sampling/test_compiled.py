@@ -16,7 +16,7 @@ from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.method import DEFAULT_TRUNCATION
 from csi_demo.models import logistic_mixture
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.sampling import compiled
+from csi_demo.sampling import compiled, machine_code
 from csi_demo.sampling.base import frozen_noise
 from csi_demo.sampling.compiled import Box, Fill, SharedFill, Stream, sample_compiled
 from csi_demo.sampling.reference import sample_reference
@@ -31,8 +31,8 @@ pytest.importorskip("numba")
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_alone():
-    """Servers of other tests may still be compiling; see `compiled.alone`."""
-    assert compiled.compile_kernel(torch.float64)
+    """Servers of other tests may still be compiling; see `machine_code.alone`."""
+    assert compiled.code.make(torch.float64)
 
 
 def kernel(dtype):
@@ -217,7 +217,7 @@ def frame():
 
 
 def test_the_method_fills_with_and_without_the_kernel(frame):
-    assert compiled.compile_kernel()
+    assert compiled.code.make()
     image, mask = frame
     last = [list(CSIMethod(compiled=way).complete(image, mask, (0, 1)))[-1] for way in (True, False)]
     same = (last[0].images - last[1].images).abs() < 1e-6
@@ -231,7 +231,7 @@ def test_the_method_fills_with_and_without_the_kernel(frame):
 
 
 def test_a_method_sample_is_free_of_its_batch(frame):
-    assert compiled.compile_kernel()
+    assert compiled.code.make()
     image, mask = frame
     method = CSIMethod()
     *_, together = method.complete(image, mask, (7, 8, 9, 10, 11))
@@ -241,7 +241,7 @@ def test_a_method_sample_is_free_of_its_batch(frame):
 
 
 def test_guidance_draws_pixels_to_the_decoders_picture_and_none_is_the_papers(frame):
-    assert compiled.compile_kernel()
+    assert compiled.code.make()
     image, mask = frame
     method, hole = CSIMethod(), mask[0, 0] < 0.5
     z = method.latents(image, mask, (7,), {}, 1.0)
@@ -281,7 +281,7 @@ def test_the_guide_meets_the_photo_at_the_edge_and_sees_nothing_of_the_hole(fram
 
 
 def test_torch_draws_until_the_kernel_is_ready(frame, monkeypatch):
-    monkeypatch.setattr("csi_demo.methods.csi.drawing.kernel_ready", lambda: False)
+    monkeypatch.setattr(compiled.code, "ready", lambda: False)
     monkeypatch.setattr("csi_demo.methods.csi.drawing.SharedFill", None)
     *_, last = CSIMethod().complete(*frame, (0,))
     assert last.progress == 1.0
@@ -289,8 +289,8 @@ def test_torch_draws_until_the_kernel_is_ready(frame, monkeypatch):
 
 def test_one_process_at_a_time_compiles():
     done = threading.Event()
-    thread = threading.Thread(target=lambda: compiled.compile_kernel() and done.set(), daemon=True)
-    with compiled.alone():
+    thread = threading.Thread(target=lambda: compiled.code.make() and done.set(), daemon=True)
+    with machine_code.alone():
         thread.start()
         assert not done.wait(0.5)
     assert done.wait(60.0)
@@ -304,7 +304,7 @@ from csi_demo.sampling import compiled
 from csi_demo.methods.csi import CSIMethod
 
 found = lambda: sorted(Path(sys.argv[1]).rglob("*.nbc"))
-assert compiled.compile_kernel()
+assert compiled.code.make()
 before = found()
 method, frame = CSIMethod(), torch.load(sys.argv[2])
 list(method.complete(*frame, (0, 1)))
@@ -326,8 +326,8 @@ def test_the_streams_of_the_process_stay_its_own_while_the_kernel_is_made_ready(
         "class Style: BRIGHT = RESET_ALL = DIM = NORMAL = ''\nBack = Fore\n"
         "def swap(*_): sys.stderr = sys.stdout\ninit = reinit = deinit = swap\n"
     )
-    script = "import sys; from csi_demo.sampling.compiled import compile_kernel; own = sys.stderr\n"
-    script += "assert compile_kernel() and sys.stderr is own"
+    script = "import sys; from csi_demo.sampling.compiled import code; own = sys.stderr\n"
+    script += "assert code.make() and sys.stderr is own"
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths}
     environment.pop("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", None)
@@ -339,5 +339,5 @@ def test_a_kernel_that_cannot_be_compiled_is_no_error(monkeypatch, caplog):
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(compiled, "sample_compiled", fail)
-    assert not compiled.compile_kernel()
+    assert not compiled.code.make()
     assert "more slowly" in caplog.text

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from csi_demo.models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
+from csi_demo.sampling import gated_compiled
 from csi_demo.sampling.gated import (
     Conditions,
     Taste,
@@ -16,22 +17,24 @@ from csi_demo.sampling.gated import (
     sample_reference,
     sample_rows,
 )
+from csi_demo.sampling.gated_compiled import Fill, Layout
 
 SIZE = 16
 PLAIN = Taste()
 
 
-def model(head: str = "softmax", kernel: int = 3) -> GatedPixelCNN:
+def model(head: str = "softmax", kernel: int = 3, filters: int = 8, adds: bool = True) -> GatedPixelCNN:
     torch.manual_seed(0)
     tiny = GatedPixelCNNConfig(
         image_size=SIZE,
-        filters=8,
+        filters=filters,
         layers=3,
         kernel=kernel,
         first_kernel=5,
         head=head,
         mixtures=3,
-        head_filters=12,
+        vertical_residual=adds,
+        head_filters=2 * filters,
         condition_dim=4,
         embedding=8,
         context_channels=(8, 16),
@@ -91,6 +94,47 @@ def test_sharpened_rows_equal_the_reference(taste: Taste):
     assert torch.equal(fast, plain)
     torch.testing.assert_close(fast_nll, plain_nll)
     assert not torch.equal(fast, drawn(sample_rows, net, mask, (3, 4))[0])
+
+
+@pytest.fixture(scope="module")
+def kernel() -> None:
+    """Servers of other tests may still be compiling; see `machine_code.alone`."""
+    pytest.importorskip("numba")
+    assert gated_compiled.code.make(torch.float64)
+    assert gated_compiled.code.make(torch.float32)
+
+
+def compiled(dtype: torch.dtype = torch.float64):
+    def way(net: GatedPixelCNN, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, taste: Taste):
+        yield from Fill(Layout(net, dtype), x, mask, conditions, uniforms, taste)
+
+    return way
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("adds", [True, False])
+@pytest.mark.parametrize("kind", ["box", "pieces", "all"])
+@pytest.mark.parametrize("taste", [PLAIN, Taste(0.8, 1.5, 1.0)])
+def test_compiled_rows_equal_the_reference(size: int, adds: bool, kind: str, taste: Taste):
+    net, mask = model(kernel=size, filters=16, adds=adds), hole(kind)
+    fast, fast_nll = drawn(compiled(), net, mask, (3, 4), taste)
+    plain, plain_nll = drawn(sample_rows, net, mask, (3, 4), taste)
+    assert torch.equal(fast, plain)
+    torch.testing.assert_close(fast_nll, plain_nll)
+    assert not torch.equal(fast[0], fast[1])
+
+
+@pytest.mark.usefixtures("kernel")
+def test_compiled_single_precision_is_close_and_the_same_in_any_batch():
+    net, mask, taste = model(filters=16), hole("box"), Taste(0.8, 1.5, 1.0)
+    together, nll = drawn(compiled(torch.float32), net, mask, (5, 6, 7), taste)
+    alone, alone_nll = drawn(compiled(torch.float32), net, mask, (6,), taste)
+    assert torch.equal(together[1], alone[0])
+    assert torch.equal(nll[1], alone_nll[0])
+    exact, exact_nll = drawn(sample_rows, net, mask, (5, 6, 7), taste)
+    assert ((together - exact).abs() < 0.5 / 255).float().mean() > 0.98
+    torch.testing.assert_close(nll.sum((1, 2)), exact_nll.sum((1, 2)), rtol=0.02, atol=0.5)
 
 
 @pytest.mark.parametrize("head", ["softmax", "mixture"])

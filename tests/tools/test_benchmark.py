@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from csi_demo.cli import main
-from csi_demo.methods import Control
+from csi_demo.methods import Control, available_methods
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.models.csi import CSIConfig
+from csi_demo.sampling import compiled
 from csi_demo.tools import benchmark
 
 from ..conftest import random_model
@@ -22,6 +23,7 @@ pytest.importorskip("numba")
 def small(monkeypatch):
     """A small model, no page, small holes."""
     monkeypatch.setattr(benchmark, "page_answers", lambda: 1.5)
+    monkeypatch.setattr(benchmark, "COMPARED", ("mouth",))
     monkeypatch.setattr(benchmark, "CSIMethod", lambda: CSIMethod(model=random_model(1).float()))
     monkeypatch.setattr(benchmark.bench, "__defaults__", (((4, 3), (6, 5)), (1, 2), 7))
 
@@ -32,6 +34,9 @@ def test_bench_writes_every_speed(small, tmp_path, capsys):
     figures = json.loads(out.read_text())
     assert figures["page_answers_seconds"] == 1.5
     assert all(took[part] > 0 for took in figures["large_photo"].values() for part in ("find_ms", "finish_ms"))
+    taken = figures["methods_ms"]["mouth"]
+    assert tuple(taken) == available_methods()
+    assert all(value > 0 for value in taken.values())
     rows = figures["holes"]
     assert [(row["hole"], row["samples"]) for row in rows] == [("4x3", 1), ("4x3", 2), ("6x5", 1), ("6x5", 2)]
     for row in rows:
@@ -59,7 +64,7 @@ def test_multiply_adds_shrink_with_the_hole():
 def test_bad_repeats_and_missing_kernel_are_said_plainly(small, tmp_path, capsys, monkeypatch):
     assert main(["bench", "--json", str(tmp_path / "bench.json"), "--repeats", "0"]) == 2
     assert "--repeats 0 is out of range" in capsys.readouterr().err
-    monkeypatch.setattr(benchmark, "compile_kernel", lambda: False)
+    monkeypatch.setattr(compiled.code, "make", lambda: False)
     assert main(["bench", "--json", str(tmp_path / "bench.json")]) == 2
     assert "install numba" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -19,7 +19,7 @@ from ...models.chooser import Chooser
 from ...models.csi import CSI, Posterior
 from ...models.logistic_mixture import Guide
 from ...photo.blending import poisson
-from ...sampling.compiled import Box, Fill, SharedFill, Stream, entropy, kernel_ready
+from ...sampling.compiled import Box, Fill, SharedFill, Stream, code, entropy
 from ...sampling.rows import sample_pixels
 from ..base import keep_observed
 from .places import REGIONS
@@ -76,7 +76,7 @@ class Predicted:
     def entropy(self) -> Tensor:
         """Bits of uncertainty about each pixel, 0 where it is observed: (n, H, W). See `logistic_mixture.entropy`."""
         result, x, params = torch.zeros(len(self.x), *self.hole.shape), self.x.float(), self.params.float()
-        if kernel_ready():
+        if code.ready():
             result[:, self.hole] = entropy(x, params).float()
         else:  # in parts: every pixel takes 256 levels of every component
             parts = zip(x.split(64, 1), params.split(64, 1), strict=True)
@@ -95,7 +95,7 @@ class Drawing:
     @property
     def uses_kernel(self) -> bool:
         """Whether the kernel draws now; the first who asks waits a moment for it."""
-        return self.compiled and kernel_ready()
+        return self.compiled and code.ready()
 
     @torch.inference_mode()
     def observe(self, image: Tensor, mask: Tensor) -> Known:

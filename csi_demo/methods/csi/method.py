@@ -15,7 +15,7 @@ from ... import weights
 from ...models.chooser import Chooser
 from ...models.csi import CSI
 from ...sampling.base import frozen_noise
-from ...sampling.compiled import prepare
+from ...sampling.compiled import code
 from ..base import Control, Method, Step, Task, keep_observed
 from .controls import aims, from_measured, load_measured
 from .drawing import Drawing, Predicted, turns_of
@@ -97,7 +97,7 @@ class CSIMethod(Method):
         self.settled = Recent(self._settle, KEPT_SETTLED)
         self._noise = lru_cache(KEPT)(partial(_noise, self.model))
         if compiled:
-            prepare()
+            code.prepare()
         self._declared = from_measured(None if model else load_measured(), self.config.latent_dim)
 
     @property
