@@ -1,14 +1,39 @@
-"""Fitting what a model drew to the photo around the hole, by Poisson's equation, as Yeh et al. (2017) finish theirs."""
+"""Fitting what a model drew to the photo around the hole: by Poisson's equation, as Yeh et al. (2017) finish theirs, or
+by softening what it draws without knowing."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..photo.blending import poisson
 from .base import keep_observed, toggle
 
 BLEND = toggle("blend", "Poisson blending", True, "Fit the fill's colours to the observed pixels around the hole.")
+SOFTEN = toggle(
+    "soften", "Soft surroundings", True, "Soften what is drawn around the face, where the model knows too little."
+)
+FACE, SPREAD = (36.0, 32.0), 14.0  # row and column of a face's middle, and how far it reaches: pixels of the frame
+SOFTNESS = 1.2  # standard deviation of the filter, pixels: most of a weave of four or five is gone then
+
+
+def softened(drawn: Tensor) -> Tensor:
+    """Pictures (n, 3, 64, 64) with what lies far from a face's middle smoothed.
+
+    Trained on deep features, a decoder draws a weave in hair and background, which excites their network as much as
+    detail that it cannot foretell; a mean picture holds none there.
+    """
+    steps = torch.arange(-4.0, 5.0, device=drawn.device)
+    taps = torch.exp(-steps.square() / (2.0 * SOFTNESS**2))
+    across = (taps / taps.sum()).to(drawn)[None, None, None]
+    single = F.pad(drawn.flatten(0, 1)[:, None], (4, 4, 4, 4), mode="replicate")
+    smooth = F.conv2d(F.conv2d(single, across), across.mT)[:, 0].unflatten(0, drawn.shape[:2])
+    near = (
+        torch.exp(-(torch.arange(size, device=drawn.device) - at).square() / (2.0 * SPREAD**2))
+        for size, at in zip(drawn.shape[2:], FACE, strict=True)
+    )
+    return torch.lerp(smooth, drawn, torch.outer(*near).to(drawn))
 
 
 def blended(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import weights
 from ..models.vae import VAE, OneShotVAE
 from .base import Control, Method, Step, Task, keep_observed, toggle
-from .fitting import BLEND, blended
+from .fitting import BLEND, SOFTEN, blended, softened
 
 TEMPERATURE = Control(
     "temperature",
@@ -70,8 +70,10 @@ class IteratingVAE(Method):
             if turn == total:
                 figures = [{"last change": value} for value in change.tolist()]
                 info |= {"iterations": total, "change_trace": moved, "figures": figures}
-            shown = blended(photo, hole, drawn.cpu()) if task.options["blend"] else pictures.cpu()
-            yield Step(shown, turn / total, info, {"Reconstruction": drawn.cpu()})
+            drawn = drawn.cpu()
+            fitted = softened(drawn) if task.options["soften"] else drawn
+            shown = (blended if task.options["blend"] else keep_observed)(photo, hole, fitted)
+            yield Step(shown, turn / total, info, {"Reconstruction": drawn})
 
     def _noise(self, generator: torch.Generator) -> Tensor:
         """Standard normal (1, z), the same numbers on every device."""
@@ -87,6 +89,7 @@ class VAEMethod(IteratingVAE):
         TEMPERATURE,
         toggle("masked_encoder", "Masked encoder", True, "The encoder trained on pictures with holes, not whole ones."),
         BLEND,
+        SOFTEN,
     )
 
     def __init__(self) -> None:
@@ -116,6 +119,7 @@ class OneShotMethod(IteratingVAE):
         ),
         TEMPERATURE,
         BLEND,
+        SOFTEN,
     )
 
     def __init__(self) -> None:

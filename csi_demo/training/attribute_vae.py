@@ -14,18 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..metrics.features import face_network
 from ..metrics.labels import Known
 from ..models.attribute_vae import AttributeVAE, AttributeVAEConfig
 from ..pixels import to_float
 from .batches import draw_rows, generator, some_unknown
-from .losses import colours, normal_kl, seen_from
+from .losses import AttributeScores, normal_kl
 from .vae import VAERecipe, VAESettings, VAEStep, own_fills
-
-SCORE_NOISE = 0.03  # on pictures that are scored: what is too faint to be seen shall not count
-FARTHEST = 9.0  # squared change of a logit that counts at most
 
 
 @dataclass(frozen=True)
@@ -108,14 +104,11 @@ class AttributeVAEStep(VAEStep):
     """Both encoders, half of the batch each, and every face a second time with one attribute set otherwise."""
 
     model: AttributeVAE
-    columns: Tensor
 
     def __init__(self, model: AttributeVAE, settings: AttributeVAESettings):
         super().__init__(model, settings)
         self.attributes: AttributeVAESettings = settings
-        names = face_network().config.names
-        columns = torch.tensor([names.index(name) for name in model.config.names])
-        self.register_buffer("columns", columns.to(next(model.parameters()).device))
+        self.scores = AttributeScores(model.config.names)
 
     def forward(  # type: ignore[override]
         self,
@@ -140,7 +133,7 @@ class AttributeVAEStep(VAEStep):
         if settings.obey_weight and self.model.config.attributes_to != "none":
             set_so = torch.zeros_like(y).scatter(1, chosen, 1.0)
             moved, _, _ = self.drawn(seen, eps[0], torch.lerp(y, setting, set_so), torch.maximum(known, set_so), whole)
-            scores = self.scores(drawn, moved, set_so, setting, views)
+            scores = self.scores(drawn.detach().float(), moved.float(), set_so, setting, views)
             weights = settings.obey_weight, settings.keep_weight, settings.tint_weight
             terms |= scores
             terms["loss"] = terms["loss"] + sum(w * score for w, score in zip(weights, scores.values(), strict=True))
@@ -169,21 +162,3 @@ class AttributeVAEStep(VAEStep):
         mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
         z = mean + eps * torch.exp(0.5 * log_variance)
         return self.model.decode_with(z, y, known), mean, log_variance
-
-    def scores(self, drawn: Tensor, moved: Tensor, set_so: Tensor, setting: Tensor, views: Tensor) -> dict[str, Tensor]:
-        """How far the set attribute (one-hot in set_so (B, A), its value in setting (B, 1)) is not seen in the second
-        pictures, and how far the other logits and the colours differ from the first pictures'; views (B, 2, 3)."""
-        network = self.features.network
-        if self.features.kind != "faces":
-            raise ValueError("the attribute VAE is scored by the face network: features=faces")
-        drawn, moved = drawn.detach().float(), moved.float()
-        seen = seen_from(moved, views)
-        noise = SCORE_NOISE if self.training else 0.0
-        logits = network(seen + noise * torch.randn_like(seen)).float()[:, self.columns]
-        with torch.no_grad():
-            before = network(seen_from(drawn, views)).float()[:, self.columns]
-        wanted = 0.5 + 0.5 * setting
-        disobeyed = F.binary_cross_entropy_with_logits((logits * set_so).sum(1, keepdim=True), wanted)
-        strayed = (logits - before).square().clamp(max=FARTHEST) * (1.0 - set_so)
-        recoloured = (colours(moved) - colours(drawn)).square().mean()
-        return {"disobeyed": disobeyed, "strayed": strayed.mean(), "recoloured": recoloured}

@@ -10,21 +10,25 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import weights
+from .. import masks, weights
 from ..data import read_split, shrink
+from ..methods.attributes import GOOD_PART, SLIDERS
+from ..methods.csi.places import REGIONS
 from ..metrics.features import face_network
 from ..metrics.labels import Known, embeddings
 from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
-from ..pixels import to_float
+from ..models.level_heads import SoftmaxHead
+from ..pixels import FRAME, to_float
 from .batches import draw_rows, generator, some_unknown
 from .csi import near_later_context, training_masks
 from .loop import Recipe, Settings
+from .losses import AttributeScores, FaceFeatures, random_views
 from .starting import start_from
 
 LN2 = math.log(2.0)
@@ -43,6 +47,11 @@ class GatedPixelCNNSettings(Settings):
     edge_weight: float = 2.0  # how much more a hole pixel counts that has context close below or right of it
     context_weight: float = 0.5  # of the loss on the context's logits alone
     sketch_weight: float = 0.3  # of the loss on the context's own picture of the whole hole
+    feature_weight: float = 0.0  # of the distance of that picture in deep features: what is likely alone is blurred
+    obey_weight: float = (
+        0.0  # of the cross-entropy of an attribute that was set alone, as the face network sees that picture
+    )
+    stacks: bool = True  # whether the stacks learn, too, or the context network alone
     unknown: float = 0.1  # share of faces of whom nothing is known, for guidance
     unknown_each: float = 0.1  # chance of any one attribute to be unknown
     few: float = 0.0  # share of faces of whom only a few attributes are known, as where sliders set them
@@ -66,7 +75,11 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         names = network.names if condition == "attributes" else ()
         fields: dict[str, Any] = {"names": names, "condition_dim": width}
         super().__init__(settings, fields | dict(overrides))
+        looked_at = settings.feature_weight or settings.obey_weight
+        if looked_at and (self.config.image_size, self.config.head) != (FRAME, "softmax"):
+            raise ValueError(f"feature_weight and obey_weight need image_size={FRAME} and head=softmax")
         self.known: dict[int, Tensor] = {}
+        self.homes = homes(self.config)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         """Pictures at 64 pixels, whatever the model's size: the face network sees those."""
@@ -139,6 +152,13 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         shift = torch.randint(crop, (count, 2), generator=draw, device=draw.device)
         corner = torch.stack((centre // size, centre % size), 1) - shift
         lottery = torch.rand(count, crop * crop, generator=draw, device=draw.device)
+        views = random_views(count, draw)
+        shown = (1.0 - mask).flatten(1) @ self.homes.to(mask).T > self.homes.to(mask).sum(1).clamp(min=1.0) * GOOD_PART
+        chance = torch.rand(shown.shape, generator=draw, device=draw.device) * shown
+        chosen = chance.argmax(1, keepdim=True)
+        degree = 0.5 + 0.5 * torch.rand(count, 1, generator=draw, device=draw.device)  # to the other side
+        setting = torch.where(y.gather(1, chosen) > 0.0, -degree, degree)
+        set_so = torch.zeros_like(y).scatter(1, chosen, 1.0) * (chance.amax(1, keepdim=True) > 0.0)
         return {
             "frames": shrink(frames, size),
             "mask": mask,
@@ -146,6 +166,9 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
             "known": known,
             "corner": corner.clamp(0, size - crop),
             "lottery": lottery,
+            "views": views,
+            "set_so": set_so,
+            "setting": setting,
         }
 
     @torch.no_grad()
@@ -167,27 +190,73 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {"pixelcnn": ("",)})
 
 
+def homes(config: GatedPixelCNNConfig) -> Tensor:
+    """Where each attribute of y shows, (A, H W), 1 = there; nowhere for those that no slider is for."""
+    size, found = config.image_size, torch.zeros(config.condition_dim, config.image_size, config.image_size)
+    for index, name in enumerate(config.names):
+        if name in SLIDERS and size == FRAME:
+            found[index] = torch.from_numpy(~masks.box(*REGIONS[SLIDERS[name][1]]))
+    return found.flatten(1)
+
+
 class GatedPixelCNNStep(nn.Module):
     """The loss on one batch; the module that is wrapped for distributed training."""
+
+    look: FaceFeatures | None
+    scores: AttributeScores | None
 
     def __init__(self, model: GatedPixelCNN, settings: GatedPixelCNNSettings):
         super().__init__()
         self.model, self.settings = model, settings
         self.features, self.nll = model.features, model.head.nll
+        self.look = FaceFeatures() if settings.feature_weight else None
+        self.scores = AttributeScores(model.config.names) if settings.obey_weight else None
         if settings.compile:
             model.context.compile()
             self.features, self.nll = torch.compile(model.features), torch.compile(model.head.nll)
 
     def forward(
-        self, frames: Tensor, mask: Tensor, y: Tensor, known: Tensor, corner: Tensor, lottery: Tensor
+        self,
+        frames: Tensor,
+        mask: Tensor,
+        y: Tensor,
+        known: Tensor,
+        corner: Tensor,
+        lottery: Tensor,
+        views: Tensor,
+        set_so: Tensor,
+        setting: Tensor,
     ) -> dict[str, Tensor]:
         """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); y, known (B, A); corner (B, 2), of the crops; lottery
-        (B, crop * crop), uniform: hole pixels with high numbers count."""
+        (B, crop * crop), uniform: hole pixels with high numbers count; views (B, 2, 3); set_so (B, A),
+        one-hot or nothing, and setting (B, 1): an attribute that shows in the hole, set to the other side."""
         model, settings = self.model, self.settings
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         maps, h = model.conditions(x, mask, y, known)
-        drawn = model.head.sketch_nll(x.permute(0, 2, 3, 1), maps.permute(0, 2, 3, 1).float())  # (B, H, W)
+        places = maps.permute(0, 2, 3, 1).float()
+        drawn = model.head.sketch_nll(x.permute(0, 2, 3, 1), places)  # (B, H, W)
         sketch = (drawn * (1.0 - mask[:, 0])).sum() / (3.0 * LN2 * (1.0 - mask).sum())
+        found = {"loss": settings.sketch_weight * sketch, "sketch_bits": sketch}
+        if self.look is not None:
+            means = self.sketch(x, mask, maps)
+            found["deep"] = self.look(means, x, views)
+            found["loss"] = found["loss"] + settings.feature_weight * found["deep"]
+        if self.scores is not None:
+            moved = self.sketch(x, mask, model.conditions(x, mask, set_so * setting, set_so)[0])
+            found["disobeyed"] = self.scores(x, moved, set_so, setting, views)["disobeyed"]
+            found["loss"] = found["loss"] + settings.obey_weight * found["disobeyed"]
+        return found | self._of_stacks(x, mask, maps, h, corner, lottery, found["loss"]) if settings.stacks else found
+
+    def sketch(self, x: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
+        """Masked pictures (B, 3, H, W) with what the context has in mind in their holes; maps (B, M, H, W)."""
+        means, _ = cast(SoftmaxHead, self.model.head).sketch(maps.permute(0, 2, 3, 1).float())
+        return torch.where(mask > 0.5, x, means.permute(0, 3, 1, 2))
+
+    def _of_stacks(
+        self, x: Tensor, mask: Tensor, maps: Tensor, h: Tensor, corner: Tensor, lottery: Tensor, loss: Tensor
+    ) -> dict[str, Tensor]:
+        """Of a batch as above whose conditions are known, and the loss so far."""
+        model, settings = self.model, self.settings
         size = min(settings.crop, x.shape[-1])
         x, mask, maps = (crop_at(tensor, corner, size) for tensor in (x, mask, maps))
         features = self.features(x, model.biases(maps, h))
@@ -204,8 +273,7 @@ class GatedPixelCNNStep(nn.Module):
         unit = 1.0 / (3.0 * LN2)
         weighted = unit * ((whole + settings.context_weight * alone) * weight).sum() / weight.sum()
         return {
-            "loss": weighted + settings.sketch_weight * sketch,
-            "sketch_bits": sketch,
+            "loss": loss + weighted,
             "bits": unit * (whole * hole).sum() / hole.sum(),
             "context_bits": unit * (alone * hole).sum() / hole.sum(),
         }

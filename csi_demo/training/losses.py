@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from ..metrics.posterior import kl_decomposition, mmd
 PRIOR_SAMPLES = 256
 TURN, ZOOM, SHIFT = 0.15, 0.1, 0.04  # of views, at most: radians, logarithm of the scale, share of half a picture
 COLOUR_PATCH = 4  # pixels' width
+SCORE_NOISE = 0.03  # on pictures that are scored: what is too faint to be seen shall not count
+FARTHEST = 9.0  # squared change of a logit that counts at most
+FACE, SPREAD = (36.0, 32.0), 12.0  # row and column of a face's middle, and how far around it counts: pixels
 
 
 def regulariser(
@@ -100,6 +104,65 @@ class DeepFeatures(nn.Module):
                 square = square * F.adaptive_avg_pool2d(weight, square.shape[2:])
             terms.append(square.mean() / wanted.float().square().mean())
         return torch.stack(terms).mean()
+
+
+class FaceFeatures(nn.Module):
+    """The distance of pictures in deep features that count in the face alone, which lies in the middle, and from a view
+    drawn at random.
+
+    Where a picture cannot be foretold, as in hair and background, deep features reward a grating that excites their
+    network as much as detail would; from one and the same view they reward checks, too.
+    """
+
+    place: Tensor  # (1, 1, 64, 64), weights
+
+    def __init__(self, kind: str = "faces"):
+        super().__init__()
+        self.features = DeepFeatures(kind)
+        down, across = (torch.exp(-(torch.arange(64.0) - at).square() / (2.0 * SPREAD**2)) for at in FACE)
+        self.register_buffer("place", torch.outer(down, across)[None, None], persistent=False)
+
+    def forward(self, drawn: Tensor, x: Tensor, views: Tensor) -> Tensor:
+        """drawn: (k B, 3, 64, 64), k versions of x (B, 3, 64, 64); views: (B, 2, 3). Returns a scalar."""
+        times = len(drawn) // len(x)
+        reached = [level.repeat(times, 1, 1, 1) for level in self.features(seen_from(x, views))]
+        seen = seen_from(drawn, views.repeat(times, 1, 1))
+        return self.features.distance(seen, reached, self.place.to(x.device))
+
+
+class AttributeScores(nn.Module):
+    """How the face network sees it where attributes are set otherwise than they were.
+
+    names: of the attributes, y's columns.
+    """
+
+    columns: Tensor
+
+    def __init__(self, names: Sequence[str]):
+        super().__init__()
+        self.network = face_network().eval().requires_grad_(False)
+        known = self.network.config.names
+        self.register_buffer("columns", torch.tensor([known.index(name) for name in names]), persistent=False)
+
+    def train(self, mode: bool = True) -> AttributeScores:
+        self.training = mode
+        return self  # the network is fixed
+
+    def forward(
+        self, drawn: Tensor, moved: Tensor, set_so: Tensor, setting: Tensor, views: Tensor
+    ) -> dict[str, Tensor]:
+        """Pictures (B, 3, 64, 64) as they were and with an attribute set, one-hot in set_so (B, A), to setting (B, 1);
+        views (B, 2, 3). Returns how far that is not seen, how far other logits change, and how far colours do."""
+        seen = seen_from(moved, views)
+        noise = SCORE_NOISE if self.training else 0.0
+        logits = self.network(seen + noise * torch.randn_like(seen)).float()[:, self.columns]
+        with torch.no_grad():
+            before = self.network(seen_from(drawn, views)).float()[:, self.columns]
+        wanted = 0.5 + 0.5 * setting
+        disobeyed = F.binary_cross_entropy_with_logits((logits * set_so).sum(1, keepdim=True), wanted)
+        strayed = (logits - before).square().clamp(max=FARTHEST) * (1.0 - set_so)
+        recoloured = (colours(moved) - colours(drawn)).square().mean()
+        return {"disobeyed": disobeyed, "strayed": strayed.mean(), "recoloured": recoloured}
 
 
 def random_views(count: int, draw: torch.Generator) -> Tensor:

@@ -18,15 +18,11 @@ from ..models.vae import VAE, OneShotVAE, VAEConfig
 from ..pixels import to_float
 from .batches import MaskPool, draw_rows, generator
 from .loop import Recipe, Settings
-from .losses import DeepFeatures, colours, normal_kl, random_views, seen_from
+from .losses import FaceFeatures, colours, normal_kl, random_views
 from .starting import start_from
 
 AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
 TURNS = 2  # of the iteration that masked pictures have been through, at most
-FACE, SPREAD = (
-    (36.0, 32.0),
-    12.0,
-)  # row and column of a face's middle, and how far around it deep features count: pixels
 GLANCE = 500  # of them in validation, where it is fitted every minute
 
 
@@ -141,30 +137,21 @@ class OneShotRecipe(VAERecipe):
 
 
 class PictureLoss(nn.Module):
-    """Pixel loss, loss of colours, deep-feature loss and KL, in nats per pixel and channel.
-
-    Where a picture cannot be foretold, as in hair and background, deep features reward a grating that excites their
-    network as much as detail would. So they count in the face alone, which lies in the middle, and from a view drawn at
-    random. They do not mind colours, which have a loss of their own.
-    """
-
-    place: Tensor  # (1, 1, 64, 64), weight of deep features
+    """Pixel loss, loss of colours, deep-feature loss and KL, in nats per pixel and channel. Deep features do not mind
+    colours, which so have a loss of their own."""
 
     def __init__(self, settings: VAESettings):
         super().__init__()
-        self.settings, self.features = settings, DeepFeatures(settings.features)
-        down, across = (torch.exp(-(torch.arange(64.0) - at).square() / (2.0 * SPREAD**2)) for at in FACE)
-        self.register_buffer("place", torch.outer(down, across)[None, None], persistent=False)
+        self.settings, self.features = settings, FaceFeatures(settings.features)
 
     def terms(self, drawn: Tensor, x: Tensor, kl: Tensor, views: Tensor) -> dict[str, Tensor]:
         """drawn: (k B, 3, H, W), k versions of x (B, 3, H, W); kl: (k B,) nats; views (B, 2, 3)."""
         settings, times = self.settings, len(drawn) // len(x)
         scale, drawn = 1.0 / (2.0 * settings.pixel_sigma**2), drawn.float()
-        reached = [level.repeat(times, 1, 1, 1) for level in self.features(seen_from(x, views))]
-        x, views = x.repeat(times, 1, 1, 1), views.repeat(times, 1, 1)
+        deep = scale * self.features(drawn, x, views)
+        x = x.repeat(times, 1, 1, 1)
         pixel = scale * (drawn - x).square().mean()
         colour = scale * (colours(drawn) - colours(x)).square().mean()
-        deep = scale * self.features.distance(seen_from(drawn, views), reached, self.place.to(x.device))
         kl = kl.mean()
         loss = pixel + settings.colour_weight * colour + settings.feature_weight * deep + kl / x[0].numel()
         return {"loss": loss, "pixel": pixel, "colour": colour, "deep": deep, "kl": kl}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from csi_demo import masks
 from csi_demo.errors import ControlError
@@ -15,7 +16,7 @@ from csi_demo.methods import load_method
 from csi_demo.methods.attributes import SLIDERS, AttributeMethod, AttributeSliders
 from csi_demo.pixels import masks_to_tensor
 from csi_demo.training.attribute_vae import AttributeVAERecipe, AttributeVAESettings
-from csi_demo.training.gated_pixelcnn import GatedPixelCNNRecipe, GatedPixelCNNSettings
+from csi_demo.training.gated_pixelcnn import CONTEXT, GatedPixelCNNRecipe, GatedPixelCNNSettings
 from csi_demo.training.loop import train
 from csi_demo.training.pixelcnn_autoencoder import AutoencoderRecipe, AutoencoderSettings
 
@@ -137,6 +138,28 @@ def test_the_gated_pixelcnn_learns(shape: dict, muon: bool, made_up: Path, tmp_p
     metrics = train(recipe, made_up, tmp_path / "out", device="cpu")
     assert learned(metrics)
     assert (tmp_path / "out" / "pixelcnn" / "pixelcnn.safetensors").is_file()
+
+
+def test_the_context_network_learns_alone_and_is_looked_at(made_up: Path, tmp_path: Path):
+    sizes = {"filters": 6, "layers": 2, "head_filters": 8, "map_channels": 6, "embedding": 8, "context_channels": (8,)}
+    start, out = tmp_path / "start", tmp_path / "out"
+    train(GatedPixelCNNRecipe(GatedPixelCNNSettings(**TINY, crop=12, picked=40), sizes), made_up, start, device="cpu")
+    looked_at = {"feature_weight": 1.0, "obey_weight": 0.5, "stacks": False, "start": str(start / "pixelcnn")}
+    metrics = train(GatedPixelCNNRecipe(GatedPixelCNNSettings(**TINY, **looked_at), sizes), made_up, out, device="cpu")
+    assert learned(metrics)
+    row = metrics["training"]["curve"][-1]
+    assert all(math.isfinite(row[f"val_{name}"]) for name in ("sketch_bits", "deep", "disobeyed"))
+    assert "val_bits" not in row
+    before, after = (load_file(folder / "pixelcnn" / "pixelcnn.safetensors") for folder in (start, out))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all(name.startswith(CONTEXT) for name in moved)
+
+
+@pytest.mark.parametrize("shape", [{"head": "mixture"}, {"image_size": 32}])
+def test_only_sketches_of_whole_frames_are_looked_at(shape: dict):
+    with pytest.raises(ValueError, match="need image_size=64 and head=softmax"):
+        GatedPixelCNNRecipe(GatedPixelCNNSettings(feature_weight=1.0), shape)
 
 
 @pytest.mark.parametrize("decoder", ["pixelcnn", "mse"])
