@@ -14,12 +14,13 @@ BLEND = toggle("blend", "Poisson blending", True, "Fit the fill's colours to the
 SOFTEN = toggle(
     "soften", "Soft surroundings", True, "Soften what is drawn around the face, where the model knows too little."
 )
-FACE, SPREAD = (36.0, 32.0), 14.0  # row and column of a face's middle, and how far it reaches: pixels of the frame
+FACE, RADII = (36.0, 32.0), (29.0, 20.0)  # of the ellipse that a face fills, rows and columns of the frame
+RIM = (0.85, 1.1)  # in radii: from where on pictures are softened, and from where wholly
 SOFTNESS = 1.2  # standard deviation of the filter, pixels: most of a weave of four or five is gone then
 
 
 def softened(drawn: Tensor) -> Tensor:
-    """Pictures (n, 3, 64, 64) with what lies far from a face's middle smoothed.
+    """Pictures (n, 3, 64, 64) with what lies around the face smoothed.
 
     Trained on deep features, a decoder draws a weave in hair and background, which excites their network as much as
     detail that it cannot foretell; a mean picture holds none there.
@@ -29,11 +30,13 @@ def softened(drawn: Tensor) -> Tensor:
     across = (taps / taps.sum()).to(drawn)[None, None, None]
     single = F.pad(drawn.flatten(0, 1)[:, None], (4, 4, 4, 4), mode="replicate")
     smooth = F.conv2d(F.conv2d(single, across), across.mT)[:, 0].unflatten(0, drawn.shape[:2])
-    near = (
-        torch.exp(-(torch.arange(size, device=drawn.device) - at).square() / (2.0 * SPREAD**2))
-        for size, at in zip(drawn.shape[2:], FACE, strict=True)
+    rows, columns = (
+        ((torch.arange(size, device=drawn.device) - middle) / radius).square()
+        for size, middle, radius in zip(drawn.shape[2:], FACE, RADII, strict=True)
     )
-    return torch.lerp(smooth, drawn, torch.outer(*near).to(drawn))
+    distance = (rows[:, None] + columns).sqrt()  # (H, W), 1: at the rim
+    far = ((distance - RIM[0]) / (RIM[1] - RIM[0])).clamp(0.0, 1.0)
+    return torch.lerp(drawn, smooth, far.to(drawn))
 
 
 def blended(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .. import masks, weights
 from ..data import read_split, shrink
@@ -32,6 +33,7 @@ from .losses import AttributeScores, FaceFeatures, random_views
 from .starting import start_from
 
 LN2 = math.log(2.0)
+TINT = 20.0  # weight of the squared change of colours, where an attribute is set, against the cross-entropy
 CONTEXT = ("context.", "embed.", "head.from_context.")
 ENDS = ("vertical_input.", "horizontal_input.", "head.out.")
 
@@ -243,8 +245,10 @@ class GatedPixelCNNStep(nn.Module):
             found["loss"] = found["loss"] + settings.feature_weight * found["deep"]
         if self.scores is not None:
             moved = self.sketch(x, mask, model.conditions(x, mask, set_so * setting, set_so)[0])
-            found["disobeyed"] = self.scores(x, moved, set_so, setting, views)["disobeyed"]
-            found["loss"] = found["loss"] + settings.obey_weight * found["disobeyed"]
+            # Single pixels are free, and would be bent to patterns that only a network takes for glasses.
+            scores = self.scores(x, F.avg_pool2d(moved, 3, 1, 1, count_include_pad=False), set_so, setting, views)
+            found |= {name: scores[name] for name in ("disobeyed", "recoloured")}
+            found["loss"] = found["loss"] + settings.obey_weight * (scores["disobeyed"] + TINT * scores["recoloured"])
         return found | self._of_stacks(x, mask, maps, h, corner, lottery, found["loss"]) if settings.stacks else found
 
     def sketch(self, x: Tensor, mask: Tensor, maps: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from csi_demo import masks
 from csi_demo.errors import CompletionError, ControlError
 from csi_demo.methods import load_method
+from csi_demo.methods.fitting import softened
 from csi_demo.pixels import masks_to_tensor
 from csi_demo.training.loop import train
 from csi_demo.training.losses import DeepFeatures, normal_kl
@@ -27,6 +29,25 @@ def picture() -> torch.Tensor:
 def steps_of(method: str, seeds=(0,), image=None, mask=MASK, **options):
     image = picture() if image is None else image
     return list(load_method(method).complete(image, mask, seeds, options={"iterations": 3} | options))
+
+
+def test_a_weave_around_the_face_is_softened_and_the_face_stays():
+    x = torch.arange(64.0)
+    weave = torch.outer(torch.sin(math.pi * x / 2.2), torch.sin(math.pi * x / 2.2)).expand(2, 3, 64, 64)
+    soft = softened(0.5 + 0.3 * weave)
+    spread = (soft - 0.5).abs().amax((0, 1)) / 0.3
+    assert spread[:, :6].max() < 0.25
+    assert spread[34:39, 30:35].max() > 0.9
+    flat = torch.full((1, 3, 64, 64), 0.3)
+    torch.testing.assert_close(softened(flat), flat)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_softening_is_an_option_and_leaves_observed_pixels(method: str):
+    soft, plain = (steps_of(method, soften=on)[-1].images for on in (1, 0))
+    observed = (MASK > 0.5).expand_as(soft)
+    assert torch.equal(soft[observed], picture()[observed])
+    assert not torch.equal(soft, plain)
 
 
 def test_normal_kl_is_torchs():
@@ -90,7 +111,7 @@ def test_without_temperature_chance_has_no_say(method: str):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_iterates_are_streamed(method: str):
-    steps = steps_of(method, blend=0)
+    steps = steps_of(method, blend=0, soften=0)
     assert [step.progress for step in steps] == pytest.approx([0, 1 / 3, 2 / 3, 1])
     hole = (MASK < 0.5).expand_as(steps[-1].images)
     assert torch.equal(steps[-1].images[hole], steps[-1].views["Reconstruction"][hole])
