@@ -21,9 +21,13 @@ def draw_rows(frames: Tensor, count: int, draw: torch.Generator) -> tuple[Tensor
 
     Everything is drawn on the generator's device, which is the pictures' own."""
     rows = torch.randint(len(frames), (count,), generator=draw, device=frames.device)
-    flip = torch.rand(count, generator=draw, device=frames.device) < 0.5
-    picked = frames[rows]
-    return torch.where(flip[:, None, None, None], picked.flip(3), picked), rows
+    return mirrored(frames[rows], draw), rows
+
+
+def mirrored(frames: Tensor, draw: torch.Generator) -> Tensor:
+    """Pictures (B, 3, H, W), half of them mirrored."""
+    flip = torch.rand(len(frames), generator=draw, device=frames.device) < 0.5
+    return torch.where(flip[:, None, None, None], frames.flip(3), frames)
 
 
 def generator(rng: np.random.Generator, device: torch.device) -> torch.Generator:

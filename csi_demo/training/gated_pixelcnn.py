@@ -26,7 +26,7 @@ from ..metrics.labels import Known, embeddings
 from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
 from ..models.level_heads import SoftmaxHead
 from ..pixels import FRAME, to_float
-from .batches import draw_rows, generator, some_unknown
+from .batches import draw_rows, generator, mirrored, some_unknown
 from .csi import near_later_context, training_masks
 from .loop import Recipe, Settings
 from .losses import AttributeScores, FaceFeatures, random_views
@@ -34,6 +34,7 @@ from .starting import start_from
 
 LN2 = math.log(2.0)
 TINT = 20.0  # weight of the squared change of colours, where an attribute is set, against the cross-entropy
+UNSCORED = ("Eyeglasses",)  # attributes for which the face network takes mere patterns, so that they are not set
 CONTEXT = ("context.", "embed.", "head.from_context.")
 ENDS = ("vertical_input.", "horizontal_input.", "head.out.")
 
@@ -57,6 +58,7 @@ class GatedPixelCNNSettings(Settings):
     unknown: float = 0.1  # share of faces of whom nothing is known, for guidance
     unknown_each: float = 0.1  # chance of any one attribute to be unknown
     few: float = 0.0  # share of faces of whom only a few attributes are known, as where sliders set them
+    single: float = 0.0  # share of faces that are drawn for one attribute, to either side of it, which alone is known
     whole: float = 0.0  # share of pictures whose hole is everything
     muon: bool = False  # whether the stacks are moved by Muon, in place of Adam
     context_rate: float = 0.2  # then, of the learning rate, for the context network
@@ -81,6 +83,7 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         if looked_at and (self.config.image_size, self.config.head) != (FRAME, "softmax"):
             raise ValueError(f"feature_weight and obey_weight need image_size={FRAME} and head=softmax")
         self.known: dict[int, Tensor] = {}
+        self.names = self.config.names or ("",) * self.config.condition_dim
         self.homes = homes(self.config)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
@@ -137,7 +140,25 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         known = some_unknown((count, values.shape[1]), self.settings.unknown, self._each, draw, few)
         if self.config.condition == "none":
             known = torch.zeros_like(known)
+        if self.settings.single:
+            rows, known = self._singled_out(values, rows, known, draw)
+            picked = mirrored(frames[rows], draw)
         return self._around(picked, values[rows], known, draw)
+
+    def _singled_out(self, values: Tensor, rows: Tensor, known: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Which faces (B) are taken and what of them is known (B, A), some of them drawn anew for one attribute with a
+        slider: as many to one side of it as to the other, which sliders ask for and few faces may have."""
+        rows, known = rows.clone(), known.clone()
+        steered = self.homes.to(values).sum(1).nonzero().flatten()
+        for index in (torch.rand(len(rows), generator=draw, device=rows.device) < self.settings.single).nonzero():
+            which, side = torch.randint(len(steered), (2,), generator=draw, device=rows.device)
+            attribute = steered[which]
+            fitting = ((values[:, attribute] > 0.0) == (side % 2 > 0)).nonzero().flatten()
+            if len(fitting):
+                chosen = torch.randint(len(fitting), (1,), generator=draw, device=rows.device)
+                rows[index], known[index] = fitting[chosen], torch.zeros_like(known[index])
+                known[index, attribute] = 1.0
+        return rows, known
 
     @property
     def _each(self) -> float:
@@ -155,7 +176,8 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         corner = torch.stack((centre // size, centre % size), 1) - shift
         lottery = torch.rand(count, crop * crop, generator=draw, device=draw.device)
         views = random_views(count, draw)
-        shown = (1.0 - mask).flatten(1) @ self.homes.to(mask).T > self.homes.to(mask).sum(1).clamp(min=1.0) * GOOD_PART
+        homes = self.homes.to(mask) * torch.tensor([name not in UNSCORED for name in self.names]).to(mask)[:, None]
+        shown = (1.0 - mask).flatten(1) @ homes.T > homes.sum(1).clamp(min=1.0) * GOOD_PART
         chance = torch.rand(shown.shape, generator=draw, device=draw.device) * shown
         chosen = chance.argmax(1, keepdim=True)
         degree = 0.5 + 0.5 * torch.rand(count, 1, generator=draw, device=draw.device)  # to the other side

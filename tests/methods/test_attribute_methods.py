@@ -156,6 +156,17 @@ def test_the_context_network_learns_alone_and_is_looked_at(made_up: Path, tmp_pa
     assert all(name.startswith(CONTEXT) for name in moved)
 
 
+def test_faces_are_singled_out_for_one_attribute_as_often_to_either_side():
+    recipe = GatedPixelCNNRecipe(GatedPixelCNNSettings(single=1.0), {})
+    values = torch.full((40, recipe.config.condition_dim), -1.0)
+    values[:4] = 1.0
+    rows, known = torch.zeros(200, dtype=torch.long), torch.ones(200, recipe.config.condition_dim)
+    rows, known = recipe._singled_out(values, rows, known, torch.Generator().manual_seed(0))
+    assert torch.equal(known.sum(1), torch.ones(200))
+    assert {recipe.config.names[index] for index in known.argmax(1).tolist()} == SLIDERS.keys() & {*recipe.config.names}
+    assert 0.35 < (rows < 4).float().mean() < 0.65
+
+
 @pytest.mark.parametrize("shape", [{"head": "mixture"}, {"image_size": 32}])
 def test_only_sketches_of_whole_frames_are_looked_at(shape: dict):
     with pytest.raises(ValueError, match="need image_size=64 and head=softmax"):
