@@ -19,7 +19,8 @@ from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Step, Task, keep_observed
 
 KEPT = 16  # seeds whose noise is kept
-GUIDANCE, TEMPERATURE, CONTEXT = 4.0, 0.8, 1.0
+GUIDANCE, TEMPERATURE, CONTEXT = 1.0, 0.8, 4.0
+SUPPORT = 5.0  # nats; after slips, and by guidance, levels would be drawn that nothing says are likely
 
 
 class GatedPixelCNNMethod(AttributeMethod):
@@ -27,7 +28,7 @@ class GatedPixelCNNMethod(AttributeMethod):
     label = "Gated PixelCNN"
     description = (
         "Pixel after pixel, given all before it, the context and attributes (van den Oord et al. 2016). "
-        "Trained briefly: it continues skin and hair, draws eyes and noses, and only hints at mouths."
+        "Trained briefly: faces that look ahead come out soft; hair, hats and the dark go astray."
     )
     options = (
         Control(
@@ -51,7 +52,7 @@ class GatedPixelCNNMethod(AttributeMethod):
             "context",
             "Context",
             0.0,
-            3.0,
+            8.0,
             CONTEXT,
             "How much what the visible pixels say of each pixel counts beside what was drawn so far; 0: as learned.",
         ),
@@ -94,7 +95,7 @@ class GatedPixelCNNMethod(AttributeMethod):
         y, known = self.sliders.held(controls)
         hole = mask[0, 0] < 0.5
         rows, columns = window(self.model, hole)
-        taste = Taste(options["temperature"], options["guidance"] if controls else 1.0, options["context"])
+        taste = Taste(options["temperature"], options["guidance"] if controls else 1.0, options["context"], SUPPORT)
         x = logistic_mixture.quantise(image.to(self.precision)).expand(len(seeds), -1, -1, -1)
         guided = taste.guidance != 1.0
         conditions = Conditions.of(self.model, image, mask, y, known, guided, (rows, columns), len(seeds))
@@ -138,7 +139,7 @@ class GatedPixelCNNMethod(AttributeMethod):
         uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
         x = logistic_mixture.quantise(images.to(self.precision))[:, :, rows, columns]
         near = mask[:, :, rows, columns].to(self.precision)
-        taste = Taste(TEMPERATURE, GUIDANCE, CONTEXT)
+        taste = Taste(TEMPERATURE, GUIDANCE, CONTEXT, SUPPORT)
         *_, (drawn, _, _) = self._rows(x, near, conditions, uniforms.repeat_interleave(2, 0), taste)
         filled = images.clone()
         filled[:, :, rows, columns] = drawn.to(images.dtype)

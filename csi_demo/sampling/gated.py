@@ -106,13 +106,15 @@ class Taste:
     temperature: float = 1.0  # logits are divided by it
     guidance: float = 1.0  # l = u + guidance * (c - u), log-probabilities with and without what is known of the face
     context: float = 0.0  # weight of the context's own log-probabilities, which are added
+    support: float = math.inf  # nats that a level may be less likely than the likeliest, before guidance, to be drawn
 
     def sharpened(self, log_probs: Tensor, samples: int) -> Tensor:
         """(k n, 256) to (n, 256)."""
         drawn = log_probs[:samples]
+        unlikely = drawn < drawn.amax(-1, keepdim=True) - self.support
         if len(log_probs) > samples:
             drawn = log_probs[samples:] + self.guidance * (drawn - log_probs[samples:])
-        return drawn / self.temperature
+        return (drawn / self.temperature).masked_fill(unlikely, -math.inf)
 
 
 def frozen_uniforms(seeds: Sequence[int], height: int, width: int) -> Tensor:

@@ -109,7 +109,7 @@ class Fill:
         self.biases = _flat(layout.biases(conditions), dtype)
         self.context = _flat(layout.context(conditions, hole), dtype)
         self.uniforms = _numpy(uniforms, torch.float64)
-        self.taste = np.array([taste.temperature, taste.guidance, taste.context], self.seen.dtype)
+        self.taste = np.array([taste.temperature, taste.guidance, taste.context, taste.support], self.seen.dtype)
         self.levels, self.nll = np.zeros((samples, height, width, 3), np.int64), np.zeros((samples, height, width))
         kind, wide = self.seen.dtype, config.head_filters
         self._ring = np.zeros(versions * layers * (reach + 1) * (width + 2 * reach) * p, kind)

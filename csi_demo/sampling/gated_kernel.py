@@ -229,11 +229,12 @@ def _draw(r, column, done, total, own, hole, sizes, seen, head, table, uniforms,
                 for i in range(LEVELS):
                     z[i] += share * y[i]
             liked, plain = logits[0], logits[1]
-            if versions > samples:
-                for i in range(LEVELS):
-                    liked[i] = plain[i] + guidance * (liked[i] - plain[i])
+            least = np.max(liked) - taste[3]
             for i in range(LEVELS):
-                liked[i] /= temperature
+                wanted = liked[i]
+                if versions > samples:
+                    wanted = plain[i] + guidance * (wanted - plain[i])
+                liked[i] = wanted / temperature if liked[i] >= least else -np.inf
             level = _inverted(liked, weights, uniforms[s, r, column, channel])
             nll[s, r, column] += likely - logits[2, level]
             pixels[s, r, column, channel] = level
@@ -274,7 +275,7 @@ def fill_row(
     numbers that describe a pixel, whether the vertical stack adds; seen: (n, H + first, W + 2 first, described), zeros
     beyond the picture: `first` rows above, as many columns at either side; own: (versions), which of m pictures'
     conditions a version is drawn under; biases: (m, H, W, layers, 4 p), the conditions'; uniforms: (n, H, W, 3);
-    context: (m, total, 3, 256), logits; taste: temperature, guidance, weight of the context; table: what describes each
+    context: (m, total, 3, 256), logits; taste: temperature, guidance, weight of the context, support; table: what describes each
     level (256, 9), then the levels' intensities; pixels: (n, H, W, 3), levels, and nll: (n, H, W), nats, written. The
     rest: `gated_compiled.Layout` and `Fill`.
     """

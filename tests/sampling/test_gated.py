@@ -86,7 +86,9 @@ def test_rows_equal_the_reference(head: str, kernel: int, kind: str):
     assert not torch.equal(fast[0], fast[1])
 
 
-@pytest.mark.parametrize("taste", [Taste(temperature=0.7), Taste(guidance=2.0), Taste(0.8, 1.5), Taste(0.8, 1.5, 1.0)])
+@pytest.mark.parametrize(
+    "taste", [Taste(temperature=0.7), Taste(guidance=2.0), Taste(0.8, 1.5), Taste(0.8, 1.5, 1.0, 2.0)]
+)
 def test_sharpened_rows_equal_the_reference(taste: Taste):
     net, mask = model(), hole("pieces")
     fast, fast_nll = drawn(sample_rows, net, mask, (3, 4), taste)
@@ -115,7 +117,7 @@ def compiled(dtype: torch.dtype = torch.float64):
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("adds", [True, False])
 @pytest.mark.parametrize("kind", ["box", "pieces", "all"])
-@pytest.mark.parametrize("taste", [PLAIN, Taste(0.8, 1.5, 1.0)])
+@pytest.mark.parametrize("taste", [PLAIN, Taste(0.8, 1.5, 1.0, 2.0)])
 def test_compiled_rows_equal_the_reference(size: int, adds: bool, kind: str, taste: Taste):
     net, mask = model(kernel=size, filters=16, adds=adds), hole(kind)
     fast, fast_nll = drawn(compiled(), net, mask, (3, 4), taste)
