@@ -275,9 +275,9 @@ def fill_row(
     numbers that describe a pixel, whether the vertical stack adds; seen: (n, H + first, W + 2 first, described), zeros
     beyond the picture: `first` rows above, as many columns at either side; own: (versions), which of m pictures'
     conditions a version is drawn under; biases: (m, H, W, layers, 4 p), the conditions'; uniforms: (n, H, W, 3);
-    context: (m, total, 3, 256), logits; taste: temperature, guidance, weight of the context, support; table: what describes each
-    level (256, 9), then the levels' intensities; pixels: (n, H, W, 3), levels, and nll: (n, H, W), nats, written. The
-    rest: `gated_compiled.Layout` and `Fill`.
+    context: (m, total, 3, 256), logits; taste: temperature, guidance, weight of the context, support; table: what
+    describes each level (256, 9), then the levels' intensities; pixels: (n, H, W, 3), levels, and nll: (n, H, W), nats,
+    written. The rest: `gated_compiled.Layout` and `Fill`.
     """
     own_left, own_right, width = 0, 0, hole.shape[1]
     for column in range(width):
