@@ -117,9 +117,17 @@ class SoftmaxHead(nn.Module):
         logits = _levels(out[..., :-LEVELS], before.to(out.dtype), self.anchors) + out[..., -LEVELS:]
         return F.log_softmax(logits + context[..., channel, :], -1)
 
-    def context_log_probs(self, context: Tensor, before: Tensor) -> Tensor:
-        """The same by the context alone, (..., 256)."""
-        return F.log_softmax(context[..., before.shape[-1], :], -1)
+    def pictured(self, maps: Tensor) -> Tensor:
+        """Log-probabilities (..., 3, 256) of the channels by the context's bump alone, which is where it has a picture
+        in mind: levels that are often seen anywhere, as black and white, are not in it."""
+        return F.log_softmax(
+            _levels(self.from_context(F.elu(maps)).unflatten(-1, (3, 3 + LEVELS)).to(_exact(maps))[..., :3], None, 1),
+            -1,
+        )
+
+    def pictured_log_probs(self, pictured: Tensor, before: Tensor) -> Tensor:
+        """Of the next channel's levels, (..., 256); pictured: as of `pictured`."""
+        return pictured[..., before.shape[-1], :]
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""
@@ -188,9 +196,13 @@ class MixtureHead(nn.Module):
         """Log-probabilities (..., 256), adding up to 1, of the next channel's levels; see `SoftmaxHead.log_probs`."""
         return logistic_mixture.level_log_probs(hidden + context, before)
 
-    def context_log_probs(self, context: Tensor, before: Tensor) -> Tensor:
-        """The same by the context alone, (..., 256)."""
-        return logistic_mixture.level_log_probs(context, before)
+    def pictured(self, maps: Tensor) -> Tensor:
+        """What the context has in mind: all of its mixture."""
+        return self.from_maps(maps)
+
+    def pictured_log_probs(self, pictured: Tensor, before: Tensor) -> Tensor:
+        """Of the next channel's levels, (..., 256); pictured: as of `pictured`."""
+        return logistic_mixture.level_log_probs(pictured, before)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""

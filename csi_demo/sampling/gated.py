@@ -105,7 +105,7 @@ class Taste:
 
     temperature: float = 1.0  # logits are divided by it
     guidance: float = 1.0  # l = u + guidance * (c - u), log-probabilities with and without what is known of the face
-    context: float = 0.0  # weight of the context's own log-probabilities, which are added
+    context: float = 0.0  # weight of the log-probabilities of what the context has in mind, which are added
     support: float = math.inf  # nats that a level may be less likely than the likeliest, before guidance, to be drawn
 
     def sharpened(self, log_probs: Tensor, samples: int) -> Tensor:
@@ -134,11 +134,17 @@ def invert(logits: Tensor, uniform: Tensor) -> Tensor:
 
 
 def draw(
-    model: GatedPixelCNN, features: Tensor, context: Tensor, uniform: Tensor, samples: int, taste: Taste
+    model: GatedPixelCNN,
+    features: Tensor,
+    context: Tensor,
+    pictured: Tensor,
+    uniform: Tensor,
+    samples: int,
+    taste: Taste,
 ) -> tuple[Tensor, Tensor]:
     """One pixel of every sample: intensities (n, 3) and -log p (n,) in nats, by the model as it is.
 
-    features: (k n, F); context: of the head's `from_maps`, (k n, ...); uniform: (n, 3).
+    features: (k n, F); context, pictured: of the head's, (k n, ...); uniform: (n, 3).
     """
     hidden, nll = model.head.from_features(features), features.new_zeros(samples)
     pixel = features.new_zeros(samples, 0)
@@ -147,7 +153,7 @@ def draw(
         log_probs = model.head.log_probs(hidden, context, before)
         liked = log_probs
         if taste.context:
-            liked = liked + taste.context * model.head.context_log_probs(context, before)
+            liked = liked + taste.context * model.head.pictured_log_probs(pictured, before)
         value = invert(taste.sharpened(liked, samples), uniform[:, channel])
         nll = nll - log_probs[:samples].gather(1, levels_of(value)[:, None])[:, 0]
         pixel = torch.cat((pixel, value[:, None]), 1)
@@ -164,8 +170,9 @@ def sample_reference(
     times = len(conditions.maps) // n
     for done, (row, column) in enumerate(pixels, 1):
         features = model.features(x.repeat(times, 1, 1, 1), conditions.biases)[:, :, row, column]
-        context = model.head.from_maps(conditions.maps[:, :, row, column])
-        drawn, nll[:, row, column] = draw(model, features, context, uniforms[:, row, column], n, taste)
+        maps = conditions.maps[:, :, row, column]
+        context, pictured = model.head.from_maps(maps), model.head.pictured(maps)
+        drawn, nll[:, row, column] = draw(model, features, context, pictured, uniforms[:, row, column], n, taste)
         x[:, :, row, column] = drawn
         if done == len(pixels) or pixels[done][0] != row:
             yield x, nll, done / len(pixels)
@@ -183,7 +190,8 @@ def sample_rows(
     n, hole = conditions.samples, mask[0, 0] < 0.5
     nll, total, done = x.new_zeros(n, *hole.shape), int(hole.sum()), 0
     rows = _Rows(model, x * mask, conditions)
-    context = model.head.from_maps(conditions.maps[:, :, hole].mT)  # (k n, P, ...)
+    maps = conditions.maps[:, :, hole].mT
+    context, pictured = model.head.from_maps(maps), model.head.pictured(maps)  # (k n, P, ...)
     first, last = hole.any(1).nonzero().flatten()[[0, -1]].tolist()
     for row in range(max(0, first - model.config.layers * (model.config.kernel // 2)), last + 1):
         rows.begin(row)
@@ -194,7 +202,8 @@ def sample_rows(
         for column in range(columns[0], columns[-1] + 1):
             features = rows.column(row, column)
             if hole[row, column]:
-                drawn, nll[:, row, column] = draw(model, features, context[:, done], uniforms[:, row, column], n, taste)
+                said = context[:, done], pictured[:, done]
+                drawn, nll[:, row, column] = draw(model, features, *said, uniforms[:, row, column], n, taste)
                 rows.write(row, column, drawn)
                 done += 1
         yield rows.pixels[:n], nll, done / total

@@ -31,7 +31,7 @@ class Layout:
     @torch.no_grad()
     def __init__(self, model: GatedPixelCNN, dtype: torch.dtype = torch.float32):
         self.config, self.dtype, head = model.config, dtype, cast(SoftmaxHead, deepcopy(model.head).to(dtype))
-        self._context = head.from_maps
+        self._head = head
         layers = cast(list[GatedLayer], list(model.layers))
         self.weights = (
             self._flat(model.vertical_input.weight),
@@ -64,10 +64,12 @@ class Layout:
         grid = torch.arange(LEVELS, dtype=dtype) / 127.5 - 1.0
         self.table = self._flat(torch.cat((intensity_features(grid[:, None], -1).flatten(), grid)))
 
-    def context(self, conditions: Conditions, hole: Tensor) -> Tensor:
-        """Logits (m, P, 3, 256) of the context alone at the pixels of a hole (H, W) of the conditions' part."""
+    def context(self, conditions: Conditions, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (m, P, 3, 256) of the context alone at the pixels of a hole (H, W) of the conditions' part, and of
+        what it has in mind."""
         rows, columns = conditions.part
-        return self._context(conditions.whole[:, :, rows, columns][:, :, hole].mT.to(self.dtype))
+        maps = conditions.whole[:, :, rows, columns][:, :, hole].mT.to(self.dtype)
+        return self._head.from_maps(maps), self._head.pictured(maps)
 
     def biases(self, conditions: Conditions) -> Tensor:
         """(m, H, W, layers * 4 p): `GatedPixelCNN.biases` of the conditions' part.
@@ -107,7 +109,7 @@ class Fill:
         self.sizes = samples, versions, layers, p, reach, first, described.shape[1], config.vertical_residual
         self.own = np.array(conditions.own)
         self.biases = _flat(layout.biases(conditions), dtype)
-        self.context = _flat(layout.context(conditions, hole), dtype)
+        self.context, self.pictured = (_flat(logits, dtype) for logits in layout.context(conditions, hole))
         self.uniforms = _numpy(uniforms, torch.float64)
         self.taste = np.array([taste.temperature, taste.guidance, taste.context, taste.support], self.seen.dtype)
         self.levels, self.nll = np.zeros((samples, height, width, 3), np.int64), np.zeros((samples, height, width))
@@ -148,6 +150,7 @@ class Fill:
                 self.biases,
                 self.uniforms,
                 self.context,
+                self.pictured,
                 self.taste,
                 layout.table,
                 layout.weights,

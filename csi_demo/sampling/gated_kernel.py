@@ -180,7 +180,9 @@ def _inverted(logits, weights, uniform):
 
 
 @compiled
-def _draw(r, column, done, total, own, hole, sizes, seen, head, table, uniforms, context, taste, work, pixels, nll):
+def _draw(
+    r, column, done, total, own, hole, sizes, seen, head, table, uniforms, context, pictured, taste, work, pixels, nll
+):
     """One pixel of every sample, whose features both stacks have prepared; see `gated.draw`."""
     height, width = hole.shape
     samples, versions, layers, p, _, first, described, _ = sizes
@@ -216,6 +218,7 @@ def _draw(r, column, done, total, own, hole, sizes, seen, head, table, uniforms,
                 said = ((own[version] * total + done) * 3 + channel) * LEVELS
                 _levels(out, version * outs, anchors, channel, told, table[LEVELS * CHANNEL :], bumps, z)
                 x, y = out[free : free + LEVELS], context[said : said + LEVELS]
+                in_mind = pictured[said : said + LEVELS]
                 for i in range(LEVELS):
                     z[i] += x[i] + y[i]
                 if version == s:
@@ -227,7 +230,7 @@ def _draw(r, column, done, total, own, hole, sizes, seen, head, table, uniforms,
                     likely = math.log(likely) + highest
                     logits[2][:] = z
                 for i in range(LEVELS):
-                    z[i] += share * y[i]
+                    z[i] += share * in_mind[i]
             liked, plain = logits[0], logits[1]
             least = np.max(liked) - taste[3]
             for i in range(LEVELS):
@@ -258,6 +261,7 @@ def fill_row(
     biases,
     uniforms,
     context,
+    pictured,
     taste,
     table,
     weights,
@@ -275,9 +279,9 @@ def fill_row(
     numbers that describe a pixel, whether the vertical stack adds; seen: (n, H + first, W + 2 first, described), zeros
     beyond the picture: `first` rows above, as many columns at either side; own: (versions), which of m pictures'
     conditions a version is drawn under; biases: (m, H, W, layers, 4 p), the conditions'; uniforms: (n, H, W, 3);
-    context: (m, total, 3, 256), logits; taste: temperature, guidance, weight of the context, support; table: what
-    describes each level (256, 9), then the levels' intensities; pixels: (n, H, W, 3), levels, and nll: (n, H, W), nats,
-    written. The rest: `gated_compiled.Layout` and `Fill`.
+    context, pictured: (m, total, 3, 256), logits; taste: temperature, guidance, weight of what is pictured, support;
+    table: what describes each level (256, 9), then the levels' intensities; pixels: (n, H, W, 3), levels, and nll: (n,
+    H, W), nats, written. The rest: `gated_compiled.Layout` and `Fill`.
     """
     own_left, own_right, width = 0, 0, hole.shape[1]
     for column in range(width):
@@ -294,7 +298,23 @@ def fill_row(
         stop += 1
         _horizontal(r, begin, stop, hole, spans, sizes, seen, weights, offsets, work)
         _draw(
-            r, stop - 1, done, total, own, hole, sizes, seen, head, table, uniforms, context, taste, work, pixels, nll
+            r,
+            stop - 1,
+            done,
+            total,
+            own,
+            hole,
+            sizes,
+            seen,
+            head,
+            table,
+            uniforms,
+            context,
+            pictured,
+            taste,
+            work,
+            pixels,
+            nll,
         )
         begin, done = stop, done + 1
     return done

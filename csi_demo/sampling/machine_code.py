@@ -40,11 +40,10 @@ def find_place() -> Path:
     """
     import numba
 
-    beside, home = Path(__file__).parent, Path(os.environ.get("HOME") or "/nonexistent")
-    beside = beside / "__pycache__" if (beside / "__pycache__").is_dir() else beside
+    beside, home = Path(__file__).parent / "__pycache__", Path(os.environ.get("HOME") or "/nonexistent")
     if given := os.environ.get(VARIABLE):
         place = Path(given)
-    elif os.access(beside, os.W_OK):
+    elif os.access(beside if beside.is_dir() else beside.parent, os.W_OK):
         place = beside
     elif os.access(home, os.W_OK):
         place = home / ".cache" / "csi-demo"
