@@ -86,8 +86,14 @@ class SoftmaxHead(nn.Module):
 
     def from_maps(self, maps: Tensor) -> Tensor:
         """Logits (..., 3, 256) of the channels by the context alone, which knows of no other channel."""
+        return self.context(maps)[0]
+
+    def context(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and those of the picture that the context has in mind: of its bump alone, in which levels that are
+        often seen anywhere, as black and white, are not."""
         parts = self.from_context(F.elu(maps)).unflatten(-1, (3, 3 + LEVELS)).to(_exact(maps))
-        return _levels(parts[..., :3], None, 1) + parts[..., 3:]
+        bump = _levels(parts[..., :3], None, 1)
+        return bump + parts[..., 3:], bump
 
     def sketch(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log-scales (..., 3) of the context's own bumps: the picture that it has in mind, and how sure."""
@@ -117,17 +123,9 @@ class SoftmaxHead(nn.Module):
         logits = _levels(out[..., :-LEVELS], before.to(out.dtype), self.anchors) + out[..., -LEVELS:]
         return F.log_softmax(logits + context[..., channel, :], -1)
 
-    def pictured(self, maps: Tensor) -> Tensor:
-        """Log-probabilities (..., 3, 256) of the channels by the context's bump alone, which is where it has a picture
-        in mind: levels that are often seen anywhere, as black and white, are not in it."""
-        return F.log_softmax(
-            _levels(self.from_context(F.elu(maps)).unflatten(-1, (3, 3 + LEVELS)).to(_exact(maps))[..., :3], None, 1),
-            -1,
-        )
-
-    def pictured_log_probs(self, pictured: Tensor, before: Tensor) -> Tensor:
-        """Of the next channel's levels, (..., 256); pictured: as of `pictured`."""
-        return pictured[..., before.shape[-1], :]
+    def pictured(self, in_mind: Tensor, before: Tensor) -> Tensor:
+        """Logits (..., 256) of the next channel's levels in the picture that the context has in mind, of `context`."""
+        return in_mind[..., before.shape[-1], :]
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""
@@ -196,13 +194,14 @@ class MixtureHead(nn.Module):
         """Log-probabilities (..., 256), adding up to 1, of the next channel's levels; see `SoftmaxHead.log_probs`."""
         return logistic_mixture.level_log_probs(hidden + context, before)
 
-    def pictured(self, maps: Tensor) -> Tensor:
-        """What the context has in mind: all of its mixture."""
-        return self.from_maps(maps)
+    def context(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and the mixture that the context has in mind: all of it."""
+        parameters = self.from_maps(maps)
+        return parameters, parameters
 
-    def pictured_log_probs(self, pictured: Tensor, before: Tensor) -> Tensor:
-        """Of the next channel's levels, (..., 256); pictured: as of `pictured`."""
-        return logistic_mixture.level_log_probs(pictured, before)
+    def pictured(self, in_mind: Tensor, before: Tensor) -> Tensor:
+        """Logits (..., 256) of the next channel's levels in the picture that the context has in mind, of `context`."""
+        return logistic_mixture.level_log_probs(in_mind, before)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""

@@ -21,7 +21,7 @@ from ..models import logistic_mixture
 from ..models.logistic_mixture import Guide
 from ..models.pixelcnn import PixelCNNStream
 from .base import StreamModel, mixtures_of
-from .machine_code import LANES, MachineCode, up
+from .machine_code import LANES, MachineCode, to_numpy, up
 
 
 def regions(blocks: int, hole: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ class Stream:
             self._flat_biases([block.second.bias for block in vertical]),
             self._flat_biases([cast(Tensor, stream.horizontal_input.bias)]),
             self._flat_biases([block.second.bias for block in horizontal]),
-            _numpy(F.pad(head_bias, (0, up(len(head_bias)) - len(head_bias))), dtype),
+            to_numpy(F.pad(head_bias, (0, up(len(head_bias)) - len(head_bias))), dtype),
         )
         own = [
             bias
@@ -104,7 +104,7 @@ class Stream:
         self.own = self._pad(torch.cat(own)).to(dtype)  # (2 * blocks * F padded)
         self.map_weight, self.map_bias = self._conditioning(model, "from_maps")
         self.context_weight, self.context_bias = self._conditioning(model, "from_context")
-        self.levels = _numpy(torch.arange(256, dtype=dtype) / 127.5 - 1.0, dtype)
+        self.levels = to_numpy(torch.arange(256, dtype=dtype) / 127.5 - 1.0, dtype)
 
     def _pad(self, tensor: Tensor) -> Tensor:
         """(..., parts * F) to (..., parts * padded)."""
@@ -121,10 +121,10 @@ class Stream:
             if pad_inputs:
                 matrix = F.pad(matrix, (0, 0, 0, self.padded - self.filters))
             parts.append(matrix.flatten())
-        return _numpy(torch.cat(parts), self.dtype)
+        return to_numpy(torch.cat(parts), self.dtype)
 
     def _flat_biases(self, biases: list[Tensor]) -> np.ndarray:
-        return _numpy(torch.cat([self._pad(bias) for bias in biases]), self.dtype)
+        return to_numpy(torch.cat([self._pad(bias) for bias in biases]), self.dtype)
 
     def _conditioning(self, model: StreamModel, name: str) -> tuple[Tensor | None, Tensor | None]:
         """A 1x1 convolution as a matrix (inputs, 2 * blocks * F padded) and its bias; None where there is none."""
@@ -181,18 +181,20 @@ class Fill:
     ):
         count, _, height, width = x.shape
         self.stream, self.drawing = stream, noise is not None
-        self.hole = _numpy(mask[:, 0] < 0.5, torch.bool)
+        self.hole = to_numpy(mask[:, 0] < 0.5, torch.bool)
         self.union = np.ascontiguousarray(self.hole.any(0))
         self.regions = regions(stream.blocks, self.union)
         box = Box.around(stream.blocks, self.union)
         self.box = (box.top, box.left, box.rows, box.columns)
         assert biases.shape[:3] == (count, box.rows, box.columns), "biases of another hole"
-        self.biases = _numpy(biases.flatten(), stream.dtype)
+        self.biases = to_numpy(biases.flatten(), stream.dtype)
         components = stream.mixtures
-        self.noise = np.zeros((count, height, width, components + 3)) if noise is None else _numpy(noise, torch.float64)
+        self.noise = (
+            np.zeros((count, height, width, components + 3)) if noise is None else to_numpy(noise, torch.float64)
+        )
         self.guide = np.zeros((count, 1, 1, 3)), 0.0
         if guide is not None:
-            self.guide = _numpy(guide.towards.permute(0, 2, 3, 1), torch.float64), guide.deviation**2
+            self.guide = to_numpy(guide.towards.permute(0, 2, 3, 1), torch.float64), guide.deviation**2
         seen = x * mask.to(x.dtype) if self.drawing else x
         pixels = F.pad(torch.cat((seen, torch.ones_like(x[:, :1])), 1), (2, 1, 2, 0)).to(stream.dtype)
         self._pixels = pixels.permute(0, 2, 3, 1).contiguous()
@@ -296,7 +298,7 @@ def sample_compiled(
     stream: Stream, x: Tensor, mask: Tensor, biases: Tensor | None, noise: Tensor, guide: Guide | None = None
 ) -> Iterator[tuple[Tensor, float]]:
     """Draws the hole's pixels. Arguments and result as `sampling.sample_pixels`, with a stream in the model's place."""
-    box = Box.around(stream.blocks, np.asarray(_numpy(mask[:, 0] < 0.5, torch.bool).any(0)))
+    box = Box.around(stream.blocks, np.asarray(to_numpy(mask[:, 0] < 0.5, torch.bool).any(0)))
     yield from Fill(stream, x, mask, stream.biases_of(biases, len(x), box), noise, guide)
 
 
@@ -305,10 +307,10 @@ def entropy(x: Tensor, params: Tensor) -> Tensor:
     from . import kernel
 
     edges = (2.0 * torch.arange(256, dtype=torch.float32) + 1.0) / 255.0 - 1.0
-    flat, result = _numpy(params.flatten(0, -2), torch.float32), np.empty(x[..., 0].numel())
+    flat, result = to_numpy(params.flatten(0, -2), torch.float32), np.empty(x[..., 0].numel())
     shares = (
         np.array_split(array, torch.get_num_threads())
-        for array in (flat, _numpy(x.reshape(-1, 3), torch.float64), result)
+        for array in (flat, to_numpy(x.reshape(-1, 3), torch.float64), result)
     )
     tasks = [
         _threads().submit(kernel.entropy, one, levels, edges.numpy(), bits)
@@ -346,7 +348,3 @@ code = MachineCode("the kernel", _run)
 def after_fork() -> None:
     """In the child of a fork: threads of its own."""
     _threads.cache_clear()
-
-
-def _numpy(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
-    return tensor.detach().to(dtype).contiguous().numpy()

@@ -105,7 +105,7 @@ class Taste:
 
     temperature: float = 1.0  # logits are divided by it
     guidance: float = 1.0  # l = u + guidance * (c - u), log-probabilities with and without what is known of the face
-    context: float = 0.0  # weight of the log-probabilities of what the context has in mind, which are added
+    context: float = 0.0  # weight of the logits of what the context has in mind, which are added
     support: float = math.inf  # nats that a level may be less likely than the likeliest, before guidance, to be drawn
 
     def sharpened(self, log_probs: Tensor, samples: int) -> Tensor:
@@ -137,14 +137,14 @@ def draw(
     model: GatedPixelCNN,
     features: Tensor,
     context: Tensor,
-    pictured: Tensor,
+    in_mind: Tensor,
     uniform: Tensor,
     samples: int,
     taste: Taste,
 ) -> tuple[Tensor, Tensor]:
     """One pixel of every sample: intensities (n, 3) and -log p (n,) in nats, by the model as it is.
 
-    features: (k n, F); context, pictured: of the head's, (k n, ...); uniform: (n, 3).
+    features: (k n, F); context, in_mind: of the head's `context`, (k n, ...); uniform: (n, 3).
     """
     hidden, nll = model.head.from_features(features), features.new_zeros(samples)
     pixel = features.new_zeros(samples, 0)
@@ -153,7 +153,7 @@ def draw(
         log_probs = model.head.log_probs(hidden, context, before)
         liked = log_probs
         if taste.context:
-            liked = liked + taste.context * model.head.pictured_log_probs(pictured, before)
+            liked = liked + taste.context * model.head.pictured(in_mind, before)
         value = invert(taste.sharpened(liked, samples), uniform[:, channel])
         nll = nll - log_probs[:samples].gather(1, levels_of(value)[:, None])[:, 0]
         pixel = torch.cat((pixel, value[:, None]), 1)
@@ -170,9 +170,8 @@ def sample_reference(
     times = len(conditions.maps) // n
     for done, (row, column) in enumerate(pixels, 1):
         features = model.features(x.repeat(times, 1, 1, 1), conditions.biases)[:, :, row, column]
-        maps = conditions.maps[:, :, row, column]
-        context, pictured = model.head.from_maps(maps), model.head.pictured(maps)
-        drawn, nll[:, row, column] = draw(model, features, context, pictured, uniforms[:, row, column], n, taste)
+        said = model.head.context(conditions.maps[:, :, row, column])
+        drawn, nll[:, row, column] = draw(model, features, *said, uniforms[:, row, column], n, taste)
         x[:, :, row, column] = drawn
         if done == len(pixels) or pixels[done][0] != row:
             yield x, nll, done / len(pixels)
@@ -190,8 +189,7 @@ def sample_rows(
     n, hole = conditions.samples, mask[0, 0] < 0.5
     nll, total, done = x.new_zeros(n, *hole.shape), int(hole.sum()), 0
     rows = _Rows(model, x * mask, conditions)
-    maps = conditions.maps[:, :, hole].mT
-    context, pictured = model.head.from_maps(maps), model.head.pictured(maps)  # (k n, P, ...)
+    context, in_mind = model.head.context(conditions.maps[:, :, hole].mT)  # (k n, P, ...)
     first, last = hole.any(1).nonzero().flatten()[[0, -1]].tolist()
     for row in range(max(0, first - model.config.layers * (model.config.kernel // 2)), last + 1):
         rows.begin(row)
@@ -202,7 +200,7 @@ def sample_rows(
         for column in range(columns[0], columns[-1] + 1):
             features = rows.column(row, column)
             if hole[row, column]:
-                said = context[:, done], pictured[:, done]
+                said = context[:, done], in_mind[:, done]
                 drawn, nll[:, row, column] = draw(model, features, *said, uniforms[:, row, column], n, taste)
                 rows.write(row, column, drawn)
                 done += 1

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ..models.gated_pixelcnn import GatedLayer, GatedPixelCNN, GatedPixelCNNConfig
 from ..models.level_heads import LEVELS, SoftmaxHead, intensity_features, intensity_width
 from .gated import Conditions, Taste
-from .machine_code import LANES, MachineCode, up
+from .machine_code import LANES, MachineCode, to_numpy, up
 
 
 def can_compile(config: GatedPixelCNNConfig) -> bool:
@@ -68,8 +68,7 @@ class Layout:
         """Logits (m, P, 3, 256) of the context alone at the pixels of a hole (H, W) of the conditions' part, and of
         what it has in mind."""
         rows, columns = conditions.part
-        maps = conditions.whole[:, :, rows, columns][:, :, hole].mT.to(self.dtype)
-        return self._head.from_maps(maps), self._head.pictured(maps)
+        return self._head.context(conditions.whole[:, :, rows, columns][:, :, hole].mT.to(self.dtype))
 
     def biases(self, conditions: Conditions) -> Tensor:
         """(m, H, W, layers * 4 p): `GatedPixelCNN.biases` of the conditions' part.
@@ -88,7 +87,7 @@ class Layout:
     def _flat(self, *weights: Any) -> np.ndarray:
         """Weights (outputs, inputs, rows, columns) as (weight, row, column, input, output), flat; matrices likewise."""
         orders = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
-        return _numpy(torch.cat([weight.permute(orders[weight.dim()]).flatten() for weight in weights]), self.dtype)
+        return to_numpy(torch.cat([weight.permute(orders[weight.dim()]).flatten() for weight in weights]), self.dtype)
 
 
 class Fill:
@@ -99,7 +98,7 @@ class Fill:
         config, dtype, hole = layout.config, layout.dtype, mask[0, 0] < 0.5
         (samples, _, height, width), versions = x.shape, conditions.versions
         layers, p, reach, first = config.layers, config.filters, config.kernel // 2, config.first_kernel // 2
-        self.layout, self.hole, self.total = layout, _numpy(hole, torch.bool), int(hole.sum())
+        self.layout, self.hole, self.total = layout, to_numpy(hole, torch.bool), int(hole.sum())
         rows, columns = (hole.any(1 - axis).nonzero().flatten().tolist() for axis in (0, 1))
         self.rows = range(max(0, rows[0] - layers * reach), rows[-1] + 1)
         self.span = rows[0], columns[0], columns[-1] + 1
@@ -109,8 +108,8 @@ class Fill:
         self.sizes = samples, versions, layers, p, reach, first, described.shape[1], config.vertical_residual
         self.own = np.array(conditions.own)
         self.biases = _flat(layout.biases(conditions), dtype)
-        self.context, self.pictured = (_flat(logits, dtype) for logits in layout.context(conditions, hole))
-        self.uniforms = _numpy(uniforms, torch.float64)
+        self.context, self.in_mind = (_flat(logits, dtype) for logits in layout.context(conditions, hole))
+        self.uniforms = to_numpy(uniforms, torch.float64)
         self.taste = np.array([taste.temperature, taste.guidance, taste.context, taste.support], self.seen.dtype)
         self.levels, self.nll = np.zeros((samples, height, width, 3), np.int64), np.zeros((samples, height, width))
         kind, wide = self.seen.dtype, config.head_filters
@@ -150,7 +149,7 @@ class Fill:
                 self.biases,
                 self.uniforms,
                 self.context,
-                self.pictured,
+                self.in_mind,
                 self.taste,
                 layout.table,
                 layout.weights,
@@ -193,8 +192,4 @@ code = MachineCode("the gated kernel", _run)
 
 
 def _flat(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
-    return _numpy(tensor, dtype).reshape(-1)
-
-
-def _numpy(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
-    return tensor.detach().to(dtype).contiguous().numpy()
+    return to_numpy(tensor, dtype).reshape(-1)

@@ -181,7 +181,7 @@ def _inverted(logits, weights, uniform):
 
 @compiled
 def _draw(
-    r, column, done, total, own, hole, sizes, seen, head, table, uniforms, context, pictured, taste, work, pixels, nll
+    r, column, done, total, own, hole, sizes, seen, head, table, uniforms, context, in_mind, taste, work, pixels, nll
 ):
     """One pixel of every sample, whose features both stacks have prepared; see `gated.draw`."""
     height, width = hole.shape
@@ -218,7 +218,7 @@ def _draw(
                 said = ((own[version] * total + done) * 3 + channel) * LEVELS
                 _levels(out, version * outs, anchors, channel, told, table[LEVELS * CHANNEL :], bumps, z)
                 x, y = out[free : free + LEVELS], context[said : said + LEVELS]
-                in_mind = pictured[said : said + LEVELS]
+                pictured = in_mind[said : said + LEVELS]
                 for i in range(LEVELS):
                     z[i] += x[i] + y[i]
                 if version == s:
@@ -230,7 +230,7 @@ def _draw(
                     likely = math.log(likely) + highest
                     logits[2][:] = z
                 for i in range(LEVELS):
-                    z[i] += share * in_mind[i]
+                    z[i] += share * pictured[i]
             liked, plain = logits[0], logits[1]
             least = np.max(liked) - taste[3]
             for i in range(LEVELS):
@@ -261,7 +261,7 @@ def fill_row(
     biases,
     uniforms,
     context,
-    pictured,
+    in_mind,
     taste,
     table,
     weights,
@@ -279,7 +279,7 @@ def fill_row(
     numbers that describe a pixel, whether the vertical stack adds; seen: (n, H + first, W + 2 first, described), zeros
     beyond the picture: `first` rows above, as many columns at either side; own: (versions), which of m pictures'
     conditions a version is drawn under; biases: (m, H, W, layers, 4 p), the conditions'; uniforms: (n, H, W, 3);
-    context, pictured: (m, total, 3, 256), logits; taste: temperature, guidance, weight of what is pictured, support;
+    context, in_mind: (m, total, 3, 256), logits; taste: temperature, guidance, weight of what is in mind, support;
     table: what describes each level (256, 9), then the levels' intensities; pixels: (n, H, W, 3), levels, and nll: (n,
     H, W), nats, written. The rest: `gated_compiled.Layout` and `Fill`.
     """
@@ -310,7 +310,7 @@ def fill_row(
             table,
             uniforms,
             context,
-            pictured,
+            in_mind,
             taste,
             work,
             pixels,

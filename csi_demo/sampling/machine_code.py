@@ -12,8 +12,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from filelock import FileLock
+from torch import Tensor
 
 from ..surroundings import own_folder, user
 
@@ -28,6 +30,11 @@ _log = logging.getLogger(__name__)
 def up(channels: int) -> int:
     """The next multiple of `LANES`."""
     return math.ceil(channels / LANES) * LANES
+
+
+def to_numpy(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
+    """As a kernel takes it: contiguous, in this dtype."""
+    return tensor.detach().to(dtype).contiguous().numpy()
 
 
 @cache

@@ -83,8 +83,9 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         if looked_at and (self.config.image_size, self.config.head) != (FRAME, "softmax"):
             raise ValueError(f"feature_weight and obey_weight need image_size={FRAME} and head=softmax")
         self.known: dict[int, Tensor] = {}
-        self.names = self.config.names or ("",) * self.config.condition_dim
         self.homes = homes(self.config)
+        self.scored = self.homes.clone()  # of the attributes that are set
+        self.scored[[index for index, name in enumerate(self.config.names) if name in UNSCORED]] = 0.0
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         """Pictures at 64 pixels, whatever the model's size: the face network sees those."""
@@ -176,7 +177,7 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         corner = torch.stack((centre // size, centre % size), 1) - shift
         lottery = torch.rand(count, crop * crop, generator=draw, device=draw.device)
         views = random_views(count, draw)
-        homes = self.homes.to(mask) * torch.tensor([name not in UNSCORED for name in self.names]).to(mask)[:, None]
+        homes = self.scored.to(mask)
         shown = (1.0 - mask).flatten(1) @ homes.T > homes.sum(1).clamp(min=1.0) * GOOD_PART
         chance = torch.rand(shown.shape, generator=draw, device=draw.device) * shown
         chosen = chance.argmax(1, keepdim=True)
