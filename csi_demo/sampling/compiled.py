@@ -21,7 +21,7 @@ from ..models import logistic_mixture
 from ..models.logistic_mixture import Guide
 from ..models.pixelcnn import PixelCNNStream
 from .base import StreamModel, mixtures_of
-from .machine_code import LANES, MachineCode, to_numpy, up
+from .machine_code import LANES, MachineCode, blank, to_numpy, up
 
 
 def regions(blocks: int, hole: np.ndarray) -> np.ndarray:
@@ -335,7 +335,7 @@ class _Smallest(nn.Module):
 
 def _run(dtype: torch.dtype) -> None:
     """A fill of as little as the kernel can be run on."""
-    stream = Stream(_Smallest().requires_grad_(False), dtype)
+    stream = Stream(blank(_Smallest), dtype)
     x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
     mask[..., 2, 2] = 0.0
     list(sample_compiled(stream, x, mask, None, torch.zeros(1, 4, 4, 4, dtype=torch.float64)))

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ..models.gated_pixelcnn import GatedLayer, GatedPixelCNN, GatedPixelCNNConfig
 from ..models.level_heads import LEVELS, SoftmaxHead, intensity_features, intensity_width
 from .gated import Conditions, Taste
-from .machine_code import LANES, MachineCode, to_numpy, up
+from .machine_code import LANES, MachineCode, blank, to_numpy, up
 
 
 def can_compile(config: GatedPixelCNNConfig) -> bool:
@@ -181,7 +181,7 @@ def _run(dtype: torch.dtype) -> None:
         context_channels=(8,),
         map_channels=1,
     )
-    model, known = GatedPixelCNN(config).requires_grad_(False), torch.zeros(1, 1)
+    model, known = blank(lambda: GatedPixelCNN(config)), torch.zeros(1, 1)
     x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
     mask[..., 2, 2] = 0.0
     conditions = Conditions.of(model, x, mask, known, known, False)

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from filelock import FileLock
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..surroundings import own_folder, user
 
@@ -23,6 +24,8 @@ VARIABLE = "NUMBA_CACHE_DIR"
 LANES = 16  # channels are padded to a multiple of this
 PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
 SOURCES = ("arithmetic.py", "kernel.py", "gated_kernel.py")
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,17 @@ def up(channels: int) -> int:
 def to_numpy(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
     """As a kernel takes it: contiguous, in this dtype."""
     return tensor.detach().to(dtype).contiguous().numpy()
+
+
+def blank(build: Callable[[], ModuleT]) -> ModuleT:
+    """A module with zeros for weights. No random number is drawn, as building it would: a kernel is made ready beside
+    others' work, who may have seeded the generator that all share."""
+    with torch.device("meta"):
+        module = build()
+    module.to_empty(device="cpu").requires_grad_(False)
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.zero_()
+    return module
 
 
 @cache

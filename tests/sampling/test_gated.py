@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from csi_demo.models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
+from csi_demo.sampling import compiled as csi_compiled
 from csi_demo.sampling import gated_compiled
 from csi_demo.sampling.gated import (
     Conditions,
@@ -18,6 +19,7 @@ from csi_demo.sampling.gated import (
     sample_rows,
 )
 from csi_demo.sampling.gated_compiled import Fill, Layout
+from csi_demo.sampling.machine_code import MachineCode
 
 SIZE = 16
 PLAIN = Taste()
@@ -104,6 +106,16 @@ def kernel() -> None:
     pytest.importorskip("numba")
     assert gated_compiled.code.make(torch.float64)
     assert gated_compiled.code.make(torch.float32)
+
+
+@pytest.mark.parametrize("code", [csi_compiled.code, gated_compiled.code])
+def test_making_a_kernel_ready_leaves_the_shared_generator_alone(code: MachineCode):
+    pytest.importorskip("numba")
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    assert code.make()
+    assert torch.equal(torch.rand(3), expected)
 
 
 def compiled(dtype: torch.dtype = torch.float64):
