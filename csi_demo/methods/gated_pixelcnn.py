@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +18,10 @@ from ..sampling.gated import Conditions, Taste, bits_per_dim, frozen_uniforms, s
 from ..sampling.gated_compiled import Fill, Layout, can_compile, code
 from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Step, Task, keep_observed
+from .fitting import blended
 
 KEPT = 16  # seeds whose noise is kept
-GUIDANCE, TEMPERATURE, CONTEXT = 1.0, 0.8, 4.0
+GUIDANCE, TEMPERATURE, CONTEXT = 1.0, 0.7, 4.0
 SUPPORT = 5.0  # nats; after slips, and by guidance, levels would be drawn that nothing says are likely
 
 
@@ -28,7 +30,7 @@ class GatedPixelCNNMethod(AttributeMethod):
     label = "Gated PixelCNN"
     description = (
         "Pixel after pixel, given all before it, the context and attributes (van den Oord et al. 2016). "
-        "Trained briefly: faces that look ahead come out soft; hair, hats and the dark go astray."
+        "Trained briefly: faces that look ahead come out soft; hats and the dark go astray."
     )
     options = (
         Control(
@@ -81,11 +83,18 @@ class GatedPixelCNNMethod(AttributeMethod):
     @torch.inference_mode()
     def sketch(self, image: Tensor, mask: Tensor, y: Tensor, known: Tensor) -> Tensor:
         """The picture (1, 3, H, W) that the context alone has in mind, given y (1, A) as far as it is known (1, A)."""
-        return self._sketch(image, mask, self.model.conditions(image, mask, y, known)[0])
+        return _sketch(image, mask, self._conditions(image, mask, y, known, False))
 
-    def _sketch(self, image: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
-        means = self.model.head.sketch(maps.permute(0, 2, 3, 1).to(self.precision))[0].float()
-        return keep_observed(image, mask, means.permute(0, 3, 1, 2).clamp(-1.0, 1.0))
+    def _conditions(self, images: Tensor, masks: Tensor, y: Tensor, known: Tensor, *about: Any) -> Conditions:
+        """`Conditions.of`, but what they have in mind fitted to the visible pixels around the hole, as by Poisson's
+        equation: the context knows a face's features, and poorly its colours."""
+        conditions = Conditions.of(self.model, images, masks, y, known, *about)
+        means, scales = conditions.in_mind.unbind(-1)  # (k m, H, W, 3)
+        fitted = means.clone()
+        for k, picture in enumerate(means.permute(0, 3, 1, 2).float().split(1)):
+            own = slice(k % len(images), k % len(images) + 1)
+            fitted[k] = blended(images[own], masks[own], picture)[0].permute(1, 2, 0)
+        return replace(conditions, in_mind=torch.stack((fitted, scales), -1))
 
     @torch.inference_mode()
     def _complete(self, task: Task) -> Iterator[Step]:
@@ -98,10 +107,10 @@ class GatedPixelCNNMethod(AttributeMethod):
         taste = Taste(options["temperature"], options["guidance"] if controls else 1.0, options["context"], SUPPORT)
         x = logistic_mixture.quantise(image.to(self.precision)).expand(len(seeds), -1, -1, -1)
         guided = taste.guidance != 1.0
-        conditions = Conditions.of(self.model, image, mask, y, known, guided, (rows, columns), len(seeds))
+        conditions = self._conditions(image, mask, y, known, guided, (rows, columns), len(seeds))
         uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
         part, near = x[:, :, rows, columns], mask[:, :, rows, columns].to(self.precision)
-        view = {"Sketch": self._sketch(image, mask, conditions.whole[:1]).expand(len(seeds), -1, -1, -1)}
+        view = {"Sketch": _sketch(image, mask, conditions).expand(len(seeds), -1, -1, -1)}
         for drawn, nll, progress in self._rows(part, near, conditions, uniforms, taste):
             pictures = image.repeat(len(seeds), 1, 1, 1)
             pictures[:, :, rows, columns] = drawn.to(image.dtype)
@@ -135,7 +144,7 @@ class GatedPixelCNNMethod(AttributeMethod):
         images = images.repeat_interleave(2, 0)
         rows, columns = window(self.model, hole)
         masks = mask.expand(len(images), -1, -1, -1)
-        conditions = Conditions.of(self.model, images, masks, y, known, GUIDANCE != 1.0, (rows, columns))
+        conditions = self._conditions(images, masks, y, known, GUIDANCE != 1.0, (rows, columns))
         uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
         x = logistic_mixture.quantise(images.to(self.precision))[:, :, rows, columns]
         near = mask[:, :, rows, columns].to(self.precision)
@@ -163,3 +172,9 @@ class GatedPixelCNNMethod(AttributeMethod):
             torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size), range(seed, seed + count)
         )
         return last.images
+
+
+def _sketch(image: Tensor, mask: Tensor, conditions: Conditions) -> Tensor:
+    """The masked picture (1, 3, H, W) with what the context has in mind in the hole."""
+    means = conditions.in_mind[:1, ..., 0].permute(0, 3, 1, 2)
+    return keep_observed(image, mask, means.to(image).clamp(-1.0, 1.0))

@@ -20,6 +20,8 @@ LEVELS = 256
 OCTAVES = 4  # of sines and cosines that describe an intensity
 WIDEST, NARROWEST = 0.0, -6.0  # logarithms of the scales that bumps may have, of a range of 2
 TINY = 1e-30  # density far from all bumps, where theirs is no number any more
+FOLLOWS = 0.88  # how far a channel strays from what the context has in mind where the one before does so by 1
+APART = 0.4  # how far it strays beyond that, where it would by 1; both as validation faces do
 
 
 def intensity_width() -> int:
@@ -86,14 +88,13 @@ class SoftmaxHead(nn.Module):
 
     def from_maps(self, maps: Tensor) -> Tensor:
         """Logits (..., 3, 256) of the channels by the context alone, which knows of no other channel."""
-        return self.context(maps)[0]
-
-    def context(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and those of the picture that the context has in mind: of its bump alone, in which levels that are
-        often seen anywhere, as black and white, are not."""
         parts = self.from_context(F.elu(maps)).unflatten(-1, (3, 3 + LEVELS)).to(_exact(maps))
-        bump = _levels(parts[..., :3], None, 1)
-        return bump + parts[..., 3:], bump
+        return _levels(parts[..., :3], None, 1) + parts[..., 3:]
+
+    def in_mind(self, maps: Tensor) -> Tensor:
+        """Means and log-scales (..., 3, 2) of the picture that the context has in mind: of its bumps alone, in which
+        levels that are often seen anywhere, as black and white, are not."""
+        return torch.stack(self.sketch(maps), -1)
 
     def sketch(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log-scales (..., 3) of the context's own bumps: the picture that it has in mind, and how sure."""
@@ -124,8 +125,17 @@ class SoftmaxHead(nn.Module):
         return F.log_softmax(logits + context[..., channel, :], -1)
 
     def pictured(self, in_mind: Tensor, before: Tensor) -> Tensor:
-        """Logits (..., 256) of the next channel's levels in the picture that the context has in mind, of `context`."""
-        return in_mind[..., before.shape[-1], :]
+        """Logits (..., 256) of the next channel's levels in the picture that the context has in mind, of `in_mind`.
+
+        A pixel may be lighter or darker than that, and then is so in all channels: its colour stays.
+        """
+        channel = before.shape[-1]
+        mean, scale = in_mind[..., channel, 0], in_mind[..., channel, 1]
+        if channel:
+            mean = mean + FOLLOWS * (before[..., -1] - in_mind[..., channel - 1, 0])
+            scale = scale + math.log(APART)
+        far = ((_grid(in_mind) - mean[..., None]) * torch.exp(-scale)[..., None]).abs()
+        return -far - 2.0 * F.softplus(-far)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""
@@ -143,6 +153,11 @@ def _exact(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
+def _grid(like: Tensor) -> Tensor:
+    """The levels' intensities (256)."""
+    return torch.linspace(-1.0, 1.0, LEVELS, device=like.device, dtype=like.dtype)
+
+
 def _levels(parameters: Tensor, before: Tensor | None, bumps: int) -> Tensor:
     """Logarithm (..., 256), up to a constant, of a sum of logistic densities at the levels.
 
@@ -154,7 +169,7 @@ def _levels(parameters: Tensor, before: Tensor | None, bumps: int) -> Tensor:
         for channel, slope in enumerate(slopes):
             means = means + slope * before[..., channel, None]
     scales = scales.clamp(NARROWEST, WIDEST)
-    grid = torch.linspace(-1.0, 1.0, LEVELS, device=parameters.device, dtype=parameters.dtype)
+    grid = _grid(parameters)
     heights, narrowness = torch.exp(F.log_softmax(weights, -1) - scales), torch.exp(-scales)
     total: Tensor | float = TINY
     for index in range(bumps):
@@ -194,13 +209,12 @@ class MixtureHead(nn.Module):
         """Log-probabilities (..., 256), adding up to 1, of the next channel's levels; see `SoftmaxHead.log_probs`."""
         return logistic_mixture.level_log_probs(hidden + context, before)
 
-    def context(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and the mixture that the context has in mind: all of it."""
-        parameters = self.from_maps(maps)
-        return parameters, parameters
+    def in_mind(self, maps: Tensor) -> Tensor:
+        """The mixture that the context has in mind: all of it."""
+        return self.from_maps(maps)
 
     def pictured(self, in_mind: Tensor, before: Tensor) -> Tensor:
-        """Logits (..., 256) of the next channel's levels in the picture that the context has in mind, of `context`."""
+        """Logits (..., 256) of the next channel's levels in the picture that the context has in mind, of `in_mind`."""
         return logistic_mixture.level_log_probs(in_mind, before)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:

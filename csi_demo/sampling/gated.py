@@ -31,12 +31,13 @@ class Conditions:
 
     whole: s of the whole frame, (k m, M, H, W), and h: (k m, embedding), of m pictures, m = n, the samples, or 1, which
     they share; k = 2 where they are followed by those of the same pictures with nothing known of the face, against
-    which guidance sharpens.
+    which guidance sharpens. in_mind: what the context has in mind, of the head's `in_mind`, (k m, H, W, ...).
     """
 
     model: GatedPixelCNN
     whole: Tensor
     h: Tensor
+    in_mind: Tensor
     samples: int
     part: Window
     versions: int  # k n
@@ -63,12 +64,19 @@ class Conditions:
         ]
         count = samples or len(x)
         maps, h = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return cls(model, maps, h, count, part, len(versions) * count)
+        places = maps.permute(0, 2, 3, 1).to(model.skip.weight.dtype)
+        in_mind = torch.cat([model.head.in_mind(part) for part in places.split(1)])
+        return cls(model, maps, h, in_mind, count, part, len(versions) * count)
 
     @property
     def own(self) -> list[int]:
         """Which of the pictures' conditions each version, (k n), is drawn under."""
         return [k * len(self.h) // self.versions for k in range(self.versions)]
+
+    @property
+    def pictured(self) -> Tensor:
+        """What the context has in mind in the part, of the m pictures: (k m, H, W, ...)."""
+        return self.in_mind[:, self.part[0], self.part[1]]
 
     @cached_property
     def maps(self) -> Tensor:
@@ -144,7 +152,7 @@ def draw(
 ) -> tuple[Tensor, Tensor]:
     """One pixel of every sample: intensities (n, 3) and -log p (n,) in nats, by the model as it is.
 
-    features: (k n, F); context, in_mind: of the head's `context`, (k n, ...); uniform: (n, 3).
+    features: (k n, F); context, in_mind: of the head's `from_maps` and `in_mind`, (k n, ...); uniform: (n, 3).
     """
     hidden, nll = model.head.from_features(features), features.new_zeros(samples)
     pixel = features.new_zeros(samples, 0)
@@ -166,11 +174,11 @@ def sample_reference(
     """Runs both stacks over the whole picture once for every hole pixel. Arguments and result as `sample_rows`."""
     n, hole = conditions.samples, mask[0, 0] < 0.5
     x, nll = (x * mask).clone(), x.new_zeros(n, *hole.shape)
-    pixels = hole.nonzero().tolist()
+    pixels, in_mind = hole.nonzero().tolist(), conditions.pictured[conditions.own]
     times = len(conditions.maps) // n
     for done, (row, column) in enumerate(pixels, 1):
         features = model.features(x.repeat(times, 1, 1, 1), conditions.biases)[:, :, row, column]
-        said = model.head.context(conditions.maps[:, :, row, column])
+        said = model.head.from_maps(conditions.maps[:, :, row, column]), in_mind[:, row, column]
         drawn, nll[:, row, column] = draw(model, features, *said, uniforms[:, row, column], n, taste)
         x[:, :, row, column] = drawn
         if done == len(pixels) or pixels[done][0] != row:
@@ -189,7 +197,8 @@ def sample_rows(
     n, hole = conditions.samples, mask[0, 0] < 0.5
     nll, total, done = x.new_zeros(n, *hole.shape), int(hole.sum()), 0
     rows = _Rows(model, x * mask, conditions)
-    context, in_mind = model.head.context(conditions.maps[:, :, hole].mT)  # (k n, P, ...)
+    context = model.head.from_maps(conditions.maps[:, :, hole].mT)  # (k n, P, ...)
+    in_mind = conditions.pictured[conditions.own][:, hole]
     first, last = hole.any(1).nonzero().flatten()[[0, -1]].tolist()
     for row in range(max(0, first - model.config.layers * (model.config.kernel // 2)), last + 1):
         rows.begin(row)

@@ -64,11 +64,10 @@ class Layout:
         grid = torch.arange(LEVELS, dtype=dtype) / 127.5 - 1.0
         self.table = self._flat(torch.cat((intensity_features(grid[:, None], -1).flatten(), grid)))
 
-    def context(self, conditions: Conditions, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (m, P, 3, 256) of the context alone at the pixels of a hole (H, W) of the conditions' part, and of
-        what it has in mind."""
+    def context(self, conditions: Conditions, hole: Tensor) -> Tensor:
+        """Logits (m, P, 3, 256) of the context alone at the pixels of a hole (H, W) of the conditions' part."""
         rows, columns = conditions.part
-        return self._head.context(conditions.whole[:, :, rows, columns][:, :, hole].mT.to(self.dtype))
+        return self._head.from_maps(conditions.whole[:, :, rows, columns][:, :, hole].mT.to(self.dtype))
 
     def biases(self, conditions: Conditions) -> Tensor:
         """(m, H, W, layers * 4 p): `GatedPixelCNN.biases` of the conditions' part.
@@ -108,7 +107,8 @@ class Fill:
         self.sizes = samples, versions, layers, p, reach, first, described.shape[1], config.vertical_residual
         self.own = np.array(conditions.own)
         self.biases = _flat(layout.biases(conditions), dtype)
-        self.context, self.in_mind = (_flat(logits, dtype) for logits in layout.context(conditions, hole))
+        self.context = _flat(layout.context(conditions, hole), dtype)
+        self.in_mind = _flat(conditions.pictured[:, hole], dtype)
         self.uniforms = to_numpy(uniforms, torch.float64)
         self.taste = np.array([taste.temperature, taste.guidance, taste.context, taste.support], self.seen.dtype)
         self.levels, self.nll = np.zeros((samples, height, width, 3), np.int64), np.zeros((samples, height, width))

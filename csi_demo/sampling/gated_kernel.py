@@ -14,7 +14,7 @@ import numpy as np
 from .arithmetic import compiled, copy, dot, exp_of, log_of, relu_of, sigmoid_of, tanh_of
 
 LEVELS, CHANNEL = 256, 9  # levels; numbers that describe an intensity, as of `level_heads.intensity_features`
-TINY, NARROWEST, WIDEST = 1e-30, -6.0, 0.0  # as in level_heads
+TINY, NARROWEST, WIDEST, FOLLOWS, LOG_APART = 1e-30, -6.0, 0.0, 0.88, math.log(0.4)  # as in level_heads
 
 
 @compiled
@@ -165,6 +165,21 @@ def _levels(out, at, anchors, known, told, grid, bumps, total):
 
 
 @compiled
+def _picture(in_mind, at, channel, told, grid, share, bumps, total):
+    """total += share * logits of a channel in what the context has in mind; see `SoftmaxHead.pictured`. bumps: 3
+    numbers, overwritten."""
+    bumps[0], bumps[1] = in_mind[at], in_mind[at + 1]
+    if channel:
+        bumps[0] += FOLLOWS * (told[channel - 1] - in_mind[at - 2])
+        bumps[1] += LOG_APART
+    bumps[2] = math.exp(-bumps[1])
+    mean, narrowness, twice = bumps[0], bumps[2], share + share
+    for i in range(LEVELS):
+        far = abs((grid[i] - mean) * narrowness)
+        total[i] += twice * log_of(sigmoid_of(far)) - share * far
+
+
+@compiled
 def _inverted(logits, weights, uniform):
     """The level at which the cumulative distribution reaches a number; weights: (256), overwritten."""
     highest, total, reached = np.max(logits), 0.0, 0.0
@@ -189,7 +204,7 @@ def _draw(
     features, hidden, narrow, out, told, bumps, logits, weights = work[5:]
     wide, outs = len(features) // versions, len(out) // versions
     skip, skip_bias, trunk, trunk_bias, before, before_bias, last, last_bias, anchors = head
-    temperature, guidance, share = taste[0], taste[1], taste[2]
+    temperature, guidance, share, grid = taste[0], taste[1], taste[2], table[LEVELS * CHANNEL :]
     copy(skip_bias, 0, 0, features, 0, wide, versions)
     at, step = column * layers * p, width * layers * p
     dot(features, 0, wide, work[4], at, step, skip, 0, wide, layers * p, versions)
@@ -216,9 +231,8 @@ def _draw(
             for version in range(s, versions, samples):
                 z, free = logits[version // samples], version * outs + (3 + channel) * anchors
                 said = ((own[version] * total + done) * 3 + channel) * LEVELS
-                _levels(out, version * outs, anchors, channel, told, table[LEVELS * CHANNEL :], bumps, z)
+                _levels(out, version * outs, anchors, channel, told, grid, bumps, z)
                 x, y = out[free : free + LEVELS], context[said : said + LEVELS]
-                pictured = in_mind[said : said + LEVELS]
                 for i in range(LEVELS):
                     z[i] += x[i] + y[i]
                 if version == s:
@@ -229,8 +243,8 @@ def _draw(
                         likely += weights[i]
                     likely = math.log(likely) + highest
                     logits[2][:] = z
-                for i in range(LEVELS):
-                    z[i] += share * pictured[i]
+                if share > 0.0:
+                    _picture(in_mind, said // LEVELS * 2, channel, told, grid, share, bumps, z)
             liked, plain = logits[0], logits[1]
             least = np.max(liked) - taste[3]
             for i in range(LEVELS):
@@ -279,9 +293,9 @@ def fill_row(
     numbers that describe a pixel, whether the vertical stack adds; seen: (n, H + first, W + 2 first, described), zeros
     beyond the picture: `first` rows above, as many columns at either side; own: (versions), which of m pictures'
     conditions a version is drawn under; biases: (m, H, W, layers, 4 p), the conditions'; uniforms: (n, H, W, 3);
-    context, in_mind: (m, total, 3, 256), logits; taste: temperature, guidance, weight of what is in mind, support;
-    table: what describes each level (256, 9), then the levels' intensities; pixels: (n, H, W, 3), levels, and nll: (n,
-    H, W), nats, written. The rest: `gated_compiled.Layout` and `Fill`.
+    context: (m, total, 3, 256), logits; in_mind: (m, total, 3, 2), means and log-scales; taste: temperature, guidance,
+    weight of what is in mind, support; table: what describes each level (256, 9), then the levels' intensities; pixels:
+    (n, H, W, 3), levels, and nll: (n, H, W), nats, written. The rest: `gated_compiled.Layout` and `Fill`.
     """
     own_left, own_right, width = 0, 0, hole.shape[1]
     for column in range(width):

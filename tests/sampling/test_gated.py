@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 from torch import Tensor
 
 from csi_demo.models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
+from csi_demo.models.level_heads import FOLLOWS, SoftmaxHead
 from csi_demo.sampling import compiled as csi_compiled
 from csi_demo.sampling import gated_compiled
 from csi_demo.sampling.gated import (
@@ -98,6 +101,21 @@ def test_sharpened_rows_equal_the_reference(taste: Taste):
     assert torch.equal(fast, plain)
     torch.testing.assert_close(fast_nll, plain_nll)
     assert not torch.equal(fast, drawn(sample_rows, net, mask, (3, 4))[0])
+
+
+def test_a_pixel_lighter_than_what_the_context_has_in_mind_is_so_in_all_channels():
+    head = cast(SoftmaxHead, model().head)
+    in_mind = torch.tensor([[0.2, -2.0], [0.0, -2.0], [-0.2, -2.0]], dtype=torch.float64)
+
+    def likeliest(*before: float) -> float:
+        logits = head.pictured(in_mind, torch.tensor(before, dtype=torch.float64))
+        return int(logits.argmax()) / 127.5 - 1.0
+
+    level = 1.0 / 127.5
+    assert likeliest() == pytest.approx(0.2, abs=level)
+    assert likeliest(0.2) == pytest.approx(0.0, abs=level)
+    assert likeliest(0.5) == pytest.approx(0.3 * FOLLOWS, abs=level)
+    assert likeliest(0.5, -0.1) == pytest.approx(-0.2 - 0.1 * FOLLOWS, abs=level)
 
 
 @pytest.fixture(scope="module")
