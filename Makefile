@@ -5,6 +5,8 @@ WHOLE ?= ../shared/data/celeba178
 OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Tests that start servers and time them: each wants the machine for itself.
+SERVERS := tests/ui tests/tools tests/test_container.py
 
 .PHONY: help demo quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
 
@@ -25,7 +27,8 @@ test: $(VENV)/.dev programs  ## style, types and all tests (as root on Debian: g
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile $(SERVERS:%=--ignore=%)
+	$(RUN) -m pytest $(SERVERS)
 
 # What some tests drive, where it can be installed: a browser, and nginx, which is not started as a service (RUNLEVEL). A
 # failure only skips these tests.
