@@ -30,7 +30,7 @@ class GatedPixelCNNMethod(AttributeMethod):
     label = "Gated PixelCNN"
     description = (
         "Pixel after pixel, given all before it, the context and attributes (van den Oord et al. 2016). "
-        "Trained briefly: faces that look ahead come out soft; hats and the dark go astray."
+        "Trained briefly: faces that look ahead come out soft; hair, hats and the dark go astray."
     )
     options = (
         Control(

@@ -74,7 +74,7 @@ class Conditions:
         return [k * len(self.h) // self.versions for k in range(self.versions)]
 
     @property
-    def pictured(self) -> Tensor:
+    def part_in_mind(self) -> Tensor:
         """What the context has in mind in the part, of the m pictures: (k m, H, W, ...)."""
         return self.in_mind[:, self.part[0], self.part[1]]
 
@@ -174,7 +174,7 @@ def sample_reference(
     """Runs both stacks over the whole picture once for every hole pixel. Arguments and result as `sample_rows`."""
     n, hole = conditions.samples, mask[0, 0] < 0.5
     x, nll = (x * mask).clone(), x.new_zeros(n, *hole.shape)
-    pixels, in_mind = hole.nonzero().tolist(), conditions.pictured[conditions.own]
+    pixels, in_mind = hole.nonzero().tolist(), conditions.part_in_mind[conditions.own]
     times = len(conditions.maps) // n
     for done, (row, column) in enumerate(pixels, 1):
         features = model.features(x.repeat(times, 1, 1, 1), conditions.biases)[:, :, row, column]
@@ -198,7 +198,7 @@ def sample_rows(
     nll, total, done = x.new_zeros(n, *hole.shape), int(hole.sum()), 0
     rows = _Rows(model, x * mask, conditions)
     context = model.head.from_maps(conditions.maps[:, :, hole].mT)  # (k n, P, ...)
-    in_mind = conditions.pictured[conditions.own][:, hole]
+    in_mind = conditions.part_in_mind[conditions.own][:, hole]
     first, last = hole.any(1).nonzero().flatten()[[0, -1]].tolist()
     for row in range(max(0, first - model.config.layers * (model.config.kernel // 2)), last + 1):
         rows.begin(row)

@@ -108,7 +108,7 @@ class Fill:
         self.own = np.array(conditions.own)
         self.biases = _flat(layout.biases(conditions), dtype)
         self.context = _flat(layout.context(conditions, hole), dtype)
-        self.in_mind = _flat(conditions.pictured[:, hole], dtype)
+        self.in_mind = _flat(conditions.part_in_mind[:, hole], dtype)
         self.uniforms = to_numpy(uniforms, torch.float64)
         self.taste = np.array([taste.temperature, taste.guidance, taste.context, taste.support], self.seen.dtype)
         self.levels, self.nll = np.zeros((samples, height, width, 3), np.int64), np.zeros((samples, height, width))
