@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from .. import masks, weights
@@ -23,6 +24,7 @@ from ..methods.attributes import GOOD_PART, SLIDERS
 from ..methods.csi.places import REGIONS
 from ..metrics.features import face_network
 from ..metrics.labels import Known, embeddings
+from ..models.dcgan import DCGANConfig, Discriminator
 from ..models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
 from ..models.level_heads import SoftmaxHead
 from ..pixels import FRAME, to_float
@@ -34,7 +36,12 @@ from .starting import start_from
 
 LN2 = math.log(2.0)
 TINT = 20.0  # weight of the squared change of colours, where an attribute is set, against the cross-entropy
-UNSCORED = ("Eyeglasses",)  # attributes for which the face network takes mere patterns, so that they are not set
+UNSCORED = (  # attributes for which the face network takes mere patterns, so that they are not set
+    "Eyeglasses",
+    *("No_Beard", "Mustache", "Goatee", "5_o_Clock_Shadow", "Double_Chin"),
+    *("Wearing_Lipstick", "Big_Lips", "Arched_Eyebrows", "Big_Nose", "Pointy_Nose", "Wavy_Hair"),
+)
+PENALISED = 0.25  # share of the steps in which the critic's gradient is penalised, weighted up accordingly
 CONTEXT = ("context.", "embed.", "head.from_context.")
 ENDS = ("vertical_input.", "horizontal_input.", "head.out.")
 
@@ -54,6 +61,9 @@ class GatedPixelCNNSettings(Settings):
     obey_weight: float = (
         0.0  # of the cross-entropy of an attribute that was set alone, as the face network sees that picture
     )
+    critic_weight: float = 0.0  # of a critic on that picture pasted into the photo, as it is and with what was set
+    critic_rate: float = 0.3  # of the learning rate, for that critic, which begins as DCGAN's discriminator
+    penalty: float = 0.1  # weight of half the squared gradient of its logit at real pictures
     stacks: bool = True  # whether the stacks learn, too, or the context network alone
     unknown: float = 0.1  # share of faces of whom nothing is known, for guidance
     unknown_each: float = 0.1  # chance of any one attribute to be unknown
@@ -63,6 +73,11 @@ class GatedPixelCNNSettings(Settings):
     muon: bool = False  # whether the stacks are moved by Muon, in place of Adam
     context_rate: float = 0.2  # then, of the learning rate, for the context network
     start: str = ""  # a model or a folder of weights to go on from
+
+    @property
+    def looks(self) -> bool:
+        """Whether networks look at the picture that the context has in mind."""
+        return bool(self.feature_weight or self.obey_weight or self.critic_weight)
 
 
 class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
@@ -79,9 +94,8 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         names = network.names if condition == "attributes" else ()
         fields: dict[str, Any] = {"names": names, "condition_dim": width}
         super().__init__(settings, fields | dict(overrides))
-        looked_at = settings.feature_weight or settings.obey_weight
-        if looked_at and (self.config.image_size, self.config.head) != (FRAME, "softmax"):
-            raise ValueError(f"feature_weight and obey_weight need image_size={FRAME} and head=softmax")
+        if settings.looks and (self.config.image_size, self.config.head) != (FRAME, "softmax"):
+            raise ValueError(f"feature_weight, obey_weight and critic_weight need image_size={FRAME} and head=softmax")
         self.known: dict[int, Tensor] = {}
         self.homes = homes(self.config)
         self.scored = self.homes.clone()  # of the attributes that are set
@@ -94,7 +108,12 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         return read_split(data, "train"), read_split(data, "val")
 
     def build(self) -> GatedPixelCNN:
-        model = GatedPixelCNN(self.config)
+        if not self.settings.critic_weight:
+            model = GatedPixelCNN(self.config)
+        else:
+            model = CriticisedGatedPixelCNN(self.config)
+            earlier = Path(self.settings.start, "..", "critic")
+            start_from(model, str(earlier.resolve()) if earlier.is_dir() else "dcgan")
         if self.settings.start:
             start_from(model, self.settings.start)
         return model
@@ -102,17 +121,22 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
     def groups(self, model: GatedPixelCNN, stage: int) -> list[dict[str, Any]]:
         """Muon is for the stacks, features to features; what touches pixels or levels is left to Adam, and so is the
         context network, which forgets faces where it is moved as far as stacks need it."""
-        if not self.settings.muon:
-            return super().groups(model, stage)
-        matrices, context, others = list[nn.Parameter](), list[nn.Parameter](), list[nn.Parameter]()
+        found: dict[str, list[nn.Parameter]] = {"matrices": [], "others": [], "context": [], "critic": []}
         for name, parameter in model.named_parameters():
-            inner = parameter.dim() >= 2 and not name.startswith(ENDS)
-            (context if name.startswith(CONTEXT) else matrices if inner else others).append(parameter)
-        return [
-            {"params": matrices, "scale": 1.0, "orthogonal": True},
-            {"params": others, "scale": 1.0},
-            {"params": context, "scale": self.settings.context_rate},
+            inner = self.settings.muon and parameter.dim() >= 2 and not name.startswith(ENDS)
+            kind = "matrices" if inner else "others"
+            if name.startswith("discriminator."):
+                kind = "critic"
+            elif self.settings.muon and name.startswith(CONTEXT):
+                kind = "context"
+            found[kind].append(parameter)
+        groups = [
+            {"params": found["matrices"], "scale": 1.0, "orthogonal": True},
+            {"params": found["others"], "scale": 1.0},
+            {"params": found["context"], "scale": self.settings.context_rate},
+            {"params": found["critic"], "scale": self.settings.critic_rate, "betas": (0.0, 0.99)},
         ]
+        return [group for group in groups if group["params"]]
 
     def step(self, model: GatedPixelCNN, stage: int, dataset_size: int) -> GatedPixelCNNStep:
         return GatedPixelCNNStep(model, self.settings)
@@ -194,6 +218,7 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
             "views": views,
             "set_so": set_so,
             "setting": setting,
+            "penalised": torch.tensor(bool(torch.rand((), generator=draw, device=draw.device) < PENALISED)),
         }
 
     @torch.no_grad()
@@ -212,7 +237,11 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         return totals
 
     def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {"pixelcnn": ("",)})
+        state = dict(model.state_dict())
+        critic = {name: state.pop(name) for name in list(state) if name.startswith("discriminator.")}
+        weights.save_model(folder, self.config.to_dict(), state, metrics, {"pixelcnn": ("",)})
+        if critic:  # needed to go on training only
+            weights.save_model(folder.with_name("critic"), {}, critic, metrics, {"critic": ("",)})
 
 
 def homes(config: GatedPixelCNNConfig) -> Tensor:
@@ -222,6 +251,14 @@ def homes(config: GatedPixelCNNConfig) -> Tensor:
         if name in SLIDERS and size == FRAME:
             found[index] = torch.from_numpy(~masks.box(*REGIONS[SLIDERS[name][1]]))
     return found.flatten(1)
+
+
+class CriticisedGatedPixelCNN(GatedPixelCNN):
+    """The Gated PixelCNN and the critic that its context network is trained against."""
+
+    def __init__(self, config: GatedPixelCNNConfig):
+        super().__init__(config)
+        self.discriminator = Discriminator(DCGANConfig().discriminator_width)
 
 
 class GatedPixelCNNStep(nn.Module):
@@ -251,10 +288,12 @@ class GatedPixelCNNStep(nn.Module):
         views: Tensor,
         set_so: Tensor,
         setting: Tensor,
+        penalised: Tensor,
     ) -> dict[str, Tensor]:
         """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); y, known (B, A); corner (B, 2), of the crops; lottery
         (B, crop * crop), uniform: hole pixels with high numbers count; views (B, 2, 3); set_so (B, A),
-        one-hot or nothing, and setting (B, 1): an attribute that shows in the hole, set to the other side."""
+        one-hot or nothing, and setting (B, 1): an attribute that shows in the hole, set to the other side; penalised
+        (), whether the critic's gradient is, now."""
         model, settings = self.model, self.settings
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         maps, h = model.conditions(x, mask, y, known)
@@ -262,17 +301,46 @@ class GatedPixelCNNStep(nn.Module):
         drawn = model.head.sketch_nll(x.permute(0, 2, 3, 1), places)  # (B, H, W)
         sketch = (drawn * (1.0 - mask[:, 0])).sum() / (3.0 * LN2 * (1.0 - mask).sum())
         found = {"loss": settings.sketch_weight * sketch, "sketch_bits": sketch}
+        if settings.looks:
+            looked_at = self._looked_at(x, mask, maps, views, set_so, setting, bool(penalised))
+            found |= looked_at | {"loss": found["loss"] + looked_at["loss"]}
+        return found | self._of_stacks(x, mask, maps, h, corner, lottery, found["loss"]) if settings.stacks else found
+
+    def _looked_at(
+        self, x: Tensor, mask: Tensor, maps: Tensor, views: Tensor, set_so: Tensor, setting: Tensor, penalised: bool
+    ) -> dict[str, Tensor]:
+        """Of a batch as above with its maps (B, M, H, W): what networks say of the pictures that the context has in
+        mind, as they are and with what was set."""
+        settings, means = self.settings, self.sketch(x, mask, maps)
+        found, pictures = {"loss": torch.zeros((), device=x.device)}, [means]
         if self.look is not None:
-            means = self.sketch(x, mask, maps)
             found["deep"] = self.look(means, x, views)
             found["loss"] = found["loss"] + settings.feature_weight * found["deep"]
         if self.scores is not None:
-            moved = self.sketch(x, mask, model.conditions(x, mask, set_so * setting, set_so)[0])
+            moved = self.sketch(x, mask, self.model.conditions(x, mask, set_so * setting, set_so)[0])
             # Single pixels are free, and would be bent to patterns that only a network takes for glasses.
             scores = self.scores(x, F.avg_pool2d(moved, 3, 1, 1, count_include_pad=False), set_so, setting, views)
             found |= {name: scores[name] for name in ("disobeyed", "recoloured")}
             found["loss"] = found["loss"] + settings.obey_weight * (scores["disobeyed"] + TINT * scores["recoloured"])
-        return found | self._of_stacks(x, mask, maps, h, corner, lottery, found["loss"]) if settings.stacks else found
+            pictures.append(moved)
+        if settings.critic_weight:
+            found |= self._criticised(x, torch.cat(pictures), penalised)
+            found["loss"] = found["loss"] + settings.critic_weight * found["fooled"] + found["critic"]
+        return found
+
+    def _criticised(self, x: Tensor, drawn: Tensor, penalised: bool) -> dict[str, Tensor]:
+        """Both players' losses as DCGAN's: pictures x (B, 3, H, W) and drawn ones (k B, 3, H, W)."""
+        critic = cast(CriticisedGatedPixelCNN, self.model).discriminator
+        with torch.autocast(x.device.type, enabled=not penalised):
+            real = x.detach().clone().requires_grad_(penalised)
+            verdict = critic(real).float()
+            told = F.softplus(-verdict).mean() + F.softplus(critic(drawn.detach()).float()).mean()
+            if penalised:
+                (slope,) = torch.autograd.grad(verdict.sum(), real, create_graph=True)
+                told = told + 0.5 * self.settings.penalty / PENALISED * slope.square().sum((1, 2, 3)).mean()
+        fixed = {name: parameter.detach() for name, parameter in critic.named_parameters()}
+        fooled = F.softplus(-functional_call(critic, fixed, (drawn,)).float()).mean()
+        return {"critic": told, "fooled": fooled}
 
     def sketch(self, x: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
         """Masked pictures (B, 3, H, W) with what the context has in mind in their holes; maps (B, M, H, W)."""

@@ -144,16 +144,23 @@ def test_the_context_network_learns_alone_and_is_looked_at(made_up: Path, tmp_pa
     sizes = {"filters": 6, "layers": 2, "head_filters": 8, "map_channels": 6, "embedding": 8, "context_channels": (8,)}
     start, out = tmp_path / "start", tmp_path / "out"
     train(GatedPixelCNNRecipe(GatedPixelCNNSettings(**TINY, crop=12, picked=40), sizes), made_up, start, device="cpu")
-    looked_at = {"feature_weight": 1.0, "obey_weight": 0.5, "stacks": False, "start": str(start / "pixelcnn")}
+    looked_at = {"feature_weight": 1.0, "obey_weight": 0.5, "critic_weight": 0.5, "stacks": False}
+    looked_at["start"] = str(start / "pixelcnn")
     metrics = train(GatedPixelCNNRecipe(GatedPixelCNNSettings(**TINY, **looked_at), sizes), made_up, out, device="cpu")
     assert learned(metrics)
     row = metrics["training"]["curve"][-1]
-    assert all(math.isfinite(row[f"val_{name}"]) for name in ("sketch_bits", "deep", "disobeyed"))
+    assert all(math.isfinite(row[f"val_{name}"]) for name in ("sketch_bits", "deep", "disobeyed", "critic", "fooled"))
     assert "val_bits" not in row
     before, after = (load_file(folder / "pixelcnn" / "pixelcnn.safetensors") for folder in (start, out))
+    assert before.keys() == after.keys()  # the critic stays behind
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved
     assert all(name.startswith(CONTEXT) for name in moved)
+    again = GatedPixelCNNRecipe(GatedPixelCNNSettings(critic_weight=0.5, start=str(out / "pixelcnn")), sizes).build()
+    critic = load_file(out / "critic" / "critic.safetensors")
+    assert torch.equal(
+        again.state_dict()["discriminator.layers.0.weight"].half(), critic["discriminator.layers.0.weight"]
+    )
 
 
 def test_faces_are_singled_out_for_one_attribute_as_often_to_either_side():
