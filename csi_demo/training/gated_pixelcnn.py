@@ -39,7 +39,8 @@ TINT = 20.0  # weight of the squared change of colours, where an attribute is se
 UNSCORED = (  # attributes for which the face network takes mere patterns, so that they are not set
     "Eyeglasses",
     *("No_Beard", "Mustache", "Goatee", "5_o_Clock_Shadow", "Double_Chin"),
-    *("Wearing_Lipstick", "Big_Lips", "Arched_Eyebrows", "Big_Nose", "Pointy_Nose", "Wavy_Hair"),
+    *("Wearing_Lipstick", "Big_Lips", "Big_Nose", "Pointy_Nose", "Wavy_Hair", "Heavy_Makeup"),
+    *("Arched_Eyebrows", "Bushy_Eyebrows", "Bags_Under_Eyes"),
 )
 PENALISED = 0.25  # share of the steps in which the critic's gradient is penalised, weighted up accordingly
 CONTEXT = ("context.", "embed.", "head.from_context.")
