@@ -25,6 +25,13 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     discover.add_argument("--data", type=Path, required=True, help="a Parquet pack of frames")
     discover.add_argument("--limit", type=int, default=128, help="faces that are filled or edited")
     discover.add_argument("--model", choices=("csi", "ian"), default="csi", help="ian: the photo editor's")
+    discover.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=(),
+        metavar="SLIDER",
+        help="of a method with sliders: not to be offered, for people do not see what networks do",
+    )
     discover.add_argument("--json", type=Path, help="default: latents.json of the model's weights")
     discover.set_defaults(run=_discover)
 
@@ -91,7 +98,7 @@ def _discover_sliders(options: argparse.Namespace) -> None:
         raise UsageError(f"--method {options.method} has no sliders for attributes")
     method.sliders = AttributeSliders(options.method, method.sliders.names, everything=True)
     figures = evaluate_controls(options.data, options.method, limit=options.limit)
-    _written(options, offered(method, figures, options.data.parent))
+    _written(options, offered(method, figures, options.data.parent, options.leave_out))
 
 
 def _traverse(options: argparse.Namespace) -> None:

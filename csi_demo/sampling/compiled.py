@@ -308,15 +308,16 @@ def entropy(x: Tensor, params: Tensor) -> Tensor:
 
     edges = (2.0 * torch.arange(256, dtype=torch.float32) + 1.0) / 255.0 - 1.0
     flat, result = to_numpy(params.flatten(0, -2), torch.float32), np.empty(x[..., 0].numel())
-    shares = (
-        np.array_split(array, torch.get_num_threads())
-        for array in (flat, to_numpy(x.reshape(-1, 3), torch.float64), result)
-    )
-    tasks = [
-        _threads().submit(kernel.entropy, one, levels, edges.numpy(), bits)
-        for one, levels, bits in zip(*shares, strict=True)
-    ]
-    for task in tasks:
+    parts = min(torch.get_num_threads(), max(1, len(result)))
+    arrays = flat, to_numpy(x.reshape(-1, 3), torch.float64), result
+    first, *others = zip(*(np.array_split(array, parts) for array in arrays), strict=True)
+
+    def measure(one: np.ndarray, levels: np.ndarray, bits: np.ndarray) -> None:
+        kernel.entropy(one, levels, edges.numpy(), bits)
+
+    later = [_threads().submit(measure, *share) for share in others]
+    measure(*first)
+    for task in later:
         task.result()
     return torch.from_numpy(result).view(x.shape[:-1])
 

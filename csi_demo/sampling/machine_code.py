@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import logging
 import math
@@ -23,6 +24,7 @@ from ..surroundings import own_folder, user
 VARIABLE = "NUMBA_CACHE_DIR"
 LANES = 16  # channels are padded to a multiple of this
 PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
+EXIT_PATIENCE = 10.0  # seconds that a process which ends waits for it, at most
 SOURCES = ("arithmetic.py", "kernel.py", "gated_kernel.py")
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -124,6 +126,11 @@ class MachineCode:
             self._waited = True
         return self._ready.is_set()
 
+    def settle(self) -> None:
+        """Waits until nothing is being made: a thread of torch's or LLVM's that the interpreter ends aborts it."""
+        if self._thread is not None:
+            self._thread.join(EXIT_PATIENCE)
+
     def after_fork(self) -> None:
         """In the child: no kernel where it was still being compiled, since nobody goes on."""
         self._lock = threading.Lock()
@@ -137,3 +144,10 @@ def after_fork() -> None:
     """In the child of a fork."""
     for code in _every:
         code.after_fork()
+
+
+@atexit.register
+def settle() -> None:
+    """Before the process ends."""
+    for code in _every:
+        code.settle()

@@ -139,13 +139,23 @@ def _judged(
     }
 
 
-def offered(method: AttributeMethod, figures: dict[str, Any], folder: Path) -> dict[str, Any]:
+def offered(
+    method: AttributeMethod, figures: dict[str, Any], folder: Path, left_out: Sequence[str] = ()
+) -> dict[str, Any]:
     """latents.json of a method with sliders, from `evaluate_controls`: those that both networks see move far enough, in
-    the declaration's order, and the log odds of the attributes among the labelled faces of a folder of packs."""
+    the declaration's order, and the log odds of the attributes among the labelled faces of a folder of packs.
+
+    left_out: sliders that are not offered, whatever networks see. Raises ControlError for an unknown one.
+    """
     entries = {entry.name: entry for entry in steered(method)}
+    for name in left_out:
+        if name not in entries:
+            raise ControlError(f"{name} is no slider of {method.name}: {', '.join(entries)}")
     found = []
     for face, judge in zip(figures["controls"][::2], figures["controls"][1::2], strict=True):
         entry = entries[face["control"]]
+        if entry.name in left_out:
+            continue
         if face["wanted"] < SHOWS or min(face["right_way"], judge["right_way"]) < MOSTLY or judge["wanted"] <= 0.0:
             continue
         evidence = (
@@ -158,5 +168,6 @@ def offered(method: AttributeMethod, figures: dict[str, Any], folder: Path) -> d
         "weights": weights.fingerprint(method.name),
         "n": figures["n"],
         "attributes": found,
+        "left_out": list(left_out),
         "odds": {name: round(value, 4) for name, value in zip(method.sliders.names, odds.tolist(), strict=True)},
     }

@@ -334,6 +334,13 @@ def test_the_streams_of_the_process_stay_its_own_while_the_kernel_is_made_ready(
     subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, check=True, timeout=300)
 
 
+@pytest.mark.parametrize("kernel", ["compiled", "gated_compiled"])
+def test_a_process_that_ends_while_a_kernel_is_made_ready_ends_well(kernel: str):
+    script = f"from csi_demo.sampling.{kernel} import code; code.prepare().join(0.5)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_kernel_that_cannot_be_compiled_is_no_error(monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError("no compiler")

@@ -21,6 +21,7 @@ from csi_demo.methods.csi.controls import GRID, HIDDEN, Named, aims, from_measur
 from csi_demo.methods.csi.places import REGIONS, SHOWN, TURN
 from csi_demo.metrics.features import face_network
 from csi_demo.pixels import mask_to_tensor, masks_to_tensor, to_float, to_tensor
+from csi_demo.studies.controls import offered, steered
 from csi_demo.studies.discovery.latents import EVERYWHERE, main_region, monotonic
 from csi_demo.studies.discovery.measures import WORDS, Measures
 from csi_demo.studies.discovery.named import UNSEEN
@@ -334,6 +335,19 @@ def test_discover_on_real_faces(packs: Path, tmp_path: Path, monkeypatch: pytest
         *(f"z{entry['latent']}" for entry in found["named"]),
         *(entry["name"] for entry in found["named"]),
     }
+
+
+def test_a_slider_that_is_left_out_is_not_offered(packs: Path):
+    method = load_method("pixelcnn")
+    sliders = {entry.name: entry.attribute for entry in steered(method)}
+    seen = [{"control": name, "wanted": 0.5, "right_way": 1.0} for name in sliders for _ in ("face network", "judge")]
+    found = offered(method, {"controls": seen, "n": 2}, packs, ["smile"])
+    assert [entry["attribute"] for entry in found["attributes"]] == [
+        sliders[name] for name in sliders if name != "smile"
+    ]
+    assert found["left_out"] == ["smile"]
+    with pytest.raises(ControlError, match="wings is no slider of pixelcnn"):
+        offered(method, {"controls": seen, "n": 2}, packs, ["wings"])
 
 
 def test_evaluate_controls_on_real_faces(packs: Path, tmp_path: Path, capsys):
