@@ -5,8 +5,10 @@ WHOLE ?= ../shared/data/celeba178
 OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# Tests that start servers and time them: each wants the machine for itself.
-SERVERS := tests/ui tests/tools tests/test_container.py
+# Tests that look at a clock: each wants the machine for itself.
+TIMED := tests/test_container.py $(addprefix tests/tools/test_,benchmark.py hard_soak.py soaking.py) \
+  $(addprefix tests/ui/test_,carrying.py links.py live.py panels.py) \
+  $(addprefix tests/ui/server/test_,endpoints_safety.py process.py)
 
 .PHONY: help demo quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
 
@@ -27,8 +29,8 @@ test: $(VENV)/.dev programs  ## style, types and all tests (as root on Debian: g
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest -n 2 --dist loadfile $(SERVERS:%=--ignore=%)
-	$(RUN) -m pytest $(SERVERS)
+	$(RUN) -m pytest -n 2 --dist loadfile $(TIMED:%=--ignore=%)
+	$(RUN) -m pytest $(TIMED)
 
 # What some tests drive, where it can be installed: a browser, and nginx, which is not started as a service (RUNLEVEL). A
 # failure only skips these tests.
@@ -81,11 +83,18 @@ figures: $(VENV)/.dev  ## every figure that is not about training
 	$(RUN) -m csi_demo discover --data $(DATA)/val.parquet --limit 32
 	$(RUN) -m csi_demo evaluate --controls --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate --method csi dcgan vae vae-oneshot --data $(DATA)/test.parquet --mask center mouth eyes left --limit 256 --workers 2 --record --contact-sheet runs/fills.png
+	for method in csi dcgan vae vae-oneshot vae-attributes pixelcnn; do \
+	  $(RUN) -m csi_demo evaluate --photos $(WHOLE)/test.parquet --method $$method --mask mouth eyes center left --limit 256 --record --contact-sheet runs/photos-$$method.png || exit 1; \
+	done
 	$(RUN) -m csi_demo evaluate --photos $(WHOLE)/test.parquet --controls smile --limit 128 --record
 	$(RUN) -m csi_demo evaluate-variety --method csi vae vae-oneshot vae-attributes --data $(DATA)/test.parquet --limit 128 --record
 	$(RUN) -m csi_demo discover --method vae-attributes --data $(DATA)/val.parquet --limit 24
 	$(RUN) -m csi_demo evaluate --method vae-attributes --controls smile open_mouth glasses fringe blond_hair masculine --data $(DATA)/test.parquet --limit 256 --record
+	$(RUN) -m csi_demo evaluate --method vae-attributes --data $(DATA)/test.parquet --mask center mouth eyes left --limit 128 --record --contact-sheet runs/attributes.png
 	$(RUN) -m csi_demo evaluate-guidance --data $(DATA)/test.parquet --limit 256 --record
+	$(RUN) -m csi_demo discover --method pixelcnn --data $(DATA)/val.parquet --limit 16 --leave-out wavy_hair round_face make_up bushy_eyebrows bags_under_eyes pale_skin double_chin
+	$(RUN) -m csi_demo evaluate --method pixelcnn --controls smile open_mouth glasses fringe blond_hair masculine --data $(DATA)/test.parquet --limit 32 --record
+	$(RUN) -m csi_demo evaluate --method pixelcnn --data $(DATA)/test.parquet --mask center --limit 32 --record --contact-sheet runs/pixelcnn.png
 	$(RUN) -m csi_demo evaluate-samples --method dcgan vae --data $(DATA)/test.parquet --record --contact-sheet runs/samples.png
 	$(RUN) -m csi_demo discover --model ian --data $(DATA)/val.parquet --limit 32
 	$(RUN) -m csi_demo evaluate-editor --data $(DATA)/test.parquet --what reconstructions --record --contact-sheet runs/editor.png

@@ -21,7 +21,7 @@ from .base import Control, Step, Task, keep_observed
 from .fitting import blended
 
 KEPT = 16  # seeds whose noise is kept
-GUIDANCE, TEMPERATURE, CONTEXT = 1.0, 0.7, 4.0
+GUIDANCE, TEMPERATURE, CONTEXT = 1.0, 0.7, 10.0
 SUPPORT = 5.0  # nats; after slips, and by guidance, levels would be drawn that nothing says are likely
 
 
@@ -54,7 +54,7 @@ class GatedPixelCNNMethod(AttributeMethod):
             "context",
             "Context",
             0.0,
-            8.0,
+            20.0,
             CONTEXT,
             "How much what the visible pixels say of each pixel counts beside what was drawn so far; 0: as learned.",
         ),
