@@ -113,8 +113,9 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
             model = GatedPixelCNN(self.config)
         else:
             model = CriticisedGatedPixelCNN(self.config)
-            earlier = Path(self.settings.start, "..", "critic")
-            start_from(model, str(earlier.resolve()) if earlier.is_dir() else "dcgan")
+            start = Path(self.settings.start).resolve()
+            beside = start.with_name("critic") if self.settings.start and start.is_dir() else None
+            start_from(model, str(beside) if beside and beside.is_dir() else "dcgan")
         if self.settings.start:
             start_from(model, self.settings.start)
         return model

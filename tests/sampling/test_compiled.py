@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.method import DEFAULT_TRUNCATION
 from csi_demo.models import logistic_mixture
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.sampling import compiled, machine_code
+from csi_demo.sampling import compiled, gated_compiled, machine_code
 from csi_demo.sampling.base import frozen_noise
 from csi_demo.sampling.compiled import Box, Fill, SharedFill, Stream, sample_compiled
 from csi_demo.sampling.reference import sample_reference
@@ -334,9 +335,10 @@ def test_the_streams_of_the_process_stay_its_own_while_the_kernel_is_made_ready(
     subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, check=True, timeout=300)
 
 
-@pytest.mark.parametrize("kernel", ["compiled", "gated_compiled"])
-def test_a_process_that_ends_while_a_kernel_is_made_ready_ends_well(kernel: str):
-    script = f"from csi_demo.sampling.{kernel} import code; code.prepare().join(0.5)"
+@pytest.mark.parametrize("module", [compiled, gated_compiled])
+def test_a_process_that_ends_while_a_kernel_is_read_ends_well(module: ModuleType):
+    assert module.code.make()  # so that it lies on the disk
+    script = f"from {module.__name__} import code; code.prepare().join(0.5)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
 
