@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FRAME = 64  # side of a frame
+LUMA = (0.299, 0.587, 0.114)  # brightness of red, green and blue (ITU-R BT.601)
 QUICKLY = 1  # compression level of PNG files that are looked at once
 
 

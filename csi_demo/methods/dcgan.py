@@ -17,7 +17,7 @@ from .. import weights
 from ..errors import CompletionError
 from ..models.dcgan import DCGAN, completion_loss, contextual_loss, contextual_weights
 from .base import Control, Method, Step, Task, keep_observed, toggle
-from .fitting import BLEND, blended
+from .fitting import BLEND, CALM, blended, calmly_blended
 from .together import Ask, search_together
 
 L_BFGS, ADAM, MOMENTUM = range(3)
@@ -86,6 +86,7 @@ class DCGANMethod(Method):
         Control("restarts", "Restarts", 1, 32, 1, "Starts a sample; the one with the lowest loss is kept.", step=1),
         Control("optimiser", "Optimiser", 0, 2, L_BFGS, "0: L-BFGS, 1: Adam, 2: Amos's momentum.", step=1),
         BLEND,
+        CALM,
         toggle(
             "weighted", "Importance weighting", True, "Observed pixels count by how much hole is around them (Yeh)."
         ),
@@ -296,7 +297,8 @@ class DCGANMethod(Method):
         drawn = torch.cat([self.model.generator(z) for z in best]).cpu()
         image, mask, blends = task.image.cpu(), task.mask.cpu(), task.options["blend"]
         pasted = keep_observed(image, mask, drawn)
-        shown = blended(image, mask, drawn) if blends else pasted
+        fit = calmly_blended if task.options["calm"] else blended
+        shown = fit(image, mask, drawn) if blends else pasted
         figures = [{"loss": float(descent.best.min())} for descent in descents]
         if began is not None:
             info = info | {

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-BRIGHTNESS = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+from ..pixels import LUMA
+
 BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)  # of the filter that smooths colours
 
 
@@ -46,7 +47,7 @@ class SmoothColour(nn.Module):
         line = torch.tensor(BINOMIAL) / sum(BINOMIAL)
         sharp = torch.zeros(5, 5)
         sharp[2, 2] = 1.0
-        brightness = torch.tensor(BRIGHTNESS).expand(3, 3)  # of every channel (rows) by the channels (columns)
+        brightness = torch.tensor(LUMA).expand(3, 3)  # of every channel (rows) by the channels (columns)
         colour = torch.eye(3) - brightness
         filters = brightness[:, :, None, None] * sharp + colour[:, :, None, None] * torch.outer(line, line)
         self.register_buffer("filters", filters, persistent=False)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..pixels import to_bytes
+from ..pixels import LUMA, to_bytes
 
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+WEIGHTS = np.array(LUMA, dtype=np.float32)
 TONED, COLOURED = 1.5, 3.0  # levels that colours stray from a tone: up to the first it is one, from the second none
 FEWEST = 16  # observed pixels that tell a tone
 
@@ -28,7 +28,7 @@ class Tone:
         seen = pixels[mask].astype(np.float32)
         if len(seen) < FEWEST:
             return Tone(np.zeros((3, 2), dtype=np.float32), 0.0)
-        luma = seen @ LUMA
+        luma = seen @ WEIGHTS
         colours = seen[:, [0, 2]] - luma[:, None]
         powers = _powers(luma)
         curves, *_ = np.linalg.lstsq(powers, colours, rcond=None)
@@ -40,9 +40,9 @@ class Tone:
         """A picture, uint8 (h, w, 3), in this tone as far as the photo is; as it is for a photo in colours."""
         if not self.share:
             return pixels
-        luma = pixels.astype(np.float32) @ LUMA
+        luma = pixels.astype(np.float32) @ WEIGHTS
         red, blue = np.moveaxis(_powers(luma) @ self.curves, -1, 0) + luma
-        green = (luma - LUMA[0] * red - LUMA[2] * blue) / LUMA[1]
+        green = (luma - WEIGHTS[0] * red - WEIGHTS[2] * blue) / WEIGHTS[1]
         return to_bytes(
             cv2.addWeighted(
                 np.stack((red, green, blue), -1), self.share, pixels.astype(np.float32), 1.0 - self.share, 0.0

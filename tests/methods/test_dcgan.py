@@ -13,13 +13,15 @@ from csi_demo import masks, weights
 from csi_demo.errors import CompletionError, ControlError
 from csi_demo.methods import load_method
 from csi_demo.methods.dcgan import DCGANMethod, _Descent
-from csi_demo.models.dcgan import BRIGHTNESS, DCGAN, DCGANConfig, SmoothColour, completion_loss, contextual_weights
-from csi_demo.pixels import masks_to_tensor
+from csi_demo.methods.fitting import blended, calmly_blended
+from csi_demo.models.dcgan import DCGAN, DCGANConfig, SmoothColour, completion_loss, contextual_weights
+from csi_demo.pixels import LUMA, masks_to_tensor
 from csi_demo.training.dcgan import AdversarialStep, DCGANRecipe, DCGANSettings
 from csi_demo.training.loop import train
 
 TINY = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "encoder_channels": (4, 4, 4, 4)}
 MASK = masks_to_tensor([masks.family("mouth")])
+CENTRE = masks_to_tensor([masks.family("center")])
 QUICK = {"steps": 6, "restarts": 2}
 
 
@@ -56,14 +58,14 @@ def test_completion_loss_is_the_sum_of_its_parts():
 
 def detail(x: torch.Tensor) -> tuple[float, float]:
     """Root mean square of what a mean of 3 x 3 pixels takes from brightness, and from colour."""
-    brightness = (x * torch.tensor(BRIGHTNESS).view(3, 1, 1)).sum(1, keepdim=True)
+    brightness = (x * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
     parts = (brightness, x - brightness)
     return tuple(float((part - F.avg_pool2d(part, 3, 1, 1))[..., 1:-1, 1:-1].square().mean().sqrt()) for part in parts)
 
 
 def test_colours_are_made_smooth_and_brightness_stays():
     noise = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    weights_of = torch.tensor(BRIGHTNESS).view(3, 1, 1)
+    weights_of = torch.tensor(LUMA).view(3, 1, 1)
     smooth = SmoothColour()(noise)
     torch.testing.assert_close((smooth * weights_of).sum(1), (noise * weights_of).sum(1))
     assert detail(smooth)[1] < 0.2 * detail(noise)[1]
@@ -216,15 +218,36 @@ def test_the_search_stops_when_its_loss_is_flat():
 
 
 def test_blending_meets_the_photo_at_the_edge():
-    blended = last_step()
+    fitted = last_step()
     plain = last_step(blend=0)
-    assert torch.equal(plain.images, blended.views["Not blended"])
+    assert torch.equal(plain.images, fitted.views["Not fitted"])
     image, row = picture(), masks.BOXES["mouth"][1]
     left, right = masks.BOXES["mouth"][0], masks.BOXES["mouth"][2]
     step = [
-        (one.images[0, :, row, left:right] - image[0, :, row - 1, left:right]).abs().mean() for one in (blended, plain)
+        (one.images[0, :, row, left:right] - image[0, :, row - 1, left:right]).abs().mean() for one in (fitted, plain)
     ]
     assert step[0] < step[1]
+
+
+def test_calm_colours_hold_back_a_foreign_patch_and_leave_brightness_and_the_photo_alone():
+    image = torch.full((1, 3, 64, 64), 0.1)
+    left, top, right, bottom = masks.BOXES["center"]
+    drawn = image.clone()
+    drawn[..., top + 6 : bottom - 6, left + 6 : right - 6] += torch.tensor([0.5, -0.4, 0.3])[:, None, None]
+    plain, calm = (fit(image, CENTRE, drawn) for fit in (blended, calmly_blended))
+    luma = torch.tensor(LUMA)[:, None, None]
+    torch.testing.assert_close((calm * luma).sum(1), (plain * luma).sum(1), atol=1e-4, rtol=0.0)
+    colour = [(one - (one * luma).sum(1, keepdim=True)).norm(dim=1).amax() for one in (plain, calm)]
+    assert 0.1 < colour[1] < 0.5 * colour[0]
+    assert torch.equal(torch.where(CENTRE > 0.5, calm, image), image)
+
+
+def test_calm_colours_can_be_switched_off():
+    calm, plain = last_step(), last_step(calm=0)
+    assert torch.equal(calm.views["G(z)"], plain.views["G(z)"])
+    image = picture()
+    assert torch.equal(plain.images, blended(image, MASK, plain.views["G(z)"]))
+    assert torch.equal(calm.images, calmly_blended(image, MASK, calm.views["G(z)"]))
 
 
 @pytest.mark.parametrize(

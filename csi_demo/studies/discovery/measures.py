@@ -12,10 +12,10 @@ from torch import Tensor
 from ...methods.csi.places import TURN
 from ...metrics.features import face_network
 from ...metrics.turn import odd_features, turning_axis
+from ...pixels import LUMA
 
 COLOURS = ("brightness", "contrast", "warmth", "saturation")
 MEAN_TURN_FACES = 1000  # that the turn is learned from, at most
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 # Attribute -> what more of it brings, and what less of it brings. "Attractive" is a judgement and names nothing.
 WORDS: dict[str, tuple[str, str]] = {
