@@ -220,7 +220,7 @@ def test_the_search_stops_when_its_loss_is_flat():
 def test_blending_meets_the_photo_at_the_edge():
     fitted = last_step()
     plain = last_step(blend=0)
-    assert torch.equal(plain.images, fitted.views["Not fitted"])
+    assert torch.equal(plain.images, fitted.views["Not blended"])
     image, row = picture(), masks.BOXES["mouth"][1]
     left, right = masks.BOXES["mouth"][0], masks.BOXES["mouth"][2]
     step = [
