@@ -40,7 +40,7 @@ UNSCORED = (  # attributes for which the face network takes mere patterns, so th
     "Eyeglasses",
     *("No_Beard", "Mustache", "Goatee", "5_o_Clock_Shadow", "Double_Chin"),
     *("Wearing_Lipstick", "Big_Lips", "Big_Nose", "Pointy_Nose", "Wavy_Hair", "Heavy_Makeup"),
-    *("Arched_Eyebrows", "Bushy_Eyebrows", "Bags_Under_Eyes"),
+    *("Arched_Eyebrows", "Bushy_Eyebrows", "Bags_Under_Eyes", "Male", "Young"),
 )
 PENALISED = 0.25  # share of the steps in which the critic's gradient is penalised, weighted up accordingly
 CONTEXT = ("context.", "embed.", "head.from_context.")
@@ -274,7 +274,7 @@ class GatedPixelCNNStep(nn.Module):
         self.model, self.settings = model, settings
         self.features, self.nll = model.features, model.head.nll
         self.look = FaceFeatures() if settings.feature_weight else None
-        self.scores = AttributeScores(model.config.names) if settings.obey_weight else None
+        self.scores = AttributeScores(model.config.names, keep=False) if settings.obey_weight else None
         if settings.compile:
             model.context.compile()
             self.features, self.nll = torch.compile(model.features), torch.compile(model.head.nll)
@@ -322,7 +322,7 @@ class GatedPixelCNNStep(nn.Module):
             moved = self.sketch(x, mask, self.model.conditions(x, mask, set_so * setting, set_so)[0])
             # Single pixels are free, and would be bent to patterns that only a network takes for glasses.
             scores = self.scores(x, F.avg_pool2d(moved, 3, 1, 1, count_include_pad=False), set_so, setting, views)
-            found |= {name: scores[name] for name in ("disobeyed", "recoloured")}
+            found |= scores
             found["loss"] = found["loss"] + settings.obey_weight * (scores["disobeyed"] + TINT * scores["recoloured"])
             pictures.append(moved)
         if settings.critic_weight:

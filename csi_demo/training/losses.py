@@ -133,13 +133,14 @@ class FaceFeatures(nn.Module):
 class AttributeScores(nn.Module):
     """How the face network sees it where attributes are set otherwise than they were.
 
-    names: of the attributes, y's columns.
+    names: of the attributes, y's columns. keep: whether it counts, too, what else of them has changed.
     """
 
     columns: Tensor
 
-    def __init__(self, names: Sequence[str]):
+    def __init__(self, names: Sequence[str], keep: bool = True):
         super().__init__()
+        self.keep = keep
         self.network = face_network().eval().requires_grad_(False)
         known = self.network.config.names
         self.register_buffer("columns", torch.tensor([known.index(name) for name in names]), persistent=False)
@@ -152,17 +153,18 @@ class AttributeScores(nn.Module):
         self, drawn: Tensor, moved: Tensor, set_so: Tensor, setting: Tensor, views: Tensor
     ) -> dict[str, Tensor]:
         """Pictures (B, 3, 64, 64) as they were and with an attribute set, one-hot in set_so (B, A), to setting (B, 1);
-        views (B, 2, 3). Returns how far that is not seen, how far other logits change, and how far colours do."""
+        views (B, 2, 3). Returns how far that is not seen, how far other logits change (if it counts), and how far
+        colours do."""
         seen = seen_from(moved, views)
         noise = SCORE_NOISE if self.training else 0.0
         logits = self.network(seen + noise * torch.randn_like(seen)).float()[:, self.columns]
-        with torch.no_grad():
-            before = self.network(seen_from(drawn, views)).float()[:, self.columns]
         wanted = 0.5 + 0.5 * setting
-        disobeyed = F.binary_cross_entropy_with_logits((logits * set_so).sum(1, keepdim=True), wanted)
-        strayed = (logits - before).square().clamp(max=FARTHEST) * (1.0 - set_so)
-        recoloured = (colours(moved) - colours(drawn)).square().mean()
-        return {"disobeyed": disobeyed, "strayed": strayed.mean(), "recoloured": recoloured}
+        found = {"disobeyed": F.binary_cross_entropy_with_logits((logits * set_so).sum(1, keepdim=True), wanted)}
+        if self.keep:
+            with torch.no_grad():
+                before = self.network(seen_from(drawn, views)).float()[:, self.columns]
+            found["strayed"] = ((logits - before).square().clamp(max=FARTHEST) * (1.0 - set_so)).mean()
+        return found | {"recoloured": (colours(moved) - colours(drawn)).square().mean()}
 
 
 def random_views(count: int, draw: torch.Generator) -> Tensor:
