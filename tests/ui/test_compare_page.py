@@ -31,7 +31,7 @@ def downloaded(page: Page, button: str) -> Image.Image:
 
 
 def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:
-    expect(page.locator("#options input[type=checkbox]")).to_have_count(4)
+    expect(page.locator("#options input[type=checkbox]")).to_have_count(5)
     expect(page.locator("#options input[type=range]")).to_have_count(4)
     expect(page.locator("#switch-0 input")).to_be_checked()
     page.click("#fill")
