@@ -92,7 +92,7 @@ figures: $(VENV)/.dev  ## every figure that is not about training
 	$(RUN) -m csi_demo evaluate --method vae-attributes --controls smile open_mouth glasses fringe blond_hair masculine --data $(DATA)/test.parquet --limit 256 --record
 	$(RUN) -m csi_demo evaluate --method vae-attributes --data $(DATA)/test.parquet --mask center mouth eyes left --limit 128 --record --contact-sheet runs/attributes.png
 	$(RUN) -m csi_demo evaluate-guidance --data $(DATA)/test.parquet --limit 256 --record
-	$(RUN) -m csi_demo discover --method pixelcnn --data $(DATA)/val.parquet --limit 16 --leave-out wavy_hair round_face make_up bushy_eyebrows bags_under_eyes pale_skin double_chin
+	$(RUN) -m csi_demo discover --method pixelcnn --data $(DATA)/val.parquet --limit 16 --leave-out wavy_hair round_face pale_skin double_chin
 	$(RUN) -m csi_demo evaluate --method pixelcnn --controls smile open_mouth glasses fringe blond_hair masculine --data $(DATA)/test.parquet --limit 32 --record
 	$(RUN) -m csi_demo evaluate --method pixelcnn --data $(DATA)/test.parquet --mask center --limit 32 --record --contact-sheet runs/pixelcnn.png
 	$(RUN) -m csi_demo evaluate-samples --method dcgan vae --data $(DATA)/test.parquet --record --contact-sheet runs/samples.png
