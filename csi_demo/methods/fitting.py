@@ -17,12 +17,12 @@ BLEND = toggle("blend", "Poisson blending", True, "Fit the fill's colours to the
 SOFTEN = toggle(
     "soften", "Soft surroundings", True, "Soften what is drawn around the face, where the model knows too little."
 )
-FACE, RADII = (36.0, 32.0), (29.0, 20.0)  # of the ellipse that a face fills, rows and columns of the frame
-RIM = (0.85, 1.1)  # in radii: from where on pictures are softened, and from where wholly
-SOFTNESS = 1.2  # standard deviation of the filter, pixels: most of a weave of four or five is gone then
 CALM = toggle(
     "calm", "Calm colours", True, "Hold back the colours that the fill adds to those around the hole (when blended)."
 )
+FACE, RADII = (36.0, 32.0), (29.0, 20.0)  # of the ellipse that a face fills, rows and columns of the frame
+RIM = (0.85, 1.1)  # in radii: from where on pictures are softened, and from where wholly
+SOFTNESS = 1.2  # standard deviation of the filter, pixels: most of a weave of four or five is gone then
 COLOUR_SOFTNESS = 1.5  # standard deviation of the filter of added colours, pixels
 COLOUR_SHARE, COLOUR_LIMIT = 0.8, 0.3  # of added colours: what is kept of faint ones, and what strong ones tend to
 
