@@ -11,7 +11,7 @@ from .. import weights
 from ..models.attribute_vae import AttributeVAE
 from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Task, keep_observed
-from .fitting import BLEND, SOFTEN
+from .fitting import BLEND, CALM, SOFTEN
 from .vae import TEMPERATURE, IteratingVAE
 
 REACH = 2.0  # y at the sliders' ends: the model learned 1 and obeys it by halves
@@ -26,6 +26,7 @@ class AttributeVAEMethod(AttributeMethod, IteratingVAE):
         Control("iterations", "Iterations", 1, 200, 12, "How often the picture is encoded and decoded.", step=1),
         TEMPERATURE,
         BLEND,
+        CALM,
         SOFTEN,
     )
 

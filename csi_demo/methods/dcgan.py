@@ -17,7 +17,7 @@ from .. import weights
 from ..errors import CompletionError
 from ..models.dcgan import DCGAN, completion_loss, contextual_loss, contextual_weights
 from .base import Control, Method, Step, Task, keep_observed, toggle
-from .fitting import BLEND, CALM, blended, calmly_blended
+from .fitting import BLEND, CALM, fit
 from .together import Ask, search_together
 
 L_BFGS, ADAM, MOMENTUM = range(3)
@@ -295,10 +295,8 @@ class DCGANMethod(Method):
         """Each sample's best restart: the completion, G(z), and what it is worth."""
         best = [descent.best_z[descent.best.argmin()][None] for descent in descents]
         drawn = torch.cat([self.model.generator(z) for z in best]).cpu()
-        image, mask, blends = task.image.cpu(), task.mask.cpu(), task.options["blend"]
-        pasted = keep_observed(image, mask, drawn)
-        fit = calmly_blended if task.options["calm"] else blended
-        shown = fit(image, mask, drawn) if blends else pasted
+        image, mask = task.image.cpu(), task.mask.cpu()
+        shown = fit(image, mask, drawn, task.options)
         figures = [{"loss": float(descent.best.min())} for descent in descents]
         if began is not None:
             info = info | {
@@ -308,5 +306,5 @@ class DCGANMethod(Method):
             }
         elif math.isfinite(figures[0]["loss"]):
             info = info | {"figures": figures}
-        views = {"G(z)": drawn} | ({"Not blended": pasted} if blends else {})
-        return Step(shown, progress, info, views)
+        unfitted = {"Not blended": keep_observed(image, mask, drawn)} if task.options["blend"] else {}
+        return Step(shown, progress, info, {"G(z)": drawn} | unfitted)

@@ -4,9 +4,11 @@ by softening what it draws without knowing."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
+import cv2
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..photo.blending import poisson
@@ -18,60 +20,91 @@ SOFTEN = toggle(
     "soften", "Soft surroundings", True, "Soften what is drawn around the face, where the model knows too little."
 )
 CALM = toggle(
-    "calm", "Calm colours", True, "Hold back the colours that the fill adds to those around the hole (when blended)."
+    "calm", "Calm colours", True, "Hold back colours that the fill adds to those around the hole, once fitted to them."
 )
 FACE, RADII = (36.0, 32.0), (29.0, 20.0)  # of the ellipse that a face fills, rows and columns of the frame
 RIM = (0.85, 1.1)  # in radii: from where on pictures are softened, and from where wholly
 SOFTNESS = 1.2  # standard deviation of the filter, pixels: most of a weave of four or five is gone then
 COLOUR_SOFTNESS = 1.5  # standard deviation of the filter of added colours, pixels
 COLOUR_SHARE, COLOUR_LIMIT = 0.8, 0.3  # of added colours: what is kept of faint ones, and what strong ones tend to
+SEEN = (0.2, 0.4)  # of the face's ellipse: from where on colours are calmed, and from where wholly
 
 
 def softened(drawn: Tensor) -> Tensor:
-    """Pictures (n, 3, 64, 64) with what lies around the face smoothed.
+    """Pictures (n, 3, 64, 64), on the CPU, with what lies around the face smoothed.
 
     Trained on deep features, a decoder draws a weave in hair and background, which excites their network as much as
     detail that it cannot foretell; a mean picture holds none there.
     """
-    smooth = _smooth(drawn, SOFTNESS)
+    far = ((_from_face(drawn) - RIM[0]) / (RIM[1] - RIM[0])).clamp(0.0, 1.0)
+    return torch.lerp(drawn, _smooth(drawn, SOFTNESS), far.to(drawn))
+
+
+def _from_face(pictures: Tensor) -> Tensor:
+    """How far pixels are from the middle of the face: (H, W), 1 at the rim of its ellipse."""
     rows, columns = (
-        ((torch.arange(size, device=drawn.device) - middle) / radius).square()
-        for size, middle, radius in zip(drawn.shape[2:], FACE, RADII, strict=True)
+        ((torch.arange(size) - middle) / radius).square()
+        for size, middle, radius in zip(pictures.shape[2:], FACE, RADII, strict=True)
     )
-    distance = (rows[:, None] + columns).sqrt()  # (H, W), 1: at the rim
-    far = ((distance - RIM[0]) / (RIM[1] - RIM[0])).clamp(0.0, 1.0)
-    return torch.lerp(drawn, smooth, far.to(drawn))
+    return (rows[:, None] + columns).sqrt()
 
 
 def _smooth(pictures: Tensor, deviation: float) -> Tensor:
     """Pictures (n, 3, H, W) under a Gaussian filter of this standard deviation in pixels, borders repeated."""
-    reach = math.ceil(3.0 * deviation)
-    steps = torch.arange(-float(reach), reach + 1.0, device=pictures.device)
-    taps = torch.exp(-steps.square() / (2.0 * deviation**2))
-    across = (taps / taps.sum()).to(pictures)[None, None, None]
-    single = F.pad(pictures.flatten(0, 1)[:, None], (reach, reach, reach, reach), mode="replicate")
-    return F.conv2d(F.conv2d(single, across), across.mT)[:, 0].unflatten(0, pictures.shape[:2])
+    side = 2 * math.ceil(3.0 * deviation) + 1
+    return each(
+        pictures, lambda drawn: cv2.GaussianBlur(drawn, (side, side), deviation, borderType=cv2.BORDER_REPLICATE)
+    )
 
 
-def blended(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
-    """Pictures (n, 3, H, W) with the fill's gradients inside the hole and the image's own pixels around it.
+def each(pictures: Tensor, work: Callable[[np.ndarray], np.ndarray]) -> Tensor:
+    """Pictures (n, 3, H, W), on the CPU, after some work on every one alone, as an array (H, W, 3)."""
+    done = [torch.from_numpy(work(picture.permute(1, 2, 0).contiguous().numpy())) for picture in pictures]
+    return torch.stack(done).permute(0, 3, 1, 2)
+
+
+def lifted(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
+    """Pictures (n, 3, H, W) with their own gradients and the image's colours at the hole's edge, in [-1, 1].
 
     image: (1, 3, H, W), mask: (1, 1, H, W), drawn: (n, 3, H, W), on the CPU.
     """
     photo, hole = image[0].permute(1, 2, 0).numpy(), mask[0, 0].numpy() < 0.5
-    fills = [torch.from_numpy(poisson(photo, hole, picture.permute(1, 2, 0).numpy())) for picture in drawn]
-    return keep_observed(image, mask, torch.stack(fills).permute(0, 3, 1, 2).clamp(-1.0, 1.0))
+    return each(drawn, lambda picture: poisson(photo, hole, picture)).clamp(-1.0, 1.0)
 
 
-def calmly_blended(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
-    """As `blended`, but of colours the fill adds little to those that are continued from around the hole.
+def blended(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
+    """The image with pictures (n, 3, H, W) in its hole, `lifted`."""
+    return keep_observed(image, mask, lifted(image, mask, drawn))
 
-    A generator's brightness says what is there; its colours err sooner, in patches of a hue that the photo does not
-    have. Added colours c are smoothed and become s c / (1 + |s c| / l), s and l being COLOUR_SHARE and COLOUR_LIMIT.
+
+def fit(image: Tensor, mask: Tensor, drawn: Tensor, options: Mapping[str, float]) -> Tensor:
+    """The image with pictures (n, 3, H, W) in its hole, as the switches `BLEND` and `CALM` have it."""
+    if not options["blend"]:
+        return keep_observed(image, mask, drawn)
+    fills = blended(image, mask, drawn)
+    return calmed(image, mask, fills) if options["calm"] else fills
+
+
+def calmed(image: Tensor, mask: Tensor, fills: Tensor) -> Tensor:
+    """Fills (n, 3, H, W), `blended`, that add little to the colours that continue those around the hole.
+
+    A generator's brightness says what is there; its colours err sooner, in flecks and patches of a hue that the photo
+    does not have. The colours around the hole are continued harmonically, fainter where the fill is darker than they:
+    by the root of the ratio. What the fill adds to them, c, is smoothed and becomes s c / (1 + |s c| / l), s and l
+    being COLOUR_SHARE and COLOUR_LIMIT. All that only as far as the face is seen: a background tells nothing of skin.
     """
-    weights = torch.tensor(LUMA, device=drawn.device)[:, None, None]
-    grey = (weights * drawn).sum(1, keepdim=True).expand_as(drawn)
-    plain, coloured = blended(image, mask, grey), blended(image, mask, drawn)
-    added = COLOUR_SHARE * _smooth(coloured - plain, COLOUR_SOFTNESS)
+    seen = float(mask[..., _from_face(mask) < 1.0].mean())
+    share = min(max((seen - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0)
+    if not share:
+        return fills
+    around = blended(image, mask, torch.zeros_like(image))
+    grey, dim = _luma(fills), _luma(around)
+    plain = grey + (around - dim) * ((grey + 1.0) / (dim + 1.0).clamp_min(1e-3)).clamp(0.0, 1.0).sqrt()
+    added = COLOUR_SHARE * _smooth(fills - plain, COLOUR_SOFTNESS)
     added = added / (1.0 + added.norm(dim=1, keepdim=True) / COLOUR_LIMIT)
-    return keep_observed(image, mask, (plain + added).clamp(-1.0, 1.0))
+    return keep_observed(image, mask, torch.lerp(fills, (plain + added).clamp(-1.0, 1.0), share))
+
+
+def _luma(pictures: Tensor) -> Tensor:
+    """Brightness (n, 1, H, W) of pictures (n, 3, H, W), in their range."""
+    return (torch.tensor(LUMA)[:, None, None] * pictures).sum(1, keepdim=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import weights
 from ..models.vae import VAE, OneShotVAE
 from .base import Control, Method, Step, Task, keep_observed, toggle
-from .fitting import BLEND, SOFTEN, blended, softened
+from .fitting import BLEND, CALM, SOFTEN, fit, softened
 
 TEMPERATURE = Control(
     "temperature",
@@ -72,7 +72,7 @@ class IteratingVAE(Method):
                 info |= {"iterations": total, "change_trace": moved, "figures": figures}
             drawn = drawn.cpu()
             fitted = softened(drawn) if task.options["soften"] else drawn
-            shown = (blended if task.options["blend"] else keep_observed)(photo, hole, fitted)
+            shown = fit(photo, hole, fitted, task.options)
             yield Step(shown, turn / total, info, {"Reconstruction": drawn})
 
     def _noise(self, generator: torch.Generator) -> Tensor:
@@ -89,6 +89,7 @@ class VAEMethod(IteratingVAE):
         TEMPERATURE,
         toggle("masked_encoder", "Masked encoder", True, "The encoder trained on pictures with holes, not whole ones."),
         BLEND,
+        CALM,
         SOFTEN,
     )
 
@@ -119,6 +120,7 @@ class OneShotMethod(IteratingVAE):
         ),
         TEMPERATURE,
         BLEND,
+        CALM,
         SOFTEN,
     )
 

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from .. import masks, weights
 from ..data import read_split
 from ..methods.base import keep_observed
-from ..methods.csi.drawing import lifted
 from ..methods.csi.method import DEFAULT_SPREAD
+from ..methods.fitting import lifted
 from ..models.chooser import Chooser, ChooserConfig
 from ..models.csi import CSI, Posterior
 from ..pixels import masks_to_tensor, to_float

@@ -11,9 +11,10 @@ from csi_demo import masks
 from csi_demo.methods import load_method
 from csi_demo.methods.base import keep_observed
 from csi_demo.methods.csi import CSIMethod
-from csi_demo.methods.csi.drawing import FRONTAL, frontal, lifted, mirrored
+from csi_demo.methods.csi.drawing import FRONTAL, frontal, mirrored
 from csi_demo.methods.csi.method import NARROW
 from csi_demo.methods.csi.places import REGIONS
+from csi_demo.methods.fitting import lifted
 from csi_demo.pixels import masks_to_tensor, to_tensor
 
 from ..visitor import FRAME_FILE

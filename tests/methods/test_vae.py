@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from csi_demo import masks
 from csi_demo.errors import CompletionError, ControlError
 from csi_demo.methods import load_method
-from csi_demo.methods.fitting import softened
+from csi_demo.methods.fitting import calmed
 from csi_demo.pixels import masks_to_tensor
 from csi_demo.training.loop import train
 from csi_demo.training.losses import DeepFeatures, normal_kl
@@ -29,17 +28,6 @@ def picture() -> torch.Tensor:
 def steps_of(method: str, seeds=(0,), image=None, mask=MASK, **options):
     image = picture() if image is None else image
     return list(load_method(method).complete(image, mask, seeds, options={"iterations": 3} | options))
-
-
-def test_a_weave_around_the_face_is_softened_and_the_face_stays():
-    x = torch.arange(64.0)
-    weave = torch.outer(torch.sin(math.pi * x / 2.2), torch.sin(math.pi * x / 2.2)).expand(2, 3, 64, 64)
-    soft = softened(0.5 + 0.3 * weave)
-    spread = (soft - 0.5).abs().amax((0, 1)) / 0.3
-    assert spread[:, :6].max() < 0.25
-    assert spread[34:39, 30:35].max() > 0.9
-    flat = torch.full((1, 3, 64, 64), 0.3)
-    torch.testing.assert_close(softened(flat), flat)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -116,6 +104,14 @@ def test_the_iterates_are_streamed(method: str):
     hole = (MASK < 0.5).expand_as(steps[-1].images)
     assert torch.equal(steps[-1].images[hole], steps[-1].views["Reconstruction"][hole])
     assert len(steps[-1].info["change_trace"]) == 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_calm_colours_can_be_switched_off(method: str):
+    calm, plain = (steps_of(method, calm=value)[-1] for value in (1, 0))
+    assert torch.equal(calm.views["Reconstruction"], plain.views["Reconstruction"])
+    assert torch.equal(calm.images, calmed(picture(), MASK, plain.images))
+    assert not torch.equal(calm.images, plain.images)
 
 
 def test_the_two_encoders_differ():

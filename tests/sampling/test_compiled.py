@@ -15,6 +15,7 @@ import torch
 
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.method import DEFAULT_TRUNCATION
+from csi_demo.methods.fitting import calmed
 from csi_demo.models import logistic_mixture
 from csi_demo.pixels import masks_to_tensor
 from csi_demo.sampling import compiled, gated_compiled, machine_code
@@ -279,6 +280,19 @@ def test_the_guide_meets_the_photo_at_the_edge_and_sees_nothing_of_the_hole(fram
         for drawn in (towards, plain)
     ]
     assert steps[0] < steps[1]
+
+
+def test_the_guide_is_calm_or_the_decoders_own(frame):
+    image, mask = frame
+    method = CSIMethod()
+    z = method.latents(image, mask, (0,), {})
+    maps = method.drawing.maps(z)
+    own, calm = (method.drawing.guide(image, mask, maps, 1.0, calm=value).towards for value in (False, True))
+    hole = (mask < 0.5).expand_as(own)
+    assert torch.equal(calm[hole], calmed(image, mask, torch.where(mask > 0.5, image, own))[hole])
+    for value, near, far in ((0, own, calm), (1, calm, own)):
+        *_, last = method.complete(image, mask, (0,), options={"calm": value})
+        assert (last.images - near)[hole].abs().mean() < (last.images - far)[hole].abs().mean()
 
 
 def test_torch_draws_until_the_kernel_is_ready(frame, monkeypatch):

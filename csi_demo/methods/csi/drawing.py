@@ -18,10 +18,10 @@ from ...models import logistic_mixture
 from ...models.chooser import Chooser
 from ...models.csi import CSI, Posterior
 from ...models.logistic_mixture import Guide
-from ...photo.blending import poisson
 from ...sampling.compiled import Box, Fill, SharedFill, Stream, code, entropy
 from ...sampling.rows import sample_pixels
 from ..base import keep_observed
+from ..fitting import calmed, each, lifted
 from .places import REGIONS
 
 CRISPER = 0.5  # what the decoder's picture gains of its own detail; the product with the streams takes some away
@@ -145,7 +145,7 @@ class Drawing:
         for turn in range(turns):
             maps = self.maps(z)
             assert maps is not None
-            drawn, share = lifted(image, mask, self._pictures(maps), CRISPER), torch.zeros(1, 1)
+            drawn, share = lifted(image, mask, crispened(self._pictures(maps), CRISPER)), torch.zeros(1, 1)
             if turn == 0:
                 drawn, share = mirrored(image, mask, drawn, frontal(self.model, mask, likeliest))
             z = self.infer(keep_observed(image, mask, drawn), torch.ones_like(mask)).mean + STRAY * share * deviation
@@ -172,11 +172,14 @@ class Drawing:
         return torch.cat([self.model.decode(row[None]) for row in z]) if self.model.config.latent_dim else None
 
     @torch.inference_mode()
-    def guide(self, image: Tensor, mask: Tensor, maps: Tensor, guidance: float) -> Guide:
-        """The decoder's own pictures of the hole, made crisper, and lifted to meet the photo's colours at its
-        edge. guidance: 1 / the standard deviation of what is drawn around them."""
+    def guide(self, image: Tensor, mask: Tensor, maps: Tensor, guidance: float, calm: bool = True) -> Guide:
+        """The decoder's own pictures of the hole, made crisper, lifted to meet the photo's colours at its edge and, on
+        demand, `calmed`. guidance: 1 / the standard deviation of what is drawn around them."""
         crisper = CRISPER + AGAIN * turns_of(mask)
-        return Guide(lifted(image, mask, self._pictures(maps), crisper), 1.0 / guidance)
+        fills = lifted(image, mask, crispened(self._pictures(maps), crisper))
+        if calm:
+            fills = calmed(image, mask, keep_observed(image, mask, fills))
+        return Guide(fills, 1.0 / guidance)
 
     def _pictures(self, maps: Tensor) -> Tensor:
         """The decoder's pictures (n, 3, H, W) of maps (n, M, H, W), every row drawn alone."""
@@ -228,18 +231,9 @@ class Drawing:
         return Predicted(x[:, :, hole].mT, self.model.logits(x, biases)[:, :, hole].mT, hole)
 
 
-def lifted(image: Tensor, mask: Tensor, pictures: Tensor, crisper: float = 0.0) -> Tensor:
-    """The decoder's pictures (n, 3, H, W), lifted to meet the photo's colours at the hole's edge, in [-1, 1].
-
-    image: (1, 3, H, W); mask: (1, 1, H, W); crisper: what the pictures gain of their own detail before that.
-    """
-    photo, hole = image[0].permute(1, 2, 0).numpy(), mask[0, 0].numpy() < 0.5
-    fills = []
-    for picture in pictures:
-        fill = picture.permute(1, 2, 0).contiguous().numpy()
-        fill = fill + crisper * (fill - cv2.GaussianBlur(fill, (3, 3), 0.7)) if crisper else fill
-        fills.append(torch.from_numpy(poisson(photo, hole, fill)))
-    return torch.stack(fills).permute(0, 3, 1, 2).clamp(-1.0, 1.0)
+def crispened(pictures: Tensor, share: float) -> Tensor:
+    """Pictures (n, 3, H, W) with so much more of their own detail."""
+    return each(pictures, lambda drawn: drawn + share * (drawn - cv2.GaussianBlur(drawn, (3, 3), 0.7)))
 
 
 def frontal(model: CSI, mask: Tensor, z: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from ...models.csi import CSI
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import code
 from ..base import Control, Method, Step, Task, keep_observed
+from ..fitting import CALM
 from .controls import aims, from_measured, load_measured
 from .drawing import Drawing, Predicted, turns_of
 
@@ -81,6 +82,7 @@ class CSIMethod(Method):
             "pixels drawn before count for more, and eyes and mouths go soft.",
             step=5.0,
         ),
+        CALM,
     )
 
     def __init__(self, precision: torch.dtype = torch.float64, compiled: bool = True, model: CSI | None = None):
@@ -191,7 +193,8 @@ class CSIMethod(Method):
         began, image, mask, seeds = time.perf_counter(), task.image, task.mask, task.seeds
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         z = self.latents(image, mask, seeds, task.controls, task.options["spread"], task.options["candidates"])
-        moments = self.fill(image, mask, z, seeds, task.options["truncation"], task.options["guidance"])
+        manner = task.options["truncation"], task.options["guidance"], bool(task.options["calm"])
+        moments = self.fill(image, mask, z, seeds, *manner)
         for images, progress, predicted in moments:
             if predicted is None:
                 yield Step(images, progress)
@@ -214,19 +217,21 @@ class CSIMethod(Method):
         seeds: Sequence[int],
         truncation: float = DEFAULT_TRUNCATION,
         guidance: float = DEFAULT_GUIDANCE,
+        calm: bool = True,
     ) -> Iterator[tuple[Tensor, float, Predicted | None]]:
         """Draws the hole once for every row of latents (n, z), with the pixel noise of seeds[k].
 
         guidance: 1 / the standard deviation of normal distributions around the decoder's own RGB picture of z, fitted
         to the hole's edge, that every pixel's distribution is multiplied with; 0: none, as in the paper. The stream has
         learned from true pixels, which tell it so much that it hardly asks the latents; of what it draws itself, it
-        should ask more. Yields pictures (n, 3, H, W), progress and, on the last step, what the model itself, unguided,
-        predicted for the pixels drawn.
+        should ask more. calm: whether that picture may add but little to the colours around the hole (`calmed`). Yields
+        pictures (n, 3, H, W), progress and, on the last step, what the model itself, unguided, predicted for the pixels
+        drawn.
         """
         known, maps = self.known(image, mask), self.drawing.maps(z)
         height, width = image.shape[2:]
         noise = torch.stack([self._noise(seed, height, width, truncation) for seed in seeds])
-        guide = self.drawing.guide(image, mask, maps, guidance) if guidance and maps is not None else None
+        guide = self.drawing.guide(image, mask, maps, guidance, calm) if guidance and maps is not None else None
         for drawn, progress, predicted in self.drawing.fill(known, maps, noise, guide):
             yield keep_observed(image, mask, drawn.to(image.dtype)), progress, predicted
 
