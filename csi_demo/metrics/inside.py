@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
@@ -12,8 +13,8 @@ from .sharpness import roughness
 
 
 def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:
-    """Figures of fills (n, 3, H, W), n > 1, against the true image (1, 3, H, W), in the hole; step:
-    see `edge_step`, rough: see `roughness`."""
+    """Figures of fills (n, 3, H, W), n > 1, against the true image (1, 3, H, W), in the hole; colour:
+    mean distance in a* and b* of CIELAB, step: see `edge_step`, rough: see `roughness`."""
     hole = mask[0, 0] < 0.5
     error = (fills - image)[:, :, hole]
     apart = [(fills[a] - fills[b])[:, hole].abs().mean() for a in range(len(fills)) for b in range(a)]
@@ -22,12 +23,19 @@ def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:
         "psnr": float((10.0 * torch.log10(4.0 / squared.clamp(min=1e-10))).mean()),
         "ssim": float(np.mean([_ssim(image[0], fill, hole) for fill in fills])),
         "l1": float(error.abs().mean()),
+        "colour": float(np.mean(np.linalg.norm(_hues(fills, hole) - _hues(image, hole), axis=-1))),
         "step": edge_step(mask, fills),
         "true_step": edge_step(mask, image),
         "rough": roughness(fills, hole),
         "true_rough": roughness(image, hole),
         "diversity": float(torch.stack(apart).mean()),
     }
+
+
+def _hues(pictures: Tensor, hole: Tensor) -> np.ndarray:
+    """a* and b* (n, P, 2) of the P hole pixels of pictures (n, 3, H, W)."""
+    lab: np.ndarray = rgb2lab(((pictures[:, :, hole] + 1.0) / 2.0).numpy(), channel_axis=1)
+    return lab[:, 1:].transpose(0, 2, 1)
 
 
 def _ssim(image: Tensor, fill: Tensor, hole: Tensor) -> float:

@@ -44,8 +44,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Fills the same hole in many frames and compares with what was there.
 
-    Returns means over pictures and their 4 samples: psnr (dB), ssim, l1 (range of pixels: 2), bits_per_dim (for methods
-    with a likelihood: -log2 p of the true hole pixels per pixel and channel, given the context, z from the posterior),
+    Returns means over pictures and their 4 samples: psnr (dB), ssim, l1 (range of pixels: 2), colour (mean distance in
+    a* and b* of CIELAB), bits_per_dim (for methods with a likelihood: -log2 p of the true hole pixels per pixel and
+    channel, given the context, z from the posterior),
     seam (mean absolute step across the holes' lower and right edges, divided by the same for the true images; 1.0 = no
     seam), sharpness (mean absolute difference of neighbouring pixels inside the hole, divided by the same for the true
     images; 1.0 = as crisp), diversity (mean L1 between the samples of a picture), frechet and frechet_judge (each

@@ -64,10 +64,10 @@ def evaluate_photos(
 ) -> list[dict[str, Any]]:
     """Fills a hole of the same family in whole photos of a pack; figures without and with refining, two dicts.
 
-    Each has refine, found (share of photos in which a face was found; the others are left out), psnr, ssim, l1, seam
-    and sharpness as `fills.evaluate` has them, but at the photo's own resolution, diversity, frechet and frechet_judge
-    (of the faces' frames at 128x128 pixels; for more photos than there are features), seconds_per_image (of finding,
-    filling, refining and pasting one sample, two at a time), seconds_finish (of refining and pasting alone) and n.
+    Each has refine, found (share of photos in which a face was found; the others are left out), psnr, ssim, l1, colour,
+    seam and sharpness as `fills.evaluate` has them, but at the photo's own resolution, diversity, frechet and
+    frechet_judge (of the faces' frames at 128x128 pixels; for more photos than there are features), seconds_per_image
+    (of finding, filling, refining and pasting one sample, two at a time), seconds_finish (of refining and pasting alone) and n.
     Photo k takes the seeds seed + 2 k and seed + 2 k + 1, and for mask families with fresh masks the k-th mask. Raises
     DataError, MaskError, WeightsError where the weights have no refiner, and CompletionError where no face was found.
     """

@@ -13,6 +13,7 @@ COLUMNS = (
     "psnr",
     "ssim",
     "l1",
+    "colour",
     "bits_per_dim",
     "seam",
     "sharpness",

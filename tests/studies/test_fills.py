@@ -34,6 +34,17 @@ def test_figures_of_a_perfect_and_of_a_shifted_fill():
     assert figures["ssim"] < 0.999
 
 
+def test_colour_counts_hues_and_not_brightness():
+    image = torch.zeros(1, 3, 64, 64)
+    hole, hue = MASK < 0.5, torch.tensor([0.3, -0.2, 0.1])[:, None, None]
+    grey, tinted, both = (
+        torch.where(hole, fill, image).repeat(2, 1, 1, 1) for fill in (image + 0.4, image + hue, image - 2 * hue)
+    )
+    figures = [measure(image, MASK, fills)["colour"] for fills in (image.repeat(2, 1, 1, 1), grey, tinted, both)]
+    assert figures[0] == 0
+    assert figures[1] < 0.1 < 10 < figures[2] < figures[3]
+
+
 def test_figures_count_the_hole_alone():
     image = torch.zeros(1, 3, 64, 64)
     elsewhere = torch.where(MASK < 0.5, image, torch.ones_like(image)).repeat(2, 1, 1, 1)
@@ -59,7 +70,7 @@ def test_evaluate_on_real_faces(packs: Path, tmp_path: Path):
     figures = json.loads(out.read_text())
     assert figures["n"] == 3
     assert figures["command"].startswith("python -m csi_demo evaluate")
-    expected = {"psnr", "ssim", "l1", "bits_per_dim", "seam", "diversity", "seconds_per_image"}
+    expected = {"psnr", "ssim", "l1", "colour", "bits_per_dim", "seam", "diversity", "seconds_per_image"}
     assert expected <= set(figures)
     assert 10 < figures["psnr"] < 40
     assert 1 < figures["bits_per_dim"] < 5
