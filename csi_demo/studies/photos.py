@@ -67,9 +67,10 @@ def evaluate_photos(
     Each has refine, found (share of photos in which a face was found; the others are left out), psnr, ssim, l1, colour,
     seam and sharpness as `fills.evaluate` has them, but at the photo's own resolution, diversity, frechet and
     frechet_judge (of the faces' frames at 128x128 pixels; for more photos than there are features), seconds_per_image
-    (of finding, filling, refining and pasting one sample, two at a time), seconds_finish (of refining and pasting alone) and n.
-    Photo k takes the seeds seed + 2 k and seed + 2 k + 1, and for mask families with fresh masks the k-th mask. Raises
-    DataError, MaskError, WeightsError where the weights have no refiner, and CompletionError where no face was found.
+    (of finding, filling, refining and pasting one sample, two at a time), seconds_finish (of refining and pasting
+    alone) and n. Photo k takes the seeds seed + 2 k and seed + 2 k + 1, and for mask families with fresh masks the k-th
+    mask. Raises DataError, MaskError, WeightsError where the weights have no refiner, and CompletionError where no face
+    was found.
     """
     load_method(method_name)  # an unknown method is refused before the photos are read
     if not can_refine():
