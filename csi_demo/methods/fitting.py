@@ -85,24 +85,25 @@ def fit(image: Tensor, mask: Tensor, drawn: Tensor, options: Mapping[str, float]
     return calmed(image, mask, fills) if options["calm"] else fills
 
 
-def calmed(image: Tensor, mask: Tensor, fills: Tensor) -> Tensor:
+def calmed(image: Tensor, mask: Tensor, fills: Tensor, share: float | Tensor = 1.0) -> Tensor:
     """Fills (n, 3, H, W), `blended`, that add little to the colours that continue those around the hole.
 
     A generator's brightness says what is there; its colours err sooner, in flecks and patches of a hue that the photo
     does not have. The colours around the hole are continued harmonically, fainter where the fill is darker than they:
     by the root of the ratio. What the fill adds to them, c, is smoothed and becomes s c / (1 + |s c| / l), s and l
     being COLOUR_SHARE and COLOUR_LIMIT. All that only as far as the face is seen: a background tells nothing of skin.
+    share: how far colours are calmed, from 0 to 1, everywhere or in each pixel (H, W).
     """
     seen = float(mask[..., _from_face(mask) < 1.0].mean())
-    share = min(max((seen - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0)
-    if not share:
+    tells = min(max((seen - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0)
+    if not tells:
         return fills
     around = blended(image, mask, torch.zeros_like(image))
     grey, dim = _luma(fills), _luma(around)
     plain = grey + (around - dim) * ((grey + 1.0) / (dim + 1.0).clamp_min(1e-3)).clamp(0.0, 1.0).sqrt()
     added = COLOUR_SHARE * _smooth(fills - plain, COLOUR_SOFTNESS)
     added = added / (1.0 + added.norm(dim=1, keepdim=True) / COLOUR_LIMIT)
-    return keep_observed(image, mask, torch.lerp(fills, (plain + added).clamp(-1.0, 1.0), share))
+    return keep_observed(image, mask, fills + tells * share * ((plain + added).clamp(-1.0, 1.0) - fills))
 
 
 def _luma(pictures: Tensor) -> Tensor:

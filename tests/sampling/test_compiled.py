@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from csi_demo import masks
 from csi_demo.methods.csi import CSIMethod
 from csi_demo.methods.csi.method import DEFAULT_TRUNCATION
 from csi_demo.methods.fitting import calmed
@@ -287,12 +288,30 @@ def test_the_guide_is_calm_or_the_decoders_own(frame):
     method = CSIMethod()
     z = method.latents(image, mask, (0,), {})
     maps = method.drawing.maps(z)
-    own, calm = (method.drawing.guide(image, mask, maps, 1.0, calm=value).towards for value in (False, True))
+    own, calm = (method.drawing.guide(image, mask, maps, 1.0, calm=value).towards for value in (0.0, 1.0))
     hole = (mask < 0.5).expand_as(own)
     assert torch.equal(calm[hole], calmed(image, mask, torch.where(mask > 0.5, image, own))[hole])
     for value, near, far in ((0, own, calm), (1, calm, own)):
         *_, last = method.complete(image, mask, (0,), options={"calm": value})
         assert (last.images - near)[hole].abs().mean() < (last.images - far)[hole].abs().mean()
+
+
+def test_colours_that_a_control_asks_for_are_not_calmed(frame):
+    method, mask = CSIMethod(), masks_to_tensor([masks.family("mouth")])
+    image, (left, top, right, bottom) = frame[0], masks.BOXES["mouth"]
+    row, column = (top + bottom) // 2, (left + right) // 2
+    asked = method.calm(("smile", "lipstick"))
+    assert method.calm(("smile", "z60")).min() == 1.0
+    assert asked[10, column] == 1.0
+    assert asked[row, column] < 0.01
+    assert torch.equal(method.calm((f"z{method.config.named.index('Wearing_Lipstick')}",)), asked)
+    for control, kept in (("lipstick", True), ("open_mouth", False)):
+        z = method.latents(image, mask, (3,), {control: 2.0})
+        drawn = [list(method.fill(image, mask, z, (3,), calm=calm))[-1][0] for calm in (0.0, method.calm((control,)))]
+        *_, last = method.complete(image, mask, (3,), {control: 2.0})
+        assert torch.equal(last.images, drawn[1])
+        own, shown = (fill[0, :, row - 2 : row + 2, column - 2 : column + 2] for fill in drawn)
+        assert ((own - shown).abs().mean() < 0.01) == kept
 
 
 def test_torch_draws_until_the_kernel_is_ready(frame, monkeypatch):

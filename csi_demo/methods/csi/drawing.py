@@ -172,14 +172,12 @@ class Drawing:
         return torch.cat([self.model.decode(row[None]) for row in z]) if self.model.config.latent_dim else None
 
     @torch.inference_mode()
-    def guide(self, image: Tensor, mask: Tensor, maps: Tensor, guidance: float, calm: bool = True) -> Guide:
-        """The decoder's own pictures of the hole, made crisper, lifted to meet the photo's colours at its edge and, on
-        demand, `calmed`. guidance: 1 / the standard deviation of what is drawn around them."""
+    def guide(self, image: Tensor, mask: Tensor, maps: Tensor, guidance: float, calm: float | Tensor = 1.0) -> Guide:
+        """The decoder's own pictures of the hole, made crisper, lifted to meet the photo's colours at its edge and
+        `calmed` so far. guidance: 1 / the standard deviation of what is drawn around them."""
         crisper = CRISPER + AGAIN * turns_of(mask)
         fills = lifted(image, mask, crispened(self._pictures(maps), crisper))
-        if calm:
-            fills = calmed(image, mask, keep_observed(image, mask, fills))
-        return Guide(fills, 1.0 / guidance)
+        return Guide(calmed(image, mask, keep_observed(image, mask, fills), calm), 1.0 / guidance)
 
     def _pictures(self, maps: Tensor) -> Tensor:
         """The decoder's pictures (n, 3, H, W) of maps (n, M, H, W), every row drawn alone."""

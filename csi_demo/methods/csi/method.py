@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
-from ... import weights
+from ... import masks, weights
 from ...models.chooser import Chooser
 from ...models.csi import CSI
 from ...sampling.base import frozen_noise
@@ -20,6 +22,7 @@ from ..base import Control, Method, Step, Task, keep_observed
 from ..fitting import CALM
 from .controls import aims, from_measured, load_measured
 from .drawing import Drawing, Predicted, turns_of
+from .places import COLOURS
 
 DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 DEFAULT_GUIDANCE = 40.0  # more is crisper, but takes its grain from the decoder instead of the photo
@@ -28,6 +31,7 @@ DEFAULT_CANDIDATES = 16  # draws that one is chosen of
 NARROW = 0.75  # share of the spread for these: the chooser has a taste for what is rare, a lady's moustache
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
+ASKED_SOFTNESS = 2.0  # standard deviation, pixels, of the border of where colours are as a control asks for them
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
 KEPT_SETTLED = 64  # latents of a photo, its hole and a seed
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
@@ -181,19 +185,28 @@ class CSIMethod(Method):
                 z[:, int(name[1:])] = value
         return z
 
+    def calm(self, controls: Collection[str]) -> Tensor:
+        """How far the decoder's colours are to be calmed, (H, W): not where controls of theirs ask for a colour."""
+        asked = np.zeros((masks.FRAME, masks.FRAME), np.float32)
+        for name, known in self._declared.named.items():
+            if self.config.named[known.latent] in COLOURS and {name, f"z{known.latent}"} & set(controls):
+                asked = np.maximum(asked, known.home)
+        return torch.from_numpy(1.0 - cv2.GaussianBlur(asked, (0, 0), ASKED_SOFTNESS))
+
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
         """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""
         control = next(one for one in self.controls if one.name == name)
         values = (control.minimum, control.maximum)
         z = torch.cat([self.latents(image, mask, (seed,), {name: value}) for value in values])
-        *_, (images, _, _) = self.fill(image, mask, z, (seed, seed))
+        *_, (images, _, _) = self.fill(image, mask, z, (seed, seed), calm=self.calm((name,)))
         return images
 
     def _complete(self, task: Task) -> Iterator[Step]:
         began, image, mask, seeds = time.perf_counter(), task.image, task.mask, task.seeds
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         z = self.latents(image, mask, seeds, task.controls, task.options["spread"], task.options["candidates"])
-        manner = task.options["truncation"], task.options["guidance"], bool(task.options["calm"])
+        calm = self.calm(task.controls) if task.options["calm"] else 0.0
+        manner = task.options["truncation"], task.options["guidance"], calm
         moments = self.fill(image, mask, z, seeds, *manner)
         for images, progress, predicted in moments:
             if predicted is None:
@@ -217,16 +230,15 @@ class CSIMethod(Method):
         seeds: Sequence[int],
         truncation: float = DEFAULT_TRUNCATION,
         guidance: float = DEFAULT_GUIDANCE,
-        calm: bool = True,
+        calm: float | Tensor = 0.0,
     ) -> Iterator[tuple[Tensor, float, Predicted | None]]:
         """Draws the hole once for every row of latents (n, z), with the pixel noise of seeds[k].
 
         guidance: 1 / the standard deviation of normal distributions around the decoder's own RGB picture of z, fitted
         to the hole's edge, that every pixel's distribution is multiplied with; 0: none, as in the paper. The stream has
         learned from true pixels, which tell it so much that it hardly asks the latents; of what it draws itself, it
-        should ask more. calm: whether that picture may add but little to the colours around the hole (`calmed`). Yields
-        pictures (n, 3, H, W), progress and, on the last step, what the model itself, unguided, predicted for the pixels
-        drawn.
+        should ask more. calm: how far that picture's colours are `calmed`, a number or (H, W). Yields pictures
+        (n, 3, H, W), progress and, on the last step, what the model itself, unguided, predicted for the pixels drawn.
         """
         known, maps = self.known(image, mask), self.drawing.maps(z)
         height, width = image.shape[2:]
