@@ -185,12 +185,14 @@ class CSIMethod(Method):
                 z[:, int(name[1:])] = value
         return z
 
-    def calm(self, controls: Collection[str]) -> Tensor:
-        """How far the decoder's colours are to be calmed, (H, W): not where controls of theirs ask for a colour."""
+    def calm(self, controls: Collection[str]) -> float | Tensor:
+        """How far the decoder's colours are to be calmed, 1 or (64, 64): not where controls ask for a colour."""
         asked = np.zeros((masks.FRAME, masks.FRAME), np.float32)
         for name, known in self._declared.named.items():
             if self.config.named[known.latent] in COLOURS and {name, f"z{known.latent}"} & set(controls):
                 asked = np.maximum(asked, known.home)
+        if not asked.any():
+            return 1.0
         return torch.from_numpy(1.0 - cv2.GaussianBlur(asked, (0, 0), ASKED_SOFTNESS))
 
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
