@@ -11,8 +11,8 @@ from .. import weights
 from ..models.attribute_vae import AttributeVAE
 from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Task, keep_observed
-from .fitting import BLEND, SOFTEN
-from .vae import CALM_IF_ASKED, TEMPERATURE, IteratingVAE
+from .fitting import BLEND, CALM, SOFTEN
+from .vae import TEMPERATURE, IteratingVAE
 
 REACH = 2.0  # y at the sliders' ends: the model learned 1 and obeys it by halves
 FIRST_FILL = 6  # iterations of the unsteered fill that y is read from
@@ -26,7 +26,7 @@ class AttributeVAEMethod(AttributeMethod, IteratingVAE):
         Control("iterations", "Iterations", 1, 200, 12, "How often the picture is encoded and decoded.", step=1),
         TEMPERATURE,
         BLEND,
-        CALM_IF_ASKED,
+        CALM,
         SOFTEN,
     )
 

@@ -25,8 +25,6 @@ CALM = toggle(
 FACE, RADII = (36.0, 32.0), (29.0, 20.0)  # of the ellipse that a face fills, rows and columns of the frame
 RIM = (0.85, 1.1)  # in radii: from where on pictures are softened, and from where wholly
 SOFTNESS = 1.2  # standard deviation of the filter, pixels: most of a weave of four or five is gone then
-COLOUR_SOFTNESS = 1.5  # standard deviation of the filter of added colours, pixels
-COLOUR_SHARE, COLOUR_LIMIT = 0.8, 0.3  # of added colours: what is kept of faint ones, and what strong ones tend to
 SEEN = (0.2, 0.4)  # of the face's ellipse: from where on colours are calmed, and from where wholly
 
 
@@ -85,25 +83,38 @@ def fit(image: Tensor, mask: Tensor, drawn: Tensor, options: Mapping[str, float]
     return calmed(image, mask, fills) if options["calm"] else fills
 
 
-def calmed(image: Tensor, mask: Tensor, fills: Tensor, share: float | Tensor = 1.0) -> Tensor:
+def calmed(
+    image: Tensor,
+    mask: Tensor,
+    fills: Tensor,
+    share: float | Tensor = 1.0,
+    *,
+    softness: float = 1.5,
+    limit: float = 0.2,
+) -> Tensor:
     """Fills (n, 3, H, W), `blended`, that add little to the colours that continue those around the hole.
 
     A generator's brightness says what is there; its colours err sooner, in flecks and patches of a hue that the photo
-    does not have. The colours around the hole are continued harmonically, fainter where the fill is darker than they:
-    by the root of the ratio. What the fill adds to them, c, is smoothed and becomes s c / (1 + |s c| / l), s and l
-    being COLOUR_SHARE and COLOUR_LIMIT. All that only as far as the face is seen: a background tells nothing of skin.
-    share: how far colours are calmed, from 0 to 1, everywhere or in each pixel (H, W).
+    does not have. The photo's are those between grey and the colours around the hole, continued harmonically; what of
+    the fill's, smoothed, lies beyond, c, becomes c / (1 + |c| / limit). All that only as far as the face is
+    seen: a background tells nothing of skin.
+    share: how far colours are calmed, from 0 to 1, everywhere or in each pixel (H, W). softness: standard deviation of
+    the filter, in pixels. limit: what strong foreign colours tend to, in the pictures' units.
     """
     seen = float(mask[..., _from_face(mask) < 1.0].mean())
-    tells = min(max((seen - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0)
-    if not tells:
+    share = share * min(max((seen - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0)
+    if not torch.as_tensor(share).any():
         return fills
+    grey = _luma(fills)
     around = blended(image, mask, torch.zeros_like(image))
-    grey, dim = _luma(fills), _luma(around)
-    plain = grey + (around - dim) * ((grey + 1.0) / (dim + 1.0).clamp_min(1e-3)).clamp(0.0, 1.0).sqrt()
-    added = COLOUR_SHARE * _smooth(fills - plain, COLOUR_SOFTNESS)
-    added = added / (1.0 + added.norm(dim=1, keepdim=True) / COLOUR_LIMIT)
-    return keep_observed(image, mask, fills + tells * share * ((plain + added).clamp(-1.0, 1.0) - fills))
+    around = around - _luma(around)
+    own = around + _smooth(fills - grey - around, softness)
+    reach = (own * around).sum(1, keepdim=True) / around.square().sum(1, keepdim=True).clamp_min(1e-6)
+    native = reach.clamp(0.0, 1.0) * around
+    beyond = own - native
+    beyond = beyond / (1.0 + beyond.norm(dim=1, keepdim=True) / limit)
+    calm = (grey + native + beyond).clamp(-1.0, 1.0)
+    return keep_observed(image, mask, fills + share * (calm - fills))
 
 
 def _luma(pictures: Tensor) -> Tensor:

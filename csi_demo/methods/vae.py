@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +24,6 @@ TEMPERATURE = Control(
     "How different the fills are: how far z strays from the encoder's mean, in its standard deviations; 0 leaves "
     "chance out.",
 )
-CALM_IF_ASKED = replace(CALM, default=0.0)  # their colours are foreign in some half faces alone
 
 
 class IteratingVAE(Method):
@@ -91,7 +89,7 @@ class VAEMethod(IteratingVAE):
         TEMPERATURE,
         toggle("masked_encoder", "Masked encoder", True, "The encoder trained on pictures with holes, not whole ones."),
         BLEND,
-        CALM_IF_ASKED,
+        CALM,
         SOFTEN,
     )
 
@@ -122,7 +120,7 @@ class OneShotMethod(IteratingVAE):
         ),
         TEMPERATURE,
         BLEND,
-        CALM_IF_ASKED,
+        CALM,
         SOFTEN,
     )
 

@@ -49,11 +49,24 @@ def test_calm_colours_hold_back_a_foreign_patch_and_leave_brightness_and_the_pho
     assert torch.equal(torch.where(CENTRE > 0.5, calm, image), image)
 
 
-def test_what_is_darker_than_its_surroundings_is_less_colourful():
-    image, drawn = patched((-0.9, -0.9, -0.9))
-    calm = calmed(image, CENTRE, blended(image, CENTRE, drawn))
-    colour = [(fill - luma(fill))[..., 32, 32].norm() for fill in (calm, image)]
-    assert 0.4 < colour[0] / colour[1] < 0.9
+def test_what_is_greyer_than_its_surroundings_stays_so():
+    image, drawn = patched((0.3, 0.7, 0.9))  # white on skin, as teeth are
+    plain = blended(image, CENTRE, drawn)
+    calm = calmed(image, CENTRE, plain)
+    colour = [(fill - luma(fill))[..., 32, 32].norm() for fill in (calm, plain, image)]
+    assert colour[0] < 1.05 * colour[1] + 1e-3
+    assert colour[0] < 0.2 * colour[2]
+
+
+def test_colours_are_calmed_where_and_as_far_as_asked():
+    image, drawn = patched((0.4, -0.4, 0.3))
+    fills = blended(image, CENTRE, drawn)
+    assert torch.equal(calmed(image, CENTRE, fills, 0.0), fills)
+    where = torch.zeros(64, 64)
+    where[:32] = 1.0
+    parted = calmed(image, CENTRE, fills, where)
+    assert torch.equal(parted[..., 32:, :], fills[..., 32:, :])
+    torch.testing.assert_close(parted[..., :32, :], calmed(image, CENTRE, fills)[..., :32, :])
 
 
 def test_a_fleck_of_colour_goes_and_a_patch_of_it_stays_a_patch():
