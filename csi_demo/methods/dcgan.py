@@ -30,6 +30,7 @@ OUTSIDE = 5.0  # weight of the squared distance from [-1, 1] within a chunk of L
 SHARED = 0.4  # share of the steps that samples of one photo take together, from the encoder's guess
 START_SPREAD = 0.36  # standard deviation of the samples' own starts around what is found together
 FLAT_STEPS, FLAT_SHARE = 20, 0.01  # flat: the best loss fell by less than this share over so many steps
+RESTRAINT = {"softness": 1.5, "limit": 0.2}  # of `calmed`, more than for others: lids and cheeks have flecks of red
 UPDATES = 24  # pictures shown on the way, more only where they are slow to come
 
 
@@ -296,7 +297,7 @@ class DCGANMethod(Method):
         best = [descent.best_z[descent.best.argmin()][None] for descent in descents]
         drawn = torch.cat([self.model.generator(z) for z in best]).cpu()
         image, mask = task.image.cpu(), task.mask.cpu()
-        shown = fit(image, mask, drawn, task.options)
+        shown = fit(image, mask, drawn, task.options, **RESTRAINT)
         figures = [{"loss": float(descent.best.min())} for descent in descents]
         if began is not None:
             info = info | {

@@ -75,12 +75,15 @@ def blended(image: Tensor, mask: Tensor, drawn: Tensor) -> Tensor:
     return keep_observed(image, mask, lifted(image, mask, drawn))
 
 
-def fit(image: Tensor, mask: Tensor, drawn: Tensor, options: Mapping[str, float]) -> Tensor:
-    """The image with pictures (n, 3, H, W) in its hole, as the switches `BLEND` and `CALM` have it."""
+def fit(image: Tensor, mask: Tensor, drawn: Tensor, options: Mapping[str, float], **restraint: float) -> Tensor:
+    """The image with pictures (n, 3, H, W) in its hole, as the switches `BLEND` and `CALM` have it.
+
+    restraint: softness and limit of `calmed`, where not its own.
+    """
     if not options["blend"]:
         return keep_observed(image, mask, drawn)
     fills = blended(image, mask, drawn)
-    return calmed(image, mask, fills) if options["calm"] else fills
+    return calmed(image, mask, fills, **restraint) if options["calm"] else fills
 
 
 def calmed(
@@ -89,8 +92,8 @@ def calmed(
     fills: Tensor,
     share: float | Tensor = 1.0,
     *,
-    softness: float = 1.5,
-    limit: float = 0.2,
+    softness: float = 1.0,
+    limit: float = 0.4,
 ) -> Tensor:
     """Fills (n, 3, H, W), `blended`, that add little to the colours that continue those around the hole.
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from csi_demo import masks, weights
 from csi_demo.errors import CompletionError, ControlError
 from csi_demo.methods import load_method
-from csi_demo.methods.dcgan import DCGANMethod, _Descent
+from csi_demo.methods.dcgan import RESTRAINT, DCGANMethod, _Descent
 from csi_demo.methods.fitting import blended, calmed
 from csi_demo.models.dcgan import DCGAN, DCGANConfig, SmoothColour, completion_loss, contextual_weights
 from csi_demo.pixels import LUMA, masks_to_tensor
@@ -233,7 +233,7 @@ def test_calm_colours_can_be_switched_off():
     assert torch.equal(calm.views["G(z)"], plain.views["G(z)"])
     image = picture()
     assert torch.equal(plain.images, blended(image, MASK, plain.views["G(z)"]))
-    assert torch.equal(calm.images, calmed(image, MASK, plain.images))
+    assert torch.equal(calm.images, calmed(image, MASK, plain.images, **RESTRAINT))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ from .places import REGIONS
 
 CRISPER = 0.5  # what the decoder's picture gains of its own detail; the product with the streams takes some away
 AGAIN = 0.1  # what it gains more for every turn of `Drawing.settle`, which takes some away, too
-CALM_SOFTNESS, CALM_LIMIT = 1.0, 0.4  # of `calmed`: this decoder errs seldom, and more would take the lips' red away
 FIT_STEPS, FIT_RATE, FIT_PRIOR = 80, 0.1, 0.005  # see `Drawing.fit`; steps times the square of the hole's share
 TURNS = 4  # for half of the frame, see `Drawing.settle`; times the fourth power of the hole's share of a half
 FEW_STEPS, LEAST_SEEN = 8, 0.25  # of a fit before turns; of the face's box, for turns to lead anywhere
@@ -178,8 +177,7 @@ class Drawing:
         `calmed` so far. guidance: 1 / the standard deviation of what is drawn around them."""
         crisper = CRISPER + AGAIN * turns_of(mask)
         fills = lifted(image, mask, crispened(self._pictures(maps), crisper))
-        fills = keep_observed(image, mask, fills)
-        return Guide(calmed(image, mask, fills, calm, softness=CALM_SOFTNESS, limit=CALM_LIMIT), 1.0 / guidance)
+        return Guide(calmed(image, mask, keep_observed(image, mask, fills), calm), 1.0 / guidance)
 
     def _pictures(self, maps: Tensor) -> Tensor:
         """The decoder's pictures (n, 3, H, W) of maps (n, M, H, W), every row drawn alone."""
