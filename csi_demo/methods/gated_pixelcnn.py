@@ -18,7 +18,7 @@ from ..sampling.gated import Conditions, Taste, bits_per_dim, frozen_uniforms, s
 from ..sampling.gated_compiled import Fill, Layout, can_compile, code
 from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Step, Task, keep_observed
-from .fitting import blended
+from .fitting import blended, calmed
 
 KEPT = 16  # seeds whose noise is kept
 GUIDANCE, TEMPERATURE, CONTEXT = 1.0, 0.7, 10.0
@@ -86,14 +86,15 @@ class GatedPixelCNNMethod(AttributeMethod):
         return _sketch(image, mask, self._conditions(image, mask, y, known, False))
 
     def _conditions(self, images: Tensor, masks: Tensor, y: Tensor, known: Tensor, *about: Any) -> Conditions:
-        """`Conditions.of`, but what they have in mind fitted to the visible pixels around the hole, as by Poisson's
-        equation: the context knows a face's features, and poorly its colours."""
+        """`Conditions.of`, but what they have in mind fitted to the visible pixels around the hole by Poisson's
+        equation, and `calmed`: the context knows a face's features, and poorly its colours."""
         conditions = Conditions.of(self.model, images, masks, y, known, *about)
         means, scales = conditions.in_mind.unbind(-1)  # (k m, H, W, 3)
         fitted = means.clone()
         for k, picture in enumerate(means.permute(0, 3, 1, 2).float().split(1)):
             own = slice(k % len(images), k % len(images) + 1)
-            fitted[k] = blended(images[own], masks[own], picture)[0].permute(1, 2, 0)
+            fill = calmed(images[own], masks[own], blended(images[own], masks[own], picture))
+            fitted[k] = fill[0].permute(1, 2, 0)
         return replace(conditions, in_mind=torch.stack((fitted, scales), -1))
 
     @torch.inference_mode()
