@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import logistic_mixture
+from .context_unet import ContextUNet
+from .flow import LatentFlow
 from .pixelcnn import PixelCNNStream
 
 OBJECTIVES = ("mmd", "vae", "beta-tcvae", "info-beta-tcvae")
@@ -31,8 +33,11 @@ class CSIConfig:
     posterior_rank: int = 16  # of the posterior's covariance beside its diagonal
     encoder_channels: tuple[int, ...] = (64, 128, 192, 256)
     decoder_channels: tuple[int, ...] = (256, 192, 128, 64, 48)  # at 4, 8, 16, 32 and 64 pixels' width; (): mirrored
+    sees: bool = False  # whether the decoder sees the photo, too (see `ContextUNet`); the paper's does not
+    context_channels: tuple[int, ...] = (32, 64, 112, 128, 128)  # of what it sees, at 64, 32, 16, 8 and 4 pixels' width
     resized_steps: int = 2  # of the decoder's last steps: enlarged, then convolved, where others convolve transposed
     bottleneck: int = 512
+    flow_layers: int = 0  # of a posterior with several modes (see `LatentFlow`); 0: the encoder's normal one
     map_channels: int = 32
     filters: int = 64
     blocks: int = 5
@@ -44,7 +49,7 @@ class CSIConfig:
     tc_beta: float = 6.0  # scales the total correlation in the two tcvae objectives
 
     def __post_init__(self) -> None:
-        for name in ("encoder_channels", "decoder_channels", "named"):
+        for name in ("encoder_channels", "decoder_channels", "context_channels", "named"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         side = 4 * 2 ** len(self.encoder_channels)
         assert self.image_size == side or not self.latent_dim, f"image_size {self.image_size}, encoder ends in {side}"
@@ -63,6 +68,7 @@ class Posterior(NamedTuple):
     mean: Tensor  # (B, z)
     log_variance: Tensor  # (B, z)
     factor: Tensor  # (B, z, rank)
+    features: Tensor  # (B, bottleneck), of the encoder's last layer
 
     @property
     def noise_dim(self) -> int:
@@ -130,7 +136,7 @@ class Encoder(nn.Module):
         features = self.layers(torch.cat((filled, mask * 2.0 - 1.0), 1)).flatten(1)  # (B, bottleneck)
         mean, log_variance = self.heads(features).float().chunk(2, 1)  # 2 x (B, z)
         factor = self.factor(features).float() if self.factor_shape[1] else mean.new_zeros(len(mean), 0)
-        return Posterior(mean, log_variance.clamp(-12.0, 4.0), factor.unflatten(1, self.factor_shape))
+        return Posterior(mean, log_variance.clamp(-12.0, 4.0), factor.unflatten(1, self.factor_shape), features.float())
 
 
 class Decoder(nn.Module):
@@ -159,6 +165,16 @@ class Decoder(nn.Module):
         if config.decoder_channels:
             layers += [nn.Conv2d(sizes[-1], config.map_channels, 3, 1, 1), nn.ELU()]
         self.layers = nn.Sequential(*layers)
+        self.channels = sizes[1:]  # of what `trunk` returns
+
+    def trunk(self, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Latents (B, z) to maps (B, M, H, W), and what comes before them: (B, C_l, 4, 4) ... (B, C_l, H, W)."""
+        h, features = z[:, :, None, None], []
+        for layer in self.layers:
+            h = layer(h)
+            if isinstance(layer, nn.ELU):
+                features.append(h)
+        return h, features[1 : 1 + len(self.channels)]
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z[:, :, None, None])  # (B, z) -> (B, M, H, W)
@@ -182,6 +198,10 @@ class CSI(nn.Module):
             self.reverse_stream = PixelCNNStream(4, config.filters, config.blocks, config.dropout)
             self.from_context = nn.Conv2d(config.filters + 1, biases, 1)  # U_l of equation 3, all blocks
         self.reset_parameters()
+        if config.latent_dim and config.flow_layers:
+            self.flow = LatentFlow(config.latent_dim, config.bottleneck, config.flow_layers)
+        if config.latent_dim and config.sees:
+            self.context = ContextUNet(config.context_channels, self.decoder.channels, config.map_channels)
 
     def reset_parameters(self) -> None:
         """Xavier initialisation (appendix A.2); gates and the context's share of the biases start small."""
@@ -221,9 +241,18 @@ class CSI(nn.Module):
         """q(z | x * m, m); noise: (B, 3, H, W), uniform in [-1, 1]."""
         return self.encoder(x, mask, noise)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Feature maps (B, M, H, W) of latents (B, z)."""
-        return self.decoder(z)
+    def see(self, x: Tensor, mask: Tensor) -> list[Tensor] | None:
+        """What the decoder sees of pictures (B, 3, H, W) under masks (B, 1, H, W): see `ContextUNet.see`; None for the
+        paper's decoder, which sees nothing."""
+        return self.context.see(x, mask) if self.config.sees else None
+
+    def decode(self, z: Tensor, seen: Sequence[Tensor] | None = None) -> Tensor:
+        """Feature maps (B, M, H, W) of latents (B, z) and of what is seen, of B pictures or of one; without that, the
+        trunk's own."""
+        if seen is None:
+            return self.decoder(z)
+        maps, features = self.decoder.trunk(z)
+        return maps + self.context(features, seen)
 
     def picture(self, maps: Tensor) -> Tensor:
         """The decoder's own picture (B, 3, H, W), float32, about in [-1, 1], of its maps."""

@@ -302,7 +302,8 @@ def validate_fills(model: Any, frames: Tensor, device: torch.device) -> dict[str
             for part, own in zip(x.split(64), noise.split(64), strict=True):
                 posterior = model.encode(part, mask.expand(len(part), -1, -1, -1), own)
                 eps = torch.randn((len(part), posterior.noise_dim), device=device)
-                pictures.append(model.picture(model.decode(posterior.draw(eps))))
+                context = model.see(part, mask.expand(len(part), -1, -1, -1))
+                pictures.append(model.picture(model.decode(posterior.draw(eps), context)))
             draws.append(torch.cat(pictures))
         lifted = []
         for photo, picture in zip(x.cpu(), draws[0].cpu(), strict=True):
