@@ -15,7 +15,7 @@ from csi_demo.errors import SoakError
 from csi_demo.ops.replicas import Nginx, nginx_program
 from csi_demo.ops.soaking import Visitor
 
-from ...server import Server, serving
+from ..server import Server, serving
 
 try:
     nginx_program()
