@@ -39,12 +39,13 @@ from ..sampling import compiled, gated_compiled
 from ..sampling.base import frozen_noise
 from ..sampling.compiled import SharedFill, regions
 from ..sampling.rows import sample_pixels
+from ..surroundings import shipped
 
 HOLES = ((12, 8), (24, 14), (32, 32), (64, 64))  # columns x rows, in the middle of the frame
 SAMPLES = (1, 4, 8)
 POSITIONS = 51  # of a slider, from end to end
 WHOLE_PIXELS = 3  # of the hole that the whole forward stream is run for; the rest is scaled up
-PICTURE = Path(__file__).parents[2] / "examples" / "astronaut.png"
+PICTURE = shipped("examples") / "astronaut.png"
 PHOTO, PORTRAIT, CLOSE_UP = PICTURE.with_suffix(".jpg"), (0, 0, 512, 512), (130, 10, 330, 210)  # and parts of it
 COMPARED = ("mouth", "eyes", "center", "left")  # holes that every method fills
 LARGE_SIDE = 3464  # of 12 megapixels
@@ -149,18 +150,18 @@ def matrix_product(config: CSIConfig, repeats: int) -> float:
         torch.set_num_threads(threads)
 
 
-def page_answers() -> float | None:
-    """Seconds from the start of app.py's process to the page's first answer; None where there is no app.py."""
-    app = Path(__file__).parents[2] / "app.py"
-    if not app.is_file():
-        return None
+def page_answers() -> float:
+    """Seconds from the start of the page's process to its first answer."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {"PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, str(app)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "csi_demo.ui.launch"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         while time.perf_counter() - began < START_LIMIT and process.poll() is None:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import EditError
+from ..surroundings import shipped
 from ..ui import editing, photo
 from .benchmark import machine
 from .soaking import memory_of
 
-PICTURE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+PICTURE = shipped("examples") / "astronaut.jpg"
 MOVES, INTERVAL = 20, 1 / 60  # of the brush in a stroke, and seconds between them
 APART = 0.01  # of the square's side, from one move to the next
 SIZE = 0.14  # of it, the brush's width

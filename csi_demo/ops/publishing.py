@@ -11,8 +11,9 @@ from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData,
 from .. import weights
 from ..errors import PublishError
 from ..research.studies.tables import table
+from ..surroundings import shipped
 
-LICENCE = Path(__file__).resolve().parents[2] / "LICENSE"
+LICENCE = shipped("LICENSE")
 CARD = Path(__file__).with_name("model_card.md")
 
 
