@@ -18,7 +18,7 @@ from ..models.csi import CSI
 from ..pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
 from ..sampling.base import frozen_noise
 from .base import keep_observed
-from .csi.drawing import Drawing
+from .csi.paper import PaperCSI
 
 FOLDER = "ablations"  # of the weights
 SIZE = 32
@@ -69,17 +69,18 @@ def infer(model: CSI, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (n, z) of the latents; images: (n, 3, H, W), masks: (n, 1, H, W)."""
     if not model.config.latent_dim:
         return images.new_zeros(len(images), 0), images.new_zeros(len(images), 0)
-    posterior = Drawing(model, images.dtype).infer(images, masks)
+    posterior = PaperCSI(model, images.dtype).infer(images, masks)
     return posterior.mean, posterior.sigma
 
 
 def draw(model: CSI, images: Tensor, masks: Tensor, z: Tensor, seeds: Sequence[int]) -> Tensor:
     """Draws every picture's hole with its own latents (n, z) and the pixel noise of its own seed: (n, 3, H, W)."""
-    drawing, (height, width) = Drawing(model, images.dtype), images.shape[2:]
+    paper, (height, width) = PaperCSI(model, images.dtype), images.shape[2:]
     fills = []
     for image, mask, latents, seed in zip(images.split(1), masks.split(1), z.split(1), seeds, strict=True):
         noise = frozen_noise(model, (seed,), height, width, TRUNCATION)
-        *_, (drawn, _, _) = drawing.fill(drawing.observe(image, mask), drawing.maps(latents), noise)
+        context = paper.observe(image, mask)
+        *_, (drawn, _, _) = paper.draw(context, paper.decode(latents, context), noise)
         fills.append(keep_observed(image, mask, drawn))
     return torch.cat(fills)
 

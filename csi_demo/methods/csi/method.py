@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
-from ... import masks, weights
-from ...models.chooser import Chooser
+from ... import weights
 from ...models.csi import CSI
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import code
 from ..base import Control, Method, Step, Task, keep_observed
-from ..fitting import CALM
+from . import beyond
 from .controls import aims, from_measured, load_measured
-from .drawing import Drawing, Predicted, turns_of
-from .places import COLOURS
+from .paper import PaperCSI, Prediction
 
+GRID = 1024.0  # drawn latents are multiples of its inverse: rounding errors of a machine are gone by that
 DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 DEFAULT_GUIDANCE = 40.0  # more is crisper, but takes its grain from the decoder instead of the photo
-DEFAULT_SPREAD = 1.2  # of what is uncertain of several latents together: the rest of their uncertainty is left out
-DEFAULT_CANDIDATES = 16  # draws that one is chosen of
-NARROW = 0.75  # share of the spread for these: the chooser has a taste for what is rare, a lady's moustache
+DEFAULT_SPREAD = 0.8  # of the posterior's noise
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
-SURPRISE = 1.5  # standard deviations of the posterior that are drawn as one to surprise
-ASKED_SOFTNESS = 2.0  # standard deviation, pixels, of the border of where colours are as a control asks for them
+SURPRISE = 1.3  # of the posterior's noise, to be surprised
 KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
-KEPT_SETTLED = 64  # latents of a photo, its hole and a seed
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
 
 Found = TypeVar("Found")
@@ -54,18 +47,8 @@ class CSIMethod(Method):
             0.0,
             2.0,
             DEFAULT_SPREAD,
-            "How different the fills are. 0: the likeliest latents; 1: drawn from the posterior; above that, more than "
-            "the model believes in.",
-        ),
-        Control(
-            "candidates",
-            "Chosen of",
-            1.0,
-            32.0,
-            DEFAULT_CANDIDATES,
-            "How many faces are drawn for a sample, of which the one that suits the photo best is filled in. 1: the "
-            "first, as the posterior has it. In holes of half a face it makes no difference.",
-            step=1.0,
+            "How different the fills are. 0: the middle of what is likely; 1: drawn from the posterior; above that, "
+            "more than the model believes in.",
         ),
         Control(
             "truncation",
@@ -86,21 +69,16 @@ class CSIMethod(Method):
             "pixels drawn before count for more, and eyes and mouths go soft.",
             step=5.0,
         ),
-        CALM,
     )
 
     def __init__(self, precision: torch.dtype = torch.float64, compiled: bool = True, model: CSI | None = None):
-        """precision, compiled: as of `Drawing`. model: in place of the one in weights/; only its size and its speed are
-        then of interest."""
+        """precision, compiled: as of `PaperCSI`. model: in place of the one in weights/; only its size and its speed
+        are then of interest."""
         self.model: CSI = model or weights.load_network("csi")
         self.config = self.model.config
-        self.chooser: Chooser | None = None
-        if model is None and weights.available("chooser"):
-            self.chooser = weights.load_network("chooser")
-        self.drawing = Drawing(self.model, precision, compiled)
-        self.known = Recent(self.drawing.observe)
-        self.posterior = Recent(self.drawing.infer)
-        self.settled = Recent(self._settle, KEPT_SETTLED)
+        self.paper = PaperCSI(self.model, precision, compiled)
+        self.observe = Recent(self.paper.observe)
+        self.posterior = Recent(self.paper.infer)
         self._noise = lru_cache(KEPT)(partial(_noise, self.model))
         if compiled:
             code.prepare()
@@ -108,7 +86,7 @@ class CSIMethod(Method):
 
     @property
     def live(self) -> bool:
-        return self.drawing.uses_kernel
+        return self.paper.uses_kernel
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -134,31 +112,20 @@ class CSIMethod(Method):
 
     def surprise(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, float]:
         """Latents from a somewhat widened posterior."""
-        posterior = self.posterior(image, mask)
-        generator = torch.Generator().manual_seed(seed)
-        eps = torch.randn(1, self.config.posterior_rank, generator=generator)
-        return self._values(posterior.draw_together(SURPRISE * eps))
+        return self._values(self.draw(image, mask, (seed,), SURPRISE))
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
         return self._declared.relevance(mask[0, 0].numpy() < 0.5)
 
-    def draw(self, image: Tensor, mask: Tensor, seed: int, spread: float, count: int = 1) -> Tensor:
-        """Latents (count, z) drawn from the posterior with a seed's own noise; the first are those of a lower count."""
-        generator = torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
-        eps = torch.randn(count, self.config.posterior_rank, generator=generator)
+    def draw(self, image: Tensor, mask: Tensor, seeds: Sequence[int], spread: float) -> Tensor:
+        """Latents (n, z) drawn from the posterior, row k with the noise of seeds[k] alone."""
+        rows = [
+            torch.randn(1, self.config.latent_dim, generator=torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET))
+            for seed in seeds
+        ]
         posterior = self.posterior(image, mask)
-        return torch.cat([posterior.draw_together(spread * row[None]) for row in eps])
-
-    def _settle(self, image: Tensor, mask: Tensor, seed: int, spread: float, candidates: float) -> Tensor:
-        """The latents (1, z) of a seed, settled with the context: the best of its draws, but the first where settling
-        takes turns, which lead every draw to a face; chosen ones came out no better there."""
-        count = int(candidates)
-        if self.chooser is None or count == 1 or not spread or turns_of(mask):
-            z = self.draw(image, mask, seed, spread)
-        else:
-            draws = self.draw(image, mask, seed, NARROW * spread, count)
-            z = self.drawing.choose(image, mask, draws, self.chooser)
-        return self.drawing.settle(image, mask, z)
+        z = torch.cat([beyond.spread(self.model, posterior, row, spread) for row in rows])
+        return (z * GRID).round() / GRID
 
     @torch.inference_mode()
     def latents(
@@ -168,13 +135,11 @@ class CSIMethod(Method):
         seeds: Sequence[int],
         controls: Mapping[str, float],
         spread: float = DEFAULT_SPREAD,
-        candidates: float = DEFAULT_CANDIDATES,
     ) -> Tensor:
-        """Latents (n, z): the best of some drawn from the posterior with each seed's own noise, settled with the
-        context, those that controls name set to their values. The other named ones stay where they are, but for what
-        makes up for what the set ones drag along (see `aims`), and those without a name follow as they would, were they
-        drawn given these."""
-        z = torch.cat([self.settled(image, mask, seed, spread, candidates) for seed in seeds])
+        """Latents (n, z): drawn from the posterior with each seed's own noise, those that controls name set to their
+        values. The other named ones stay where they are, but for what makes up for what the set ones drag along (see
+        `aims`), and those without a name follow as they would, were they drawn given these."""
+        z = self.draw(image, mask, seeds, spread)
         named = self._declared.named
         chosen = [(named[name], value) for name, value in controls.items() if name in named]
         if chosen:
@@ -185,31 +150,19 @@ class CSIMethod(Method):
                 z[:, int(name[1:])] = value
         return z
 
-    def calm(self, controls: Collection[str]) -> float | Tensor:
-        """How far the decoder's colours are to be calmed, 1 or (64, 64): not where controls ask for a colour."""
-        asked = np.zeros((masks.FRAME, masks.FRAME), np.float32)
-        for name, known in self._declared.named.items():
-            if self.config.named[known.latent] in COLOURS and {name, f"z{known.latent}"} & set(controls):
-                asked = np.maximum(asked, known.home)
-        if not asked.any():
-            return 1.0
-        return torch.from_numpy(1.0 - cv2.GaussianBlur(asked, (0, 0), ASKED_SOFTNESS))
-
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
         """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""
         control = next(one for one in self.controls if one.name == name)
         values = (control.minimum, control.maximum)
         z = torch.cat([self.latents(image, mask, (seed,), {name: value}) for value in values])
-        *_, (images, _, _) = self.fill(image, mask, z, (seed, seed), calm=self.calm((name,)))
+        *_, (images, _, _) = self.fill(image, mask, z, (seed, seed))
         return images
 
     def _complete(self, task: Task) -> Iterator[Step]:
         began, image, mask, seeds = time.perf_counter(), task.image, task.mask, task.seeds
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
-        z = self.latents(image, mask, seeds, task.controls, task.options["spread"], task.options["candidates"])
-        calm = self.calm(task.controls) if task.options["calm"] else 0.0
-        manner = task.options["truncation"], task.options["guidance"], calm
-        moments = self.fill(image, mask, z, seeds, *manner)
+        z = self.latents(image, mask, seeds, task.controls, task.options["spread"])
+        moments = self.fill(image, mask, z, seeds, task.options["truncation"], task.options["guidance"])
         for images, progress, predicted in moments:
             if predicted is None:
                 yield Step(images, progress)
@@ -232,27 +185,25 @@ class CSIMethod(Method):
         seeds: Sequence[int],
         truncation: float = DEFAULT_TRUNCATION,
         guidance: float = DEFAULT_GUIDANCE,
-        calm: float | Tensor = 0.0,
-    ) -> Iterator[tuple[Tensor, float, Predicted | None]]:
+    ) -> Iterator[tuple[Tensor, float, Prediction | None]]:
         """Draws the hole once for every row of latents (n, z), with the pixel noise of seeds[k].
 
-        guidance: 1 / the standard deviation of normal distributions around the decoder's own RGB picture of z, fitted
-        to the hole's edge, that every pixel's distribution is multiplied with; 0: none, as in the paper. The stream has
-        learned from true pixels, which tell it so much that it hardly asks the latents; of what it draws itself, it
-        should ask more. calm: how far that picture's colours are `calmed`, a number or (H, W). Yields pictures
-        (n, 3, H, W), progress and, on the last step, what the model itself, unguided, predicted for the pixels drawn.
+        guidance: see `beyond.guidance`; 0: none, as in the paper. Yields pictures (n, 3, H, W), progress and, on the
+        last step, what the model itself, unguided, predicted for the pixels drawn.
         """
-        known, maps = self.known(image, mask), self.drawing.maps(z)
+        context = self.observe(image, mask)
+        maps = self.paper.decode(z, context)
         height, width = image.shape[2:]
         noise = torch.stack([self._noise(seed, height, width, truncation) for seed in seeds])
-        guide = self.drawing.guide(image, mask, maps, guidance, calm) if guidance and maps is not None else None
-        for drawn, progress, predicted in self.drawing.fill(known, maps, noise, guide):
+        guide = beyond.guidance(self.model, image, mask, maps, guidance) if guidance and maps is not None else None
+        for drawn, progress, predicted in self.paper.draw(context, maps, noise, guide):
             yield keep_observed(image, mask, drawn.to(image.dtype)), progress, predicted
 
     @torch.inference_mode()
     def true_bits(self, image: Tensor, mask: Tensor, seed: int = 0) -> float:
-        maps = self.drawing.maps(self.draw(image, mask, seed, 1.0))
-        return float(self.drawing.predict(self.known(image, mask), maps).bits_per_dim())
+        context = self.observe(image, mask)
+        maps = self.paper.decode(self.draw(image, mask, (seed,), 1.0), context)
+        return float(self.paper.predict(context, maps).bits_per_dim())
 
 
 class Recent(Generic[Found]):

@@ -1,0 +1,39 @@
+"""What CSI has here beside its paper, one function each; `CSIMethod`'s option of the same name switches it off."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...models.csi import CSI, Posterior
+from ...models.logistic_mixture import Guide
+from ..base import keep_observed
+from ..fitting import lifted
+
+
+@torch.inference_mode()
+def spread(model: CSI, posterior: Posterior, noise: Tensor, scale: float) -> Tensor:
+    """Latents (n, z) drawn from a posterior with several modes, which the paper's has not.
+
+    noise: (n, z), standard normal; scale: of the noise, 1 as the flow has learned, 0 its middle. A model without a flow
+    draws from the encoder's normal distribution.
+    """
+    if not model.config.flow_layers:
+        return posterior.mean + scale * posterior.sigma * noise
+    nothing = torch.zeros_like(noise)
+    parts = (posterior.features, posterior.mean, posterior.sigma)
+    condition = model.flow.condition(*(part.expand(len(noise), -1) for part in parts), nothing, nothing)
+    return posterior.mean + posterior.sigma * model.flow.draw(scale * noise, condition)
+
+
+@torch.inference_mode()
+def guidance(model: CSI, image: Tensor, mask: Tensor, maps: Tensor, strength: float, lift: bool = True) -> Guide:
+    """Normal distributions around the decoder's own picture, which every pixel's distribution is multiplied with.
+
+    The stream has learned from true pixels, which tell it so much that it hardly asks the latents; of what it draws
+    itself, it should ask more. strength: 1 / the standard deviation; lift: fitted to the hole's edge first. maps:
+    (n, M, H, W), every row drawn alone.
+    """
+    pictures = torch.cat([model.picture(own[None]) for own in maps])
+    fills = lifted(image, mask, pictures) if lift else pictures.clamp(-1.0, 1.0)
+    return Guide(keep_observed(image, mask, fills), 1.0 / strength)
