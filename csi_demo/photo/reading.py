@@ -128,7 +128,7 @@ def _without_end(data: bytes, name: str) -> tuple[Image.Image, str]:
             picture, *trials = (_decoded(content, name) for content in (ended, *others))
         except PhotoError:
             continue
-        if all(np.array_equal(picture, trial) for trial in trials):
+        if all(np.array_equal(np.asarray(picture), np.asarray(trial)) for trial in trials):
             return picture, "breaks off after its last pixel, without an end marker: it was read all the same"
     raise PhotoError(f"{name} lacks pixels")
 
@@ -216,7 +216,7 @@ def _by_convention(picture: Image.Image, stored: str, data: bytes) -> Image.Imag
         import cv2
 
         whole = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-        opaque = (whole[..., 2::-1] != np.array(clear)).any(-1)
+        opaque = (np.asarray(whole)[..., 2::-1] != np.array(clear)).any(-1)
         changed = picture.convert("RGB")
         changed.putalpha(Image.fromarray(255 * opaque.astype(np.uint8)))
     elif isinstance(clear, int) and stored in ("L;2", "L;4"):
