@@ -6,7 +6,7 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo style quick test test-slow programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
+.PHONY: help demo style quick test test-slow programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-refiner train-aligner figures ablations bench clean
 
 # A target's line says after ## what it does.
 help:
@@ -66,9 +66,6 @@ train-attributes: $(VENV)/.dev  ## the face network
 
 train-judge: $(VENV)/.dev  ## the second one, which judges
 	$(RUN) -m csi_demo train judge --data $(DATA) --out runs/judge --resume
-
-train-chooser: $(VENV)/.dev  ## what chooses among the draws of the CSI in weights/
-	$(RUN) -m csi_demo train chooser --data $(DATA) --out runs/chooser --resume
 
 train-refiner: $(VENV)/.dev  ## the refiner (WHOLE)
 	$(RUN) -m csi_demo train refiner --data $(WHOLE) --out runs/refiner --resume

@@ -44,7 +44,6 @@ REGISTRY: dict[str, Entry] = {
     "ian": Entry("ian:IAN", "IANConfig", "ian:IANRecipe"),
     "attributes": Entry("attributes:AttributeNet", "AttributeConfig", "attributes:AttributeRecipe"),
     "judge": Entry("attributes:AttributeNet", "AttributeConfig", "judge:JudgeRecipe"),
-    "chooser": Entry("chooser:Chooser", "ChooserConfig", "chooser:ChooserRecipe"),
     "aligner": Entry("aligner:Aligner", "AlignerConfig", "aligner:AlignerRecipe"),
     "refiner": Entry("refiner:Refiner", "RefinerConfig", "refiner:RefinerRecipe"),
 }

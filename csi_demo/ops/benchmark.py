@@ -26,8 +26,9 @@ from .. import methods
 from ..complete import Finish, Request, Subject
 from ..errors import CompletionError
 from ..methods import Control, Method
-from ..methods.csi.drawing import to_precision
-from ..methods.csi.method import DEFAULT_CANDIDATES, DEFAULT_GUIDANCE, DEFAULT_SPREAD, CSIMethod
+from ..methods.csi import beyond
+from ..methods.csi.paper import to_precision
+from ..methods.csi.method import DEFAULT_GUIDANCE, DEFAULT_SPREAD, CSIMethod
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
 from ..models.logistic_mixture import Guide
@@ -224,23 +225,24 @@ def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, 
     mask[..., top : top + height, left : left + columns] = 0.0
     pixels, seeds = columns * height, tuple(range(count))
 
-    drawing = method.drawing
-    observe = _seconds(lambda: (drawing.observe(image, mask), drawing.infer(image, mask)), max(1, repeats // 3))
-    known, z = method.known(image, mask), method.latents(image, mask, seeds, {}, 1.0)
-    x, masks = (tensor.float().expand(count, -1, -1, -1) for tensor in (known.x, known.mask))
+    paper = method.paper
+    observe = _seconds(lambda: (paper.observe(image, mask), paper.infer(image, mask)), max(1, repeats // 3))
+    context, z = method.observe(image, mask), method.latents(image, mask, seeds, {}, 1.0)
+    x, masks = (tensor.float().expand(count, -1, -1, -1) for tensor in (context.x, context.mask))
     threads = torch.get_num_threads()
     noise = frozen_noise(method.model, seeds, size, size)
 
     def conditioning() -> tuple[Tensor, Guide]:
-        maps = drawing.maps(z)
+        maps = paper.decode(z, context)
         assert maps is not None
-        return drawing.conditions(known, maps, count), drawing.guide(image, mask, maps, DEFAULT_GUIDANCE)
+        guide = beyond.guidance(method.model, image, mask, maps, DEFAULT_GUIDANCE)
+        return paper.conditions(context, maps, count), guide
 
     biases, guide = conditioning()
 
-    fast = _seconds(lambda: list(SharedFill(drawing.stream, x[:1], masks[:1], biases, noise, threads, guide)), repeats)
+    fast = _seconds(lambda: list(SharedFill(paper.stream, x[:1], masks[:1], biases, noise, threads, guide)), repeats)
     conditions = _seconds(conditioning, repeats)
-    plain_biases = drawing.biases(known, drawing.maps(z), count)
+    plain_biases = paper.biases(context, paper.decode(z, context), count)
     plain_biases = plain_biases.float() if plain_biases is not None else None
 
     def a_whole_pixel() -> None:
@@ -253,10 +255,7 @@ def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, 
     control = method.controls[0]
     values = _slider_values(control)
 
-    def settle() -> list[Tensor]:
-        return [method.settled.work(image, mask, seed, DEFAULT_SPREAD, DEFAULT_CANDIDATES) for seed in seeds]
-
-    seeded = _seconds(settle, max(1, repeats // 3))
+    seeded = _seconds(lambda: method.draw(image, mask, seeds, DEFAULT_SPREAD), repeats)
 
     def move() -> Tensor:
         *_, last = method.complete(image, mask, seeds, {control.name: next(values)})
@@ -267,7 +266,7 @@ def _hole(method: CSIMethod, whole: CSI, columns: int, height: int, count: int, 
         "hole": f"{columns}x{height}",
         "samples": count,
         "us_per_pixel": 1e6 * fast / pixels,
-        "multiply_adds_per_pixel": count * multiply_adds(method.config, known.hole.numpy()) / pixels,
+        "multiply_adds_per_pixel": count * multiply_adds(method.config, context.hole.numpy()) / pixels,
         "fill_ms": 1e3 * fast,
         "conditions_ms": 1e3 * conditions,
         "slider_ms": 1e3 * slider,

@@ -110,7 +110,8 @@ class CoarseFills(nn.Module):
     def _csi(self, x: Tensor, mask: Tensor, noise: Tensor, eps: Tensor) -> Tensor:
         posterior = self.csi.encode(x, mask, noise)
         z = posterior.draw(eps[:, : posterior.noise_dim])
-        return self.csi.picture(self.csi.decode(z + eps[:, LATENTS : LATENTS + z.shape[1]]))
+        z = z + eps[:, LATENTS : LATENTS + z.shape[1]]
+        return self.csi.picture(self.csi.decode(z, self.csi.see(x, mask)))
 
     def _vae(self, x: Tensor, mask: Tensor, noise: Tensor, eps: Tensor) -> Tensor:
         mean, log_variance = self.vae.encode(x * mask, masked=True)

@@ -155,7 +155,7 @@ def true_bits(model: CSI, images: Tensor, mask: Tensor, z: Tensor) -> Tensor:
     found = []
     for some, latents in zip(images.split(BATCH), z.split(BATCH), strict=True):
         masks, config = mask.expand(len(some), -1, -1, -1), model.config
-        maps = model.decode(latents) if config.latent_dim else None
+        maps = model.decode(latents, model.see(some, masks)) if config.latent_dim else None
         nll = model.pixel_nll(some, maps, masks)
         found.append(nll[:, mask[0, 0] < 0.5] / (3.0 * math.log(2.0)))
     return torch.cat(found)
