@@ -98,9 +98,14 @@ def _files(folder: str | Path, split: str) -> list[Path]:
     return files
 
 
+def read_packs(folder: str | Path, split: str, size: tuple[int, int] = FRAME) -> list[Tensor]:
+    """The packs of a split, each memory-mapped; see `read_pack`."""
+    return [read_pack(file, size=size) for file in _files(folder, split)]
+
+
 def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) -> Tensor:
     """All packs of a split, ``<split>.parquet`` or ``<split>-*.parquet``, as one tensor; see `read_pack`."""
-    packs = [read_pack(file, size=size) for file in _files(folder, split)]
+    packs = read_packs(folder, split, size)
     return packs[0] if len(packs) == 1 else torch.cat(packs)
 
 

@@ -20,7 +20,8 @@ class Entry:
 
 
 REGISTRY: dict[str, Entry] = {
-    "csi": Entry("csi:CSI", "CSIConfig", "csi:CSIRecipe", "csi:CSIMethod", "CSI"),
+    "csi": Entry("csi:CSI", "CSIConfig", "seeing:SeeingRecipe", "csi:CSIMethod", "CSI"),
+    "csi-paper": Entry("csi:CSI", "CSIConfig", "csi:CSIRecipe"),
     "dcgan": Entry("dcgan:DCGAN", "DCGANConfig", "dcgan:DCGANRecipe", "dcgan:DCGANMethod", "DCGAN"),
     "vae": Entry("vae:VAE", "VAEConfig", "vae:VAERecipe", "vae:VAEMethod", "VAE"),
     "vae-oneshot": Entry("vae:OneShotVAE", "VAEConfig", "vae:OneShotRecipe", "vae:OneShotMethod", "VAE one-shot"),

@@ -63,9 +63,9 @@ class ContextUNet(nn.Module):
     @torch.no_grad()
     def close(self) -> None:
         """Sets to zero what it adds, so that training begins with the decoder as it was."""
-        for layer in (self.out, *([self.attend.out] if self.attend else [])):
-            layer.weight.zero_()
-            layer.bias.zero_()  # type: ignore[union-attr]
+        self.out.weight.zero_()
+        if self.attend is not None:
+            self.attend.out.weight.zero_()
         for layer in self.refine:
             layer.weight.mul_(0.3)  # type: ignore[operator]
 

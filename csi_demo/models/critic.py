@@ -81,3 +81,44 @@ def gradient_penalty(critic: Critic, x: Tensor) -> Tensor:
         margin = logits[:, REAL] - torch.logsumexp(logits[:, RECONSTRUCTED:], 1)
         (slope,) = torch.autograd.grad(margin.sum(), x, create_graph=True)
     return 0.5 * slope.square().sum((1, 2, 3)).mean()
+
+
+class MaskedCritic(nn.Module):
+    """Real or filled: logits for the whole picture and for patches of 22 pixels' width, from picture and mask.
+
+    width: channels at 32 pixels' width; doubled at each halving.
+    """
+
+    def __init__(self, width: int = 48):
+        super().__init__()
+        channels = (4, width, 2 * width, 4 * width, 8 * width)
+        self.levels = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(channels))
+        self.patch = nn.Conv2d(channels[3], 1, 1)
+        self.whole = nn.Conv2d(channels[4], 1, 4)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, 0.2)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """x: (B, 3, 64, 64) in [-1, 1]; mask: (B, 1, 64, 64), 1 = observed. Returns logits (B,) and (B, 8, 8), above 0
+        for real, and the features of each level."""
+        h, seen = torch.cat((x, mask * 2.0 - 1.0), 1), []
+        for level in self.levels:
+            h = F.leaky_relu(level(h), 0.2)
+            seen.append(h)
+        return self.whole(h).flatten().float(), self.patch(seen[2])[:, 0].float(), seen
+
+    def judge(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As `forward`, but gradients reach the picture only."""
+        fixed = {name: parameter.detach() for name, parameter in self.named_parameters()}
+        return functional_call(self, fixed, (x, mask))
+
+
+def masked_gradient_penalty(critic: MaskedCritic, x: Tensor, mask: Tensor) -> Tensor:
+    """R1 (Mescheder et al. 2018, equation 9) of both logits, the patches' as their mean: a scalar, in float32."""
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.float().requires_grad_()
+        whole, patches, _ = critic(x, mask)
+        (slope,) = torch.autograd.grad(whole.sum() + patches.mean((1, 2)).sum(), x, create_graph=True)
+    return 0.5 * slope.square().sum((1, 2, 3)).mean()

@@ -19,15 +19,11 @@ class Coupling(nn.Module):
     def __init__(self, dims: int, condition: int, hidden: int):
         super().__init__()
         self.kept = dims // 2
-        self.net = nn.Sequential(
-            nn.Linear(self.kept + condition, hidden),
-            nn.ELU(),
-            nn.Linear(hidden, hidden),
-            nn.ELU(),
-            nn.Linear(hidden, 2 * (dims - self.kept)),
-        )
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        last = nn.Linear(hidden, 2 * (dims - self.kept))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        first, second = nn.Linear(self.kept + condition, hidden), nn.Linear(hidden, hidden)
+        self.net = nn.Sequential(first, nn.ELU(), second, nn.ELU(), last)
 
     def _scale_and_shift(self, kept: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         scale, shift = self.net(torch.cat((kept, condition), 1)).chunk(2, 1)
@@ -78,6 +74,6 @@ class LatentFlow(nn.Module):
     def draw(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Deviations (B, D) for standard normal noise (B, D)."""
         u = noise
-        for layer, order in zip(reversed(self.layers), reversed(self.orders), strict=True):  # type: ignore[call-overload]
-            u = layer.inverse(u, condition)[:, order.argsort()]  # type: ignore[operator]
+        for layer, order in zip(list(self.layers)[::-1], self.orders.flip(0), strict=True):
+            u = layer.inverse(u, condition)[:, order.argsort()]
         return u

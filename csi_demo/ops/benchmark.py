@@ -27,8 +27,8 @@ from ..complete import Finish, Request, Subject
 from ..errors import CompletionError
 from ..methods import Control, Method
 from ..methods.csi import beyond
-from ..methods.csi.paper import to_precision
 from ..methods.csi.method import DEFAULT_GUIDANCE, DEFAULT_SPREAD, CSIMethod
+from ..methods.csi.paper import to_precision
 from ..models import logistic_mixture
 from ..models.csi import CSI, CSIConfig
 from ..models.logistic_mixture import Guide

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from csi_demo.methods.csi.drawing import FRONTAL, frontal, mirrored
 from PIL import Image
 from torch import Tensor
 
@@ -11,7 +12,6 @@ from csi_demo import masks
 from csi_demo.methods import load_method
 from csi_demo.methods.base import keep_observed
 from csi_demo.methods.csi import CSIMethod
-from csi_demo.methods.csi.drawing import FRONTAL, frontal, mirrored
 from csi_demo.methods.csi.method import NARROW
 from csi_demo.methods.csi.places import REGIONS
 from csi_demo.methods.fitting import lifted

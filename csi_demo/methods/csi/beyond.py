@@ -21,8 +21,10 @@ def spread(model: CSI, posterior: Posterior, noise: Tensor, scale: float) -> Ten
     if not model.config.flow_layers:
         return posterior.mean + scale * posterior.sigma * noise
     nothing = torch.zeros_like(noise)
-    parts = (posterior.features, posterior.mean, posterior.sigma)
-    condition = model.flow.condition(*(part.expand(len(noise), -1) for part in parts), nothing, nothing)
+    features, mean, sigma = (
+        part.expand(len(noise), -1) for part in (posterior.features, posterior.mean, posterior.sigma)
+    )
+    condition = model.flow.condition(features, mean, sigma, nothing, nothing)
     return posterior.mean + posterior.sigma * model.flow.draw(scale * noise, condition)
 
 

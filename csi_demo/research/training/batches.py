@@ -35,6 +35,13 @@ def generator(rng: np.random.Generator, device: torch.device) -> torch.Generator
     return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
 
 
+def any_of(chances: Tensor, generator: torch.Generator) -> Tensor:
+    """A column of each row (B, N), of equal chance where the value is 1 and hardly any where it is close to 0: (B, 1).
+
+    As `torch.multinomial` for such rows, which would make an accelerator wait."""
+    return (chances * torch.rand(chances.shape, generator=generator, device=chances.device)).argmax(1, keepdim=True)
+
+
 class MaskPool:
     """Training masks made once and drawn from where the training runs; made one by one they would hold it up."""
 

@@ -35,8 +35,8 @@ from ..metrics.frechet import distance_to_faces
 from ..metrics.sharpness import roughness
 from ..metrics.turn import odd_features, turning_axis
 from . import losses
-from .batches import draw_frames
-from .csi import LN2, WHOLE_SIGMA, CriticisedCSI, CSISettings, any_of, crop_each
+from .batches import any_of, draw_frames
+from .csi import LN2, WHOLE_SIGMA, CriticisedCSI, CSISettings, crop_each
 
 # How often a training hole hides each region; the rest are holes of any kind.
 SHARES: Mapping[str, float] = {"mouth": 0.18, "eyes": 0.15, "nose": 0.06, "hair": 0.12, "face": 0.15, "head": 0.10}
@@ -194,12 +194,9 @@ class CriticStep(nn.Module):
         rebuilt, *pasted = (told(part, REAL).mean() for part in logits.chunk(3))
         terms["fooled"] = rebuilt + 0.5 * sum(pasted)
         count = len(x)
-        matched = [
-            (mine[:count] - theirs[:count].detach()).float().square().mean()
-            / theirs[:count].detach().float().square().mean()
-            for mine, theirs in zip(features, seen, strict=True)
-        ]
-        terms["matched"] = torch.stack(matched).mean()
+        terms["matched"] = losses.relative_distance(
+            [mine[:count] for mine in features], [theirs[:count].detach() for theirs in seen]
+        )
         again = (scores.chunk(3)[2] * chosen[:, :attributes]).sum(1)
         terms["seen"] = (missed(again, asked) * shown * (moved < attributes)).mean()
 
@@ -232,11 +229,11 @@ def region_masks(device: torch.device) -> tuple[Tensor, Tensor]:
     rng = np.random.default_rng(0)
     names, shares = list(REGIONS), list(SHARES.values())
     kinds = rng.choice(len(names) + 1, 12_000, p=[*shares, 1.0 - sum(shares)])
-    pictures = [masks.training_mask(rng) if kind == len(names) else _near(names[kind], rng) for kind in kinds]
+    pictures = [masks.training_mask(rng) if kind == len(names) else near_region(names[kind], rng) for kind in kinds]
     return torch.from_numpy(np.stack(pictures))[:, None].to(device), torch.from_numpy(kinds).to(device)
 
 
-def _near(region: str, rng: np.random.Generator) -> np.ndarray:
+def near_region(region: str, rng: np.random.Generator) -> np.ndarray:
     """A mask (64, 64) that hides about a region: a box, or as often one with round corners."""
     x0, y0, x1, y1 = np.clip(np.array(REGIONS[region]) + rng.integers(-JITTER, JITTER + 1, 4), 0, 64).tolist()
     mask = masks.box(x0, y0, x1, y1)

@@ -25,11 +25,12 @@ from ...models.critic import Critic, CriticConfig
 from ...models.csi import CSI, CSIConfig
 from ...pixels import to_float
 from . import losses
-from .batches import MaskPool, draw_frames, generator
+from .batches import MaskPool, any_of, draw_frames, generator
 from .loop import Recipe, Settings
 
 LN2 = math.log(2.0)
 WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), "pixelcnn": ("",)}
+CRITICS = "critics"  # folder beside the models: what training was against, needed to go on with it only
 WHOLE_SIGMA = 0.15  # noise on the latents of whole faces: how finely a latent is told from another
 
 
@@ -127,7 +128,7 @@ class CSIRecipe(Recipe[CSISettings, CSIConfig]):
         weights.save_model(folder, self.config.to_dict(), state, metrics, WEIGHT_FILES)
         if isinstance(model, CriticisedCSI):  # needed to go on training only
             config = model.critic.config.to_dict()
-            weights.save_model(folder.with_name("critic"), config, critic, metrics, {"critic": ("",)})
+            weights.save_model(folder.with_name(CRITICS) / "critic", config, critic, metrics, {"critic": ("",)})
 
 
 class CriticisedCSI(CSI):
@@ -141,10 +142,12 @@ class CriticisedCSI(CSI):
 
 def start_from(model: nn.Module, folder: Path) -> None:
     """Takes over the tensors of a folder of weights that have the name and the shape of the model's: of "csi", and of
-    "critic" where it has one. Raises WeightsError for a folder that is damaged or has none."""
+    the critics beside it, where it has any. Raises WeightsError for a folder that is damaged or has none."""
     carried = weights.load_state("csi", folder)
-    if weights.available("critic", folder):
-        carried |= {f"critic.{name}": tensor for name, tensor in weights.load_state("critic", folder).items()}
+    for critic in ("critic", "masked_critic"):
+        if weights.available(critic, folder / CRITICS):
+            found = weights.load_state(critic, folder / CRITICS)
+            carried |= {f"{critic}.{name}": tensor for name, tensor in found.items()}
     own = model.state_dict()
     fitting = {name: carried[name] for name in own if name in carried and carried[name].shape == own[name].shape}
     model.load_state_dict(own | fitting)
@@ -257,13 +260,6 @@ def crop_each(tensor: Tensor, corners: Tensor, size: int) -> Tensor:
     places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)  # (B, size * size)
     cut = tensor.flatten(2).gather(2, places[:, None].expand(-1, channels, -1))
     return cut.unflatten(2, (size, size)).contiguous(memory_format=torch.channels_last)
-
-
-def any_of(chances: Tensor, generator: torch.Generator) -> Tensor:
-    """A column of each row (B, N), of equal chance where the value is 1 and hardly any where it is close to 0: (B, 1).
-
-    As `torch.multinomial` for such rows, which would make an accelerator wait."""
-    return (chances * torch.rand(chances.shape, generator=generator, device=chances.device)).argmax(1, keepdim=True)
 
 
 @cache

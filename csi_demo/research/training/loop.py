@@ -65,6 +65,7 @@ class Recipe(ABC, Generic[SettingsT, ConfigT]):
 
     name: str
     unit: str  # of the loss
+    seen: int = 0  # pictures of the present stage so far; the loop keeps it
     settings_type: type[SettingsT]
     config_type: type[ConfigT]
 
@@ -230,6 +231,7 @@ def train(
             torch.manual_seed(int(rng.integers(2**62)))
             for group in optimiser.param_groups:
                 group["lr"] = group["scale"] * rate(settings, stage, progress["pictures"])
+            recipe.seen = progress["pictures"]
             batch = recipe.batch(model, stage, frames, settings.batch // accelerator.num_processes, rng)
             moved = {key: tensor.to(accelerator.device) if tensor.dim() else tensor for key, tensor in batch.items()}
             terms = step(**moved)  # single numbers stay on the CPU: they are switches, which must not be waited for

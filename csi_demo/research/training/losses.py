@@ -106,6 +106,13 @@ class DeepFeatures(nn.Module):
         return torch.stack(terms).mean()
 
 
+def relative_distance(levels: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """Mean squared difference of features, level by level, in units of the wanted ones' mean square: a scalar."""
+    pairs = zip(levels, wanted, strict=True)
+    terms = [(mine - theirs).float().square().mean() / theirs.float().square().mean() for mine, theirs in pairs]
+    return torch.stack(terms).mean()
+
+
 class FaceFeatures(nn.Module):
     """The distance of pictures in deep features that count in the face alone, which lies in the middle, and from a view
     drawn at random.

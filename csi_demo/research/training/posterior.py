@@ -1,0 +1,90 @@
+"""The flow learns q(z | x * m, m) from latents of whole faces; encoder and decoder stay as they are.
+
+No picture is drawn for it (Posterior Matching, Strauss and Oliva 2022). Some named latents are given at times, so that
+the flow also says how the rest follows a slider.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...models.csi import CSI, CSIConfig
+from ...pixels import to_float
+from .batches import generator
+from .csi import WHOLE_SIGMA
+from .faces import FacePool, hole_pool
+
+GIVEN, FEW = 0.5, 0.3  # share of faces of which named latents are given, and how many of these at most, of all named
+
+
+def draw_batch(pool: FacePool, count: int, rng: np.random.Generator, config: CSIConfig) -> dict[str, Tensor]:
+    """What `PosteriorStep.forward` takes; everything random comes from `rng`."""
+    draw = generator(rng, torch.device("cpu"))
+    hidden, _ = hole_pool()
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=draw)
+
+    given = torch.zeros(count, config.latent_dim)
+    some = uniform(count, len(config.named)) < FEW * uniform(count, 1)
+    given[:, : len(config.named)] = (some & (uniform(count, 1) < GIVEN)).float()
+    return {
+        "frames": pool.draw(count, rng),
+        "mask": hidden[torch.randint(len(hidden), (count,), generator=draw)].float(),
+        "noise": uniform(count, 3, *hidden.shape[2:]) * 2.0 - 1.0,
+        "eps": torch.randn((2, count, config.latent_dim), generator=draw),
+        "given": given,
+    }
+
+
+class PosteriorStep(nn.Module):
+    """The flow's negative log-likelihood of whole faces' latents, in nats a latent."""
+
+    def __init__(self, model: CSI):
+        super().__init__()
+        self.model = model
+        model.requires_grad_(False)
+        model.flow.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> PosteriorStep:
+        super().train(mode)
+        self.model.encoder.eval()
+        return self
+
+    def forward(self, frames: Tensor, mask: Tensor, noise: Tensor, eps: Tensor, given: Tensor) -> dict[str, Tensor]:
+        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W); eps (2, B, z); given (B, z), 1 where a
+        latent is told to the flow, of which it then has to say nothing."""
+        model, x = self.model, to_float(frames).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            z = model.encode(x, torch.ones_like(mask), noise).mean + WHOLE_SIGMA * eps[0]
+            posterior = model.encode(x, mask, noise)
+            sigma = posterior.sigma
+        with torch.autocast(x.device.type, enabled=False):
+            deviation = torch.where(given > 0.5, eps[1], (z - posterior.mean) / sigma)
+            condition = model.flow.condition(posterior.features, posterior.mean, sigma, z, given)
+            log_prob = model.flow.log_prob(deviation, condition) - (sigma.log() * (1.0 - given)).sum(1)
+            normal = posterior.log_prob(z) + 0.5 * z.shape[1] * math.log(2.0 * math.pi)  # without the same constant
+        loss = -log_prob.mean() / z.shape[1]
+        return {"loss": loss, "nats": loss, "normal_nats": -normal.mean() / z.shape[1]}
+
+
+@torch.no_grad()
+def validate(model: CSI, frames: Tensor) -> dict[str, float]:
+    """Mean figures on validation faces uint8 (N, 3, 64, 64), each with a hole of its own and nothing given."""
+    step, draw, count = PosteriorStep(model).eval(), torch.Generator().manual_seed(0), len(frames)
+    hidden, _ = hole_pool()
+    batch = {
+        "frames": frames,
+        "mask": hidden[:count].float(),
+        "noise": torch.rand(frames.shape, generator=draw) * 2.0 - 1.0,
+        "eps": torch.randn((2, count, model.config.latent_dim), generator=draw),
+        "given": torch.zeros(count, model.config.latent_dim),
+    }
+    device = next(model.parameters()).device
+    return {
+        name: float(value) for name, value in step(**{key: value.to(device) for key, value in batch.items()}).items()
+    }

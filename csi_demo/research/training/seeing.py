@@ -1,0 +1,111 @@
+"""Training the CSI that is shipped, in four stages; `csi-paper` trains the paper's two.
+
+1 Encoder, trunk and forward stream, against a critic, with named latents (`critic.py`); 2 the decoder learns to see the
+photo (`context.py`); 3 the flow learns the posterior (`posterior.py`); 4 both streams learn holes, as the paper's
+stage 2 (`csi.py`). A stage of 0 pictures is left out: with ``start`` training goes on from a folder of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from ... import weights
+from ...models.critic import MaskedCritic
+from ...models.csi import CSI, CSIConfig
+from . import context, posterior
+from .critic import NAMED, validate_fills
+from .csi import CRITICS, WEIGHT_FILES, CriticisedCSI, CSIRecipe, CSISettings, start_from
+from .faces import FacePool
+
+FILES = {"context": ("context.",), "flow": ("flow.",)} | WEIGHT_FILES
+CONTEXT, POSTERIOR = 2, 3
+PAPER = {1: 1, 4: 2}  # stages that are the paper's, and which
+FLOW_LAYERS = 10
+
+
+@dataclass(frozen=True)
+class SeeingSettings(CSISettings):
+    """How the shipped CSI is trained; see `CSISettings` for the paper's stages."""
+
+    pictures: tuple[int, ...] = (680_000, 150_000, 300_000, 60_000)
+    learning_rate: tuple[float, ...] = (4e-4, 5e-4, 1e-3, 3e-4)
+    batch: int = 16
+    critic_weight: float = 0.3
+    whole: str = ""  # folders of 178x218 packs, with commas between them, that frames are cut from, too
+
+
+class SeeingCSI(CriticisedCSI):
+    """CSI and the critics that it is trained against."""
+
+    def __init__(self, config: CSIConfig, critic_width: int):
+        super().__init__(config, critic_width)
+        self.masked_critic = MaskedCritic()
+
+
+class SeeingRecipe(CSIRecipe):
+    """The shipped CSI as the training loop sees it."""
+
+    settings_type = SeeingSettings
+    settings: SeeingSettings
+
+    def __init__(self, settings: SeeingSettings, overrides: Mapping[str, Any]):
+        super().__init__(settings, {"named": NAMED, "sees": True, "flow_layers": FLOW_LAYERS, **overrides})
+        self.pool: FacePool | None = None
+
+    def stages(self) -> tuple[int, ...]:
+        return (1, CONTEXT, POSTERIOR, 4)
+
+    def read(self, data: Path) -> tuple[Tensor, Tensor]:
+        if any(self.settings.pictures[CONTEXT - 1 : POSTERIOR]):
+            self.pool = FacePool(data, [Path(folder) for folder in self.settings.whole.split(",") if folder])
+        return super().read(data)
+
+    def build(self) -> CSI:
+        model = SeeingCSI(self.config, self.settings.critic_width)
+        if self.settings.start:
+            start_from(model, Path(self.settings.start))
+        return model
+
+    def begin(self, model: CSI, stage: int) -> None:
+        if stage in PAPER:
+            super().begin(model, PAPER[stage])
+
+    def groups(self, model: CSI, stage: int) -> list[dict[str, Any]]:
+        if stage in PAPER:
+            return super().groups(model, PAPER[stage])
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return [{"params": parameters, "scale": 1.0, "betas": (0.5, 0.99) if stage == CONTEXT else (0.9, 0.99)}]
+
+    def step(self, model: CSI, stage: int, dataset_size: int) -> nn.Module:
+        if stage == CONTEXT:
+            assert isinstance(model, SeeingCSI)
+            return context.ContextStep(model, model.masked_critic, self.frames)
+        if stage == POSTERIOR:
+            return posterior.PosteriorStep(model)
+        return super().step(model, PAPER[stage], dataset_size)
+
+    def batch(self, model: CSI, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        if stage in PAPER:
+            return super().batch(model, PAPER[stage], frames, count, rng)
+        assert self.pool is not None, "read comes first"
+        if stage == POSTERIOR:
+            return posterior.draw_batch(self.pool, count, rng, self.config)
+        return context.draw_batch(self.pool, count, rng, self.config, context.ramp_after(self.seen))
+
+    def validate(self, model: CSI, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
+        if stage in PAPER:
+            return super().validate(model, PAPER[stage], frames, dataset_size, device)
+        return validate_fills(model, frames, device) if stage == CONTEXT else posterior.validate(model, frames)
+
+    def export(self, model: CSI, metrics: Mapping[str, Any], folder: Path) -> None:
+        state, critics = dict(model.state_dict()), folder.with_name(CRITICS)
+        for name in ("critic", "masked_critic"):  # needed to go on training only
+            own = {key.removeprefix(f"{name}."): state.pop(key) for key in list(state) if key.startswith(f"{name}.")}
+            weights.save_model(critics / name, {}, own, metrics, {name: ("",)})
+        weights.save_model(folder, self.config.to_dict(), state, metrics, FILES)
