@@ -246,6 +246,18 @@ class CSI(nn.Module):
         paper's decoder, which sees nothing."""
         return self.context.see(x, mask) if self.config.sees else None
 
+    def draw(self, posterior: Posterior, noise: Tensor) -> Tensor:
+        """Latents (B, z) for standard normal noise (B, z): through the flow, where there is one, which may have several
+        modes; else from the normal posterior, each latent for itself."""
+        features, mean, sigma = (
+            part.expand(len(noise), -1) for part in (posterior.features, posterior.mean, posterior.sigma)
+        )
+        if not self.config.flow_layers:
+            return mean + sigma * noise
+        nothing = torch.zeros_like(mean)
+        with torch.autocast(noise.device.type, enabled=False):
+            return mean + sigma * self.flow.draw(noise, self.flow.condition(features, mean, sigma, nothing, nothing))
+
     def decode(self, z: Tensor, seen: Sequence[Tensor] | None = None) -> Tensor:
         """Feature maps (B, M, H, W) of latents (B, z) and of what is seen, of B pictures or of one; without that, the
         trunk's own."""

@@ -5,27 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...models.csi import CSI, Posterior
+from ...models.csi import CSI
 from ...models.logistic_mixture import Guide
 from ..base import keep_observed
 from ..fitting import lifted
-
-
-@torch.inference_mode()
-def spread(model: CSI, posterior: Posterior, noise: Tensor, scale: float) -> Tensor:
-    """Latents (n, z) drawn from a posterior with several modes, which the paper's has not.
-
-    noise: (n, z), standard normal; scale: of the noise, 1 as the flow has learned, 0 its middle. A model without a flow
-    draws from the encoder's normal distribution.
-    """
-    if not model.config.flow_layers:
-        return posterior.mean + scale * posterior.sigma * noise
-    nothing = torch.zeros_like(noise)
-    features, mean, sigma = (
-        part.expand(len(noise), -1) for part in (posterior.features, posterior.mean, posterior.sigma)
-    )
-    condition = model.flow.condition(features, mean, sigma, nothing, nothing)
-    return posterior.mean + posterior.sigma * model.flow.draw(scale * noise, condition)
 
 
 @torch.inference_mode()

@@ -117,6 +117,7 @@ class CSIMethod(Method):
     def relevance(self, mask: Tensor) -> dict[str, float]:
         return self._declared.relevance(mask[0, 0].numpy() < 0.5)
 
+    @torch.inference_mode()
     def draw(self, image: Tensor, mask: Tensor, seeds: Sequence[int], spread: float) -> Tensor:
         """Latents (n, z) drawn from the posterior, row k with the noise of seeds[k] alone."""
         rows = [
@@ -124,7 +125,7 @@ class CSIMethod(Method):
             for seed in seeds
         ]
         posterior = self.posterior(image, mask)
-        z = torch.cat([beyond.spread(self.model, posterior, row, spread) for row in rows])
+        z = torch.cat([self.model.draw(posterior, spread * row) for row in rows])
         return (z * GRID).round() / GRID
 
     @torch.inference_mode()

@@ -29,13 +29,13 @@ from .csi import WHOLE_SIGMA
 from .faces import FacePool, hole_pool
 
 EXTREME = 2.4  # of a named latent that is set
-SPREAD = 0.3, 1.3  # of draws, uniform
+SPREAD = 0.5, 1.0  # of draws, uniform
 WEIGHTS: Mapping[str, float] = {
     "rebuilt": 3.0,
-    "visible": 0.7,
-    "hidden": 0.5,
+    "visible": 1.5,
+    "hidden": 1.0,
     "deep": 1.0,
-    "filled_deep": 0.3,
+    "filled_deep": 0.5,
     "obeyed": 0.25,
     "kept": 1.0,
     "change": 0.2,
@@ -60,7 +60,7 @@ def draw_batch(pool: FacePool, count: int, rng: np.random.Generator, config: CSI
         "mask": hidden[rows].float(),
         "noise": torch.rand((count, 3, *hidden.shape[2:]), generator=draw) * 2.0 - 1.0,
         "eps": torch.randn((count, config.latent_dim), generator=draw),
-        "shared": spread * torch.randn((count, config.posterior_rank), generator=draw),
+        "spread": spread,
         "moved": moved[:, 0],
         "value": (torch.rand(count, generator=draw) * 2.0 - 1.0) * EXTREME,
         "shown": shows.gather(1, moved)[:, 0],
@@ -101,7 +101,7 @@ class ContextStep(nn.Module):
         mask: Tensor,
         noise: Tensor,
         eps: Tensor,
-        shared: Tensor,
+        spread: Tensor,
         moved: Tensor,
         value: Tensor,
         shown: Tensor,
@@ -109,8 +109,8 @@ class ContextStep(nn.Module):
         penalised: Tensor,
         ramp: Tensor,
     ) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W); eps (B, z) and shared (B, rank), of
-        latents; moved (B,), the named latent that is set to value (B,), and shown (B,), 1 where the hole hides where it
+        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W); eps (B, z), of the latents' noise,
+        and spread (B, 1), its scale where they are drawn; moved (B,), the named latent that is set to value (B,), and shown (B,), 1 where the hole hides where it
         shows; shift (), penalised (), as `CriticStep` has them; ramp (), 0 to 1."""
         model, terms, count = self.model, dict[str, Tensor](), len(frames)
         half = count // 2  # the first half takes the whole face's latents
@@ -118,7 +118,7 @@ class ContextStep(nn.Module):
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             whole = model.encode(x[:half], torch.ones_like(mask[:half]), noise[:half])
-            drawn = model.encode(x[half:], mask[half:], noise[half:]).draw_together(shared[half:])
+            drawn = model.draw(model.encode(x[half:], mask[half:], noise[half:]), spread[half:] * eps[half:])
             set_so = drawn[: again.stop - half].scatter(1, moved[again, None], value[again, None].to(drawn))
             z = torch.cat((whole.mean + WHOLE_SIGMA * eps[:half], drawn, set_so))
             maps, trunk = model.decoder.trunk(z)

@@ -22,7 +22,7 @@ from .critic import near_region
 
 # How often a hole is of each kind: a region's, a side's half, or any.
 REGION_SHARES = {"mouth": 0.19, "eyes": 0.19, "nose": 0.03, "hair": 0.07, "face": 0.14, "head": 0.03}
-HALF, ANY = 0.2, 0.15
+HALF, ANY = 0.26, 0.09
 POOL = 16_000  # holes
 ERRORS = 0.04, 1.5, 4.0  # of a found frame, standard deviations: logarithm of its scale, frame pixels, degrees
 WHOLE = (178, 218)  # width and height of CelebA's aligned pictures

@@ -1,7 +1,7 @@
 """Training the CSI that is shipped, in four stages; `csi-paper` trains the paper's two.
 
-1 Encoder, trunk and forward stream, against a critic, with named latents (`critic.py`); 2 the decoder learns to see the
-photo (`context.py`); 3 the flow learns the posterior (`posterior.py`); 4 both streams learn holes, as the paper's
+1 Encoder, trunk and forward stream, against a critic, with named latents (`critic.py`); 2 the flow learns the posterior
+(`posterior.py`); 3 the decoder learns to see the photo (`context.py`); 4 both streams learn holes, as the paper's
 stage 2 (`csi.py`). A stage of 0 pictures is left out: with ``start`` training goes on from a folder of weights.
 """
 
@@ -24,17 +24,18 @@ from .csi import CRITICS, WEIGHT_FILES, CriticisedCSI, CSIRecipe, CSISettings, s
 from .faces import FacePool
 
 FILES = {"context": ("context.",), "flow": ("flow.",)} | WEIGHT_FILES
-CONTEXT, POSTERIOR = 2, 3
+POSTERIOR, CONTEXT = 2, 3
 PAPER = {1: 1, 4: 2}  # stages that are the paper's, and which
 FLOW_LAYERS = 10
+CRITIC_RATE = 0.4  # learning rate of the critic in stage 3, relative to the decoder's
 
 
 @dataclass(frozen=True)
 class SeeingSettings(CSISettings):
     """How the shipped CSI is trained; see `CSISettings` for the paper's stages."""
 
-    pictures: tuple[int, ...] = (680_000, 150_000, 300_000, 60_000)
-    learning_rate: tuple[float, ...] = (4e-4, 5e-4, 1e-3, 3e-4)
+    pictures: tuple[int, ...] = (680_000, 170_000, 175_000, 60_000)
+    learning_rate: tuple[float, ...] = (4e-4, 1e-3, 9e-4, 3e-4)
     batch: int = 16
     critic_weight: float = 0.3
     whole: str = ""  # folders of 178x218 packs, with commas between them, that frames are cut from, too
@@ -59,10 +60,10 @@ class SeeingRecipe(CSIRecipe):
         self.pool: FacePool | None = None
 
     def stages(self) -> tuple[int, ...]:
-        return (1, CONTEXT, POSTERIOR, 4)
+        return (1, POSTERIOR, CONTEXT, 4)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
-        if any(self.settings.pictures[CONTEXT - 1 : POSTERIOR]):
+        if any(self.settings.pictures[POSTERIOR - 1 : CONTEXT]):
             self.pool = FacePool(data, [Path(folder) for folder in self.settings.whole.split(",") if folder])
         return super().read(data)
 
@@ -79,8 +80,11 @@ class SeeingRecipe(CSIRecipe):
     def groups(self, model: CSI, stage: int) -> list[dict[str, Any]]:
         if stage in PAPER:
             return super().groups(model, PAPER[stage])
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        return [{"params": parameters, "scale": 1.0, "betas": (0.5, 0.99) if stage == CONTEXT else (0.9, 0.99)}]
+        if stage == POSTERIOR:
+            return [{"params": list(model.flow.parameters()), "scale": 1.0, "betas": (0.9, 0.99)}]
+        assert isinstance(model, SeeingCSI)
+        players = ((model.context, 1.0), (model.masked_critic, CRITIC_RATE))
+        return [{"params": list(own.parameters()), "scale": scale, "betas": (0.5, 0.99)} for own, scale in players]
 
     def step(self, model: CSI, stage: int, dataset_size: int) -> nn.Module:
         if stage == CONTEXT:
