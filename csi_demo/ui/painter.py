@@ -45,8 +45,8 @@ VIEW_SIDE = 1600
 SCRIPTS = ("stage.js", "shown.js", "steps.js", "tools.js", "painter.js", "state.js", "hands.js")
 MAX_LENGTH = 2_000_000
 GONE = (
-    f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use, and when the server starts "
-    "anew. Choose it again."
+    f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use, and when the server "
+    "starts anew. Choose it again."
 )
 BROKEN = "The page sent something that cannot be read. Reload the page and choose the photo again."
 

@@ -325,7 +325,9 @@ def _look(crisp: bool) -> str:
 
 def progress_line(text: str, progress: float, of: str = "") -> str:
     """What runs, for the line of status; progress from 0 to 1, of: see `plain_line`."""
-    return f'<div class="csi-status" data-of="{escape(of)}" data-progress="{round(100 * progress)}">{escape(text)}</div>'
+    return (
+        f'<div class="csi-status" data-of="{escape(of)}" data-progress="{round(100 * progress)}">{escape(text)}</div>'
+    )
 
 
 def plain_line(text: str, of: str = "") -> str:
@@ -368,7 +370,8 @@ def slider_note(
     )
     return (
         f'<div class="csi-note"><h2>{escape(title)}</h2><p>{escape(text)}</p>{figures if measured else ""}</div>'
-        f'<span hidden data-of="{escape(of)}" data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
+        f'<span hidden data-of="{escape(of)}" '
+        f'data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
     )
 
 

@@ -91,7 +91,9 @@ def use_result(key: object, refine: object) -> Update:
         picture = photo.from_bytes(png(result.full(refine is not False), quickly=True), like=result.photo)
     except ValueError as error:
         return {"status": render.trouble(str(error))}
-    line = render.plain_line("The result is the photo now. Paint the next hole, or undo to go back.", f"{picture.key} 0")
+    line = render.plain_line(
+        "The result is the photo now. Paint the next hole, or undo to go back.", f"{picture.key} 0"
+    )
     return {"status": line} | show_photo(picture, undoable=True)
 
 

@@ -16,8 +16,8 @@ PATH = "/healthz"
 
 
 def route(queue_length: Callable[[], int]) -> Route:
-    """200 once the first method is loaded, 503 before; with the numbers of fills that run and of events that wait, and a
-    text that is another one whenever the server starts."""
+    """200 once the first method is loaded, 503 before; with the numbers of fills that run and of events that wait,
+    and a text that is another one whenever the server starts."""
     started = secrets.token_hex(4)
 
     def answer(request: Request) -> JSONResponse:

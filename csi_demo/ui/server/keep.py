@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-
 KEPT_MINUTES = 20  # what visitors sent, after its last use
 
 
