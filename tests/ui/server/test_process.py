@@ -53,6 +53,7 @@ def refused(**environment: str) -> str:
 # Starting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
@@ -88,6 +89,7 @@ def test_loopback_is_spared_by_proxies_and_what_was_spared_before_stays(monkeypa
         spare_loopback()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PyTorch's OpenMP to be GNU's, as on Linux")
 @pytest.mark.parametrize(("said", "policy"), [(None, "PASSIVE"), ("active", "ACTIVE")])
 def test_threads_sleep_while_they_wait(said: str | None, policy: str, tmp_path: Path) -> None:
@@ -182,7 +184,8 @@ def test_a_visitor_behind_a_prefix_fills(prefixed: Server) -> None:
         visitor.fill()
         assert "Filled in" in visitor.shown("status")
     health = httpx.get(f"{prefixed.url}csi2/healthz")
-    assert (health.status_code, health.json()) == (200, {"loaded": True, "running": 0, "waiting": 0})
+    assert health.status_code == 200
+    assert {"loaded": True, "running": 0, "waiting": 0}.items() <= health.json().items()
     said = httpx.get(prefixed.metrics_url).text  # type: ignore[attr-defined]
     assert 'csi_fills_total{ended="complete",method="csi"} 1.0' in said
     assert "csi_queue_length 0.0" in said
@@ -237,6 +240,7 @@ def importing(program: subprocess.Popen[str], what: str) -> None:
 LIBRARIES = [name for name in ("_socket", "numpy", "libopenblas", "orjson") if name not in sys.builtin_module_names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=["Ctrl-C", "SIGTERM"])
 def test_it_ends_quietly_while_it_starts(library: str, number: int, status: int, tmp_path: Path) -> None:
@@ -248,6 +252,7 @@ def test_it_ends_quietly_while_it_starts(library: str, number: int, status: int,
     assert (out, said) == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["numpy", "libtorch"])
 def test_a_command_ends_quietly_on_ctrl_c(library: str, tmp_path: Path) -> None:
     photo = str(ROOT / "examples" / "astronaut.jpg")
@@ -275,6 +280,7 @@ def test_a_command_ends_quietly_on_ctrl_c(library: str, tmp_path: Path) -> None:
 # Forks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["csi", "vae"])
 def test_a_fork_after_a_fill_fills_alike(method: str) -> None:
     code = """
