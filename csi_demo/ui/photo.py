@@ -21,9 +21,9 @@ from ..photo.placement import SMALLEST, Placement
 from ..photo.reading import open_photo
 from ..photo.sheets import memory_of
 from ..pixels import FRAME
-from .painter import VIEW_SIDE
+from .painter import GONE, VIEW_SIDE
 from .server.guard import MAX_FILE
-from .server.keep import Keep
+from .server.keep import KEPT_MINUTES, Keep
 
 MAX_BYTES = MAX_FILE
 SMALLEST_SIDE = 16
@@ -32,8 +32,6 @@ NO_FACE = (
     "No face was found. Place the square by hand: choose the square tool (S), and let the eyes "
     "lie just below the middle of the square, about a third of its width apart."
 )
-KEPT_MINUTES = 20
-GONE = f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use. Choose it again."
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +50,7 @@ class Photo:
     place: Placement
     example: str = ""  # the file's name when it is one of ours
     name: str = "photo"  # what downloads are named after
+    note: str = ""  # what is to be said of its file
     suggestion: tuple[np.ndarray, Mapping[str, float]] | None = (
         None  # a mask of the view, and where sliders stand for it
     )
@@ -73,7 +72,7 @@ class Photo:
 
     def full(self) -> Image.Image:
         """The photo at its own size."""
-        return self.view if self.view.size == self.size else open_photo(self.data)
+        return self.view if self.view.size == self.size else open_photo(self.data, notes=[])
 
     @cached_property
     def frame(self) -> Image.Image:
@@ -175,8 +174,9 @@ def plain_name(name: object) -> str:
 
 def from_bytes(data: bytes, like: Photo | None = None, name: str = "photo") -> Photo:
     """Opens a picture file's content and keeps it. Its faces are those of `like`, or looked for. Raises PageError."""
+    notes: list[str] = []
     try:
-        picture = open_photo(data, "This file")
+        picture = open_photo(data, "This file", notes)
     except PhotoError as error:
         raise PageError(f"{error}.") from None
     if min(picture.size) < SMALLEST_SIDE:
@@ -195,6 +195,7 @@ def from_bytes(data: bytes, like: Photo | None = None, name: str = "photo") -> P
             faces=faces,
             place=like.place if like else faces[0] if faces else Placement.centred(picture.size),
             name=like.name if like else name,
+            note=" ".join(f"{note}." for note in notes),
         )
     )
 
