@@ -7,6 +7,8 @@ affine coupling layers (RealNVP, Dinh et al. 2017, section 3) that see the encod
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -74,6 +76,7 @@ class LatentFlow(nn.Module):
     def draw(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Deviations (B, D) for standard normal noise (B, D)."""
         u = noise
-        for layer, order in zip(list(self.layers)[::-1], self.orders.flip(0), strict=True):
+        layers = cast("list[Coupling]", list(self.layers))
+        for layer, order in zip(layers[::-1], self.orders.flip(0), strict=True):
             u = layer.inverse(u, condition)[:, order.argsort()]
         return u

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from csi_demo.methods.csi.drawing import to_precision
 
 from csi_demo import masks
+from csi_demo.methods.csi.paper import to_precision
 from csi_demo.models.logistic_mixture import Guide
 from csi_demo.pixels import masks_to_tensor
 from csi_demo.sampling.base import frozen_noise

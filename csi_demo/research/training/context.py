@@ -109,9 +109,10 @@ class ContextStep(nn.Module):
         penalised: Tensor,
         ramp: Tensor,
     ) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W); eps (B, z), of the latents' noise,
-        and spread (B, 1), its scale where they are drawn; moved (B,), the named latent that is set to value (B,), and shown (B,), 1 where the hole hides where it
-        shows; shift (), penalised (), as `CriticStep` has them; ramp (), 0 to 1."""
+        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W), in the encoder's hole; eps (B, z), the
+        latents' noise, and spread (B, 1), its scale where they are drawn; moved (B,), the named latent that is set to
+        value (B,), and shown (B,), 1 where the hole hides where it shows; shift (), penalised (), as `CriticStep` has
+        them; ramp (), 0 to 1."""
         model, terms, count = self.model, dict[str, Tensor](), len(frames)
         half = count // 2  # the first half takes the whole face's latents
         again = slice(half, half + (count - half) // 2)  # the half of the second that is drawn twice
