@@ -8,7 +8,7 @@ import torch
 
 from csi_demo import weights
 from csi_demo.models.csi import CSI, CSIConfig
-from csi_demo.training.csi import WEIGHT_FILES
+from csi_demo.research.training.csi import WEIGHT_FILES
 
 from .conftest import random_model, tiny_config
 

@@ -8,9 +8,7 @@ import csv
 import json
 import os
 import shutil
-import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,13 +18,12 @@ from ..photo.reading import SUFFIXES, read_file
 from ..sampling import machine_code
 from .common import write_json
 from .complete import RUN, Recipe, add_settings, read_recipe, write_files
+from .progress import Progress
 from .workers import Job, default_workers, in_processes, on_cluster
 
 UNFINISHED = ".csi-demo-unfinished-"
 REPORT = "report.json"
 COLUMNS = ("photo", "name", "method", "mask", "seed", "samples")  # of a table; others are controls and options
-CLEAR = "\r\033[K"  # what a terminal shows in this line
-SECONDS_BETWEEN = 0.3, 30.0  # two lines of progress: on a terminal, in a log
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -61,18 +58,19 @@ def _complete_many(options: argparse.Namespace) -> int:
     _prepare(options.out)
     machine_code.wait_until_made()
     left = [job for job in jobs if not _is_done(job)]
-    report = Report(options.line, len(jobs), len(jobs) - len(left), skipped)
-    workers = options.workers or default_workers()
+    report = Report(options.line, len(left), len(jobs) - len(left), skipped)
+    if options.address:
+        results = on_cluster(left, options.address, options.workers)
+    else:
+        results = in_processes(left, options.workers or default_workers())
     try:
-        for job, result in (
-            on_cluster(left, options.address, options.workers) if options.address else in_processes(left, workers)
-        ):
+        for job, result in results:
             if isinstance(result, Exception):
                 reason = (str(result).strip() or type(result).__name__).splitlines()[0]
                 report.fails(str(job.folder.relative_to(options.out)), reason)
             else:
                 _store(result, job.folder, options.out)
-                report.fills()
+                report.progress.step()
     finally:
         report.write(options.out)
     print(report.summary())
@@ -211,40 +209,20 @@ def _store(files: Mapping[str, bytes], folder: Path, out: Path) -> None:
 class Report:
     """What has been done so far: said while it goes on, and kept in `REPORT`."""
 
-    def __init__(self, command: str, total: int, before: int, skipped: Counter[str]):
-        self.command, self.total, self.before, self.skipped = command, total, before, skipped
-        self.filled, self.failed = 0, dict[str, str]()
-        self.began = self.said = time.monotonic()
-
-    def fills(self) -> None:
-        """One more is filled."""
-        self.filled += 1
-        self._say()
-
-    def fails(self, name: str, reason: str) -> None:
-        """One more failed, which is said at once."""
-        self.failed[name] = reason
-        print(f"{CLEAR if sys.stderr.isatty() else ''}csi_demo: {name}: {reason}", file=sys.stderr)
-        self._say()
+    def __init__(self, command: str, todo: int, before: int, skipped: Counter[str]):
+        self.command, self.before, self.skipped, self.progress = command, before, skipped, Progress(todo)
+        self.failed: dict[str, str] = {}
 
     @property
-    def rate(self) -> float:
-        """Fills and failures a second."""
-        return (self.filled + len(self.failed)) / max(time.monotonic() - self.began, 1e-9)
+    def filled(self) -> int:
+        """How many are."""
+        return self.progress.done - len(self.failed)
 
-    def _say(self) -> None:
-        terminal, now = sys.stderr.isatty(), time.monotonic()
-        left = self.total - self.before - self.filled - len(self.failed)
-        if now - self.said < SECONDS_BETWEEN[not terminal] or not left:
-            return
-        self.said, (minutes, seconds) = now, divmod(round(left / self.rate), 60)
-        text = f"{self.total - left} of {self.total}, {self.rate:.2f} a second, {minutes}:{seconds:02} left"
-        print(
-            f"{CLEAR}{text}" if terminal else f"csi_demo: {text}",
-            end="" if terminal else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+    def fails(self, name: str, reason: str) -> None:
+        """One failed, which is said at once."""
+        self.failed[name] = reason
+        self.progress.say(f"{name}: {reason}")
+        self.progress.step()
 
     def summary(self) -> str:
         """The counts in a line."""
@@ -253,15 +231,14 @@ class Report:
 
     def write(self, out: Path) -> None:
         """Raises UsageError where that cannot be done."""
-        if sys.stderr.isatty():
-            print(CLEAR, end="", file=sys.stderr)
+        self.progress.clear()
         report = {
             "command": self.command,
             "filled": self.filled,
             "done_before": self.before,
             "failed": self.failed,
             "skipped": dict(sorted(self.skipped.items())),
-            "seconds": round(time.monotonic() - self.began, 3),
-            "per_second": round(self.rate, 3),
+            "seconds": round(self.progress.seconds, 3),
+            "per_second": round(self.progress.rate, 3),
         }
         write_json(report, out / REPORT)

@@ -16,7 +16,7 @@ from csi_demo.errors import PhotoError
 from csi_demo.photo.finding import _mean, find_faces
 from csi_demo.photo.placement import Placement
 from csi_demo.photo.reading import open_photo
-from csi_demo.studies.finding import EYES, evaluate_alignment
+from csi_demo.research.studies.finding import EYES, evaluate_alignment
 
 COLLINS = np.array([(203.4, 101.0), (247.0, 103.4)])  # her eyes in the astronaut's 512x512 photo
 
@@ -115,6 +115,7 @@ def test_a_face_in_twelve_megapixels_is_found(astronaut: Image.Image, box: tuple
     assert (pasted[~mask] != np.asarray(photo)[~mask]).any(1).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_accuracy_on_turned_and_scaled_pictures(whole_pictures: Path):
     figures = evaluate_alignment(whole_pictures, limit=40, seed=1)
     assert figures["n"] == 40
