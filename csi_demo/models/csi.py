@@ -83,12 +83,8 @@ class Posterior(NamedTuple):
     def draw(self, eps: Tensor) -> Tensor:
         """Latents (B, z) for standard normal noise (B, noise_dim)."""
         own, shared = eps.split(self.factor.shape[1:], 1)
-        return self.draw_together(shared) + own * torch.exp(0.5 * self.log_variance)
-
-    def draw_together(self, eps: Tensor) -> Tensor:
-        """Latents (B, z) for standard normal noise (B, rank), moved only by what is uncertain of several together: each
-        one's own uncertainty alone would fray a picture."""
-        return self.mean + (self.factor @ eps.unsqueeze(2)).squeeze(2)
+        together = (self.factor @ shared.unsqueeze(2)).squeeze(2)
+        return self.mean + together + own * torch.exp(0.5 * self.log_variance)
 
     def given(self, z: Tensor, latents: Sequence[int], values: Tensor) -> Tensor:
         """Latents z (B, z) moved so that some of them have the values (B, n) and the rest follows as it would, were it

@@ -121,7 +121,7 @@ def test_stages_train_disjoint_parts():
 
 def test_the_posterior_is_a_normal_distribution_of_low_rank():
     torch.manual_seed(0)
-    posterior = Posterior(torch.randn(3, 6), torch.randn(3, 6), torch.randn(3, 6, 2))
+    posterior = Posterior(torch.randn(3, 6), torch.randn(3, 6), torch.randn(3, 6, 2), torch.zeros(3, 1))
     known = torch.distributions.LowRankMultivariateNormal(
         posterior.mean, posterior.factor, posterior.log_variance.exp()
     )
@@ -132,5 +132,3 @@ def test_the_posterior_is_a_normal_distribution_of_low_rank():
     drawn = many.draw(torch.randn(20_000, posterior.noise_dim))
     assert torch.allclose(drawn.mT.cov(), known.covariance_matrix[0], atol=0.25)
     assert torch.equal(posterior.draw(torch.zeros(3, posterior.noise_dim)), posterior.mean)
-    shared = torch.randn(3, 2)
-    assert torch.allclose(posterior.draw_together(shared), posterior.draw(torch.cat((torch.zeros(3, 6), shared), 1)))

@@ -65,7 +65,12 @@ def model_of(mean: float, sigma: float, seed: int = 0) -> CSI:
 
     def encode(x, mask, noise):
         brightness = x.mean((1, 2, 3))[:, None].expand(-1, 4)
-        return Posterior(mean * brightness, torch.full((len(x), 4), 2.0 * math.log(sigma)), torch.zeros(len(x), 4, 0))
+        return Posterior(
+            mean * brightness,
+            torch.full((len(x), 4), 2.0 * math.log(sigma)),
+            torch.zeros(len(x), 4, 0),
+            torch.zeros(len(x), 1),
+        )
 
     model.encode = encode  # type: ignore[method-assign]
     return model
