@@ -149,9 +149,13 @@ canvas.addEventListener("blur", () => {
   redraw();
 });
 // Elsewhere on the page the same keys work while nothing has the focus that needs them itself.
+// Undo works wherever the focus is, but in what takes text and has an undo of its own.
+const WRITING = "input:not([type=range], [type=checkbox], [type=radio], [type=color]), textarea, [contenteditable]";
 const outside = (event) => {
   if (!element.isConnected) return document.removeEventListener("keydown", outside);
-  if (event.target === document.body && stage.clientWidth) onKey(event); // not while another tab is open
+  const chord = (event.ctrlKey || event.metaKey) && "zy".includes(event.key.toLowerCase());
+  const ours = event.target === document.body || (chord && page.contains(event.target) && !event.target.closest(WRITING));
+  if (ours && !event.defaultPrevented && stage.clientWidth) onKey(event); // not while another tab is open
 };
 document.addEventListener("keydown", outside);
 document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));
@@ -165,10 +169,21 @@ for (const name of ["dragenter", "dragover", "dragleave", "drop"])
   });
 document.addEventListener("paste", (event) => {
   if (!element.isConnected) return;
-  const file = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
-  if (!file) return;
+  const file = pastedPhoto(event);
+  if (file) take(file);
+});
+// All that is said here is English, whatever language Gradio finds the browser to have.
+if (!element.closest("gradio-app")?.getAttribute("src")) {
+  const english = () => document.documentElement.lang === "en" || (document.documentElement.lang = "en");
+  new MutationObserver(english).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
+  english();
+}
+page.lang = "en";
+// A number with a comma is meant with a point, which a field of numbers would drop without a word.
+page.addEventListener("beforeinput", (event) => {
+  if (event.target.type !== "number" || !event.data?.includes(",")) return;
   event.preventDefault();
-  take(file);
+  document.execCommand("insertText", false, event.data.replace(",", "."));
 });
 new ResizeObserver(fit).observe(stage);
 watch("value", () => props.value && show(JSON.parse(props.value)));

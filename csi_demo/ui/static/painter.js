@@ -46,15 +46,19 @@ function setRuns(lengths, keep = false) {
   brush.putImageData(picture, 0, 0);
 }
 
-const state = () => ({ scene, view, edit, runs: runs() });
+const state = () => ({ scene, view, edit, runs: runs(), sliders: positions(), filled: Boolean(current()?.complete) });
+
+function showHistory() {
+  find("[data-act=undo]").disabled = !undo.length;
+  find("[data-act=redo]").disabled = !redo.length;
+}
 
 function publish(tell = true) {
   if (!scene) return;
   const lengths = runs(), holes = lengths.join();
   holeNow = holeOf(lengths);
   props.value = JSON.stringify({ photo: scene.photo, size: [mask.width, mask.height], runs: lengths, edit });
-  find("[data-act=undo]").disabled = !undo.length;
-  find("[data-act=redo]").disabled = !redo.length;
+  showHistory();
   for (const [index, button] of [...find(".csi-presets").children].entries())
     button.setAttribute("aria-pressed", scene.presets[index].runs.join() === holes);
   showState();
@@ -64,9 +68,7 @@ function publish(tell = true) {
 // Makes an undo step of what has changed since; false where nothing has.
 function commit(before) {
   if (runs().join() === before.runs.join()) return false;
-  undo.push(before);
-  if (undo.length > MAX_UNDO) undo.shift();
-  redo = [];
+  record(before);
   edit = ++edits;
   did(1);
   publish();
@@ -83,7 +85,7 @@ function change(paint) {
 function restore(from, to) {
   if (!scene || stroke || !from.length) return;
   to.push(state());
-  const back = from.pop();
+  const back = from.pop(), here = back.view === view && back.edit === edit;
   if (back.view !== view) {
     [scene, view] = [back.scene, back.view];
     [mask.width, mask.height] = scene.size;
@@ -92,7 +94,9 @@ function restore(from, to) {
     zoomOn(zoomed);
   } else setRuns(back.runs);
   edit = back.edit;
-  publish();
+  if (here) showHistory();
+  else publish();
+  putBack(back, here);
 }
 
 function useTool(name) {

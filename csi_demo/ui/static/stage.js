@@ -4,6 +4,17 @@ const PAINT = [79, 70, 229];
 const NEAREST = 8; // how often the square may be as wide as what is shown of it
 const MARGIN = 0.14; // around the square when it is zoomed on, in its sides
 
+// The photo of a paste: a picture alone, or one beside text where nothing that takes text has the focus.
+function pastedPhoto(event) {
+  const { files, types } = event.clipboardData;
+  const file = [...files].find((item) => item.type.startsWith("image/"));
+  const text = types.includes("text/plain") || types.includes("text/html");
+  const free = [document.body, canvas].includes(document.activeElement);
+  if (!file || !element.isConnected || !element.offsetParent || (text && !free)) return null;
+  event.preventDefault();
+  return file;
+}
+
 const find = (selector) => element.querySelector(selector);
 const page = element.closest(".gradio-container") ?? document.body;
 const stage = find(".csi-stage");
