@@ -43,7 +43,17 @@ from .server.guard import MAX_FILE
 from .server.keep import KEPT_MINUTES
 
 VIEW_SIDE = 1600
-SCRIPTS = ("stage.js", "shown.js", "steps.js", "tools.js", "painter.js", "moves.js", "state.js", "hands.js")
+SCRIPTS = (
+    "stage.js",
+    "drawing.js",
+    "shown.js",
+    "steps.js",
+    "tools.js",
+    "painter.js",
+    "moves.js",
+    "state.js",
+    "hands.js",
+)
 MAX_LENGTH = 2_000_000
 GONE = (
     f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use, and when the server "
@@ -56,7 +66,7 @@ def painter() -> gr.HTML:
     """The component."""
     return gr.HTML(
         None,
-        html_template=static.text("painter.html"),
+        html_template=static.text("painter.html", CORNER=static.text("corner.html")),
         js_on_load="".join(static.text(name, MAX_BYTES=MAX_FILE, GONE=GONE) for name in SCRIPTS),
         apply_default_css=False,
         elem_id="painter",

@@ -7,12 +7,10 @@ let undo = [];
 let redo = [];
 let edit = null; // the number of what is painted: undo brings an earlier one back, nothing else does
 let edits = 0;
-let moved = false; // the visitor chose what part of the photo is shown
 let loads = 0;
 let turns = 0; // of uploads
 let holeNow = "none"; // see holeOf
 let link = element.closest("gradio-app")?.dataset.link; // as a component, in a page whose own address is no link
-const fingers = new Map(); // on the canvas: pointer -> where it is, in pixels of the window
 
 function say(text, trouble = false) {
   note = { of: mark(), text: trouble ? "" : text, trouble: trouble ? text : "" };
@@ -188,11 +186,8 @@ function showPresets() {
   );
 }
 
-const zoomStep = (factor) => {
-  moved = true;
-  return zoomBy(factor);
-};
 const actions = {
+  ...views,
   open: () => find("[data-pick=open]").click(),
   camera: () => find("[data-pick=camera]").click(),
   mask: () => scene && find("[data-pick=mask]").click(),
@@ -208,14 +203,6 @@ const actions = {
       brush.fill();
       brush.restore();
     }),
-  zoom: () => {
-    if (!scene) return;
-    moved = true;
-    zoomOn(!zoomed);
-  },
-  nearer: () => scene && zoomStep(1.4),
-  farther: () => scene && zoomStep(1 / 1.4),
-  original: () => {},
   help: () => find("dialog").showModal(),
   close: () => find("dialog").close(),
   learned: () => learned(),
