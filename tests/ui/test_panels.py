@@ -370,6 +370,6 @@ def test_a_session_keeps_nothing_but_its_states() -> None:
     resetting = next(one for one in demo.fns.values() if one.name == "reset_sliders")
     shown = [gr.update(value=1.0, visible=True) for _ in resetting.outputs]
     sent = asyncio.run(demo.postprocess_data(resetting, shown, state))
-    assert {str(one["value"]) for one in sent} == {"1.0"}
+    assert {float(one["value"]) for one in sent} == {1.0}
     assert state.config_values == {}
     assert state.blocks_config.blocks == demo.default_config.blocks
