@@ -29,7 +29,7 @@ def test_a_critic_trains_beside_the_model_and_is_kept_for_later(made_up: Path, t
     row = metrics["training"]["curve"][0]
     assert np.isfinite([row[f"val_{figure}"] for figure in ("l1", "sharpness", "diversity")]).all()
     csi = load_file(tmp_path / "out" / "csi" / "decoder.safetensors")
-    critic = load_file(tmp_path / "out" / "critic" / "critic.safetensors")
+    critic = load_file(tmp_path / "out" / "critics" / "critic" / "critic.safetensors")
     assert not any(name.startswith("critic.") for name in csi)
     assert critic["levels.0.weight"].shape == (4, 3, 4, 4)
     again = CSIRecipe(settings.replace(start=str(tmp_path / "out")), model).build()
