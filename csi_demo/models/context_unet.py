@@ -40,19 +40,21 @@ class ContextUNet(nn.Module):
     """From a masked picture and the trunk's features to what is added to the decoder's maps."""
 
     def __init__(self, channels: Sequence[int], trunk: Sequence[int], maps: int):
-        """channels: of the context, from the picture's own size to 4 pixels' width; trunk: of the decoder's features,
-        from 4 pixels' width to the picture's own size; maps: of the decoder."""
+        """channels: of the context, from the picture's own size down, each at half the width of the one before; trunk:
+        of the decoder's features, from 4 pixels' width to the picture's own size, of which as many of the last are met;
+        maps: of the decoder."""
         super().__init__()
         self.stem = nn.Conv2d(INPUTS, channels[0], 3, 1, 1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(channels))
-        upwards = tuple(reversed(channels))  # from 4 pixels' width
+        upwards = tuple(reversed(channels))  # from the coarsest
         self.join, self.refine = nn.ModuleList(), nn.ModuleList()
         below = 0
-        for context, semantic in zip(upwards, trunk, strict=True):
+        for context, semantic in zip(upwards, trunk[-len(upwards) :], strict=True):
             self.join.append(nn.Conv2d(below + context + semantic, context, 3, 1, 1))
             self.refine.append(nn.Conv2d(context, context, 3, 1, 1))
             below = context
-        self.attend = Attention(upwards[2], upwards[2]) if len(upwards) > 2 else None  # at 16 pixels' width
+        self.level = len(upwards) - 3  # at a quarter of the picture's width
+        self.attend = Attention(channels[2], channels[2]) if self.level >= 0 else None
         self.out = nn.Conv2d(below, maps, 3, 1, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -70,7 +72,7 @@ class ContextUNet(nn.Module):
             layer.weight.mul_(0.3)  # type: ignore[operator]
 
     def see(self, x: Tensor, mask: Tensor) -> list[Tensor]:
-        """Features of the observed pixels, from 4 pixels' width to the picture's size.
+        """Features of the observed pixels, the coarsest first.
 
         x: (B, 3, H, W) in [-1, 1]; mask: (B, 1, H, W), 1 = observed.
         """
@@ -85,17 +87,17 @@ class ContextUNet(nn.Module):
     def forward(self, trunk: Sequence[Tensor], context: Sequence[Tensor]) -> Tensor:
         """What is added to the maps: (B, maps, H, W).
 
-        trunk: the decoder's features, (B, C_l, 4, 4) ... (B, C_l, H, W); context: of `see`, for B pictures or for one.
+        trunk: the decoder's features, the coarsest first; context: of `see`, for B pictures or for one.
         """
         h = None
         for level, (semantic, seen, join, refine) in enumerate(
-            zip(trunk, context, self.join, self.refine, strict=True)
+            zip(trunk[-len(context) :], context, self.join, self.refine, strict=True)
         ):
             if len(seen) != len(semantic):
                 seen = seen.expand(len(semantic), -1, -1, -1)
             parts = [seen, semantic] if h is None else [F.interpolate(h, scale_factor=2.0), seen, semantic]
             h = F.leaky_relu(join(torch.cat(parts, 1)), SLOPE)
-            if level == 2 and self.attend is not None:
+            if level == self.level and self.attend is not None:
                 h = self.attend(h, seen)
             h = h + F.leaky_relu(refine(h), SLOPE)
         return self.out(h)

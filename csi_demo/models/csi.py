@@ -34,7 +34,7 @@ class CSIConfig:
     encoder_channels: tuple[int, ...] = (64, 128, 192, 256)
     decoder_channels: tuple[int, ...] = (256, 192, 128, 64, 48)  # at 4, 8, 16, 32 and 64 pixels' width; (): mirrored
     sees: bool = False  # whether the decoder sees the photo, too (see `ContextUNet`); the paper's does not
-    context_channels: tuple[int, ...] = (32, 64, 112, 128, 128)  # of what it sees, at 64, 32, 16, 8 and 4 pixels' width
+    context_channels: tuple[int, ...] = (32, 64, 112, 128)  # of what it sees, at 64, 32, 16 and 8 pixels' width
     resized_steps: int = 2  # of the decoder's last steps: enlarged, then convolved, where others convolve transposed
     bottleneck: int = 512
     flow_layers: int = 0  # of a posterior with several modes (see `LatentFlow`); 0: the encoder's normal one
@@ -85,16 +85,6 @@ class Posterior(NamedTuple):
         own, shared = eps.split(self.factor.shape[1:], 1)
         together = (self.factor @ shared.unsqueeze(2)).squeeze(2)
         return self.mean + together + own * torch.exp(0.5 * self.log_variance)
-
-    def given(self, z: Tensor, latents: Sequence[int], values: Tensor) -> Tensor:
-        """Latents z (B, z) moved so that some of them have the values (B, n) and the rest follows as it would, were it
-        drawn given these: z + S_J S_JJ^-1 (values - z_J), with S the covariance and J the n latents."""
-        chosen = list(latents)
-        covariance = torch.diag_embed(self.log_variance.exp()) + self.factor @ self.factor.mT
-        gain = torch.linalg.solve(covariance[:, chosen][:, :, chosen], covariance[:, chosen])  # (B, n, z)
-        moved = z + ((values - z[:, chosen]).unsqueeze(1) @ gain).squeeze(1)
-        moved[:, chosen] = values
-        return moved
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Natural logarithm of the density at latents (B, z): (B,); by the matrix determinant and inversion lemmas."""
@@ -242,17 +232,36 @@ class CSI(nn.Module):
         paper's decoder, which sees nothing."""
         return self.context.see(x, mask) if self.config.sees else None
 
-    def draw(self, posterior: Posterior, noise: Tensor) -> Tensor:
+    def draw(
+        self, posterior: Posterior, noise: Tensor, given: Tensor | None = None, flags: Tensor | None = None
+    ) -> Tensor:
         """Latents (B, z) for standard normal noise (B, z): through the flow, where there is one, which may have several
-        modes; else from the normal posterior, each latent for itself."""
-        features, mean, sigma = (
-            part.expand(len(noise), -1) for part in (posterior.features, posterior.mean, posterior.sigma)
-        )
+        modes; else from the normal posterior, each latent for itself.
+
+        given, flags: (B, z), values that latents have where flags are 1, to which the flow draws the others."""
+        mean, sigma = (part.expand(len(noise), -1) for part in (posterior.mean, posterior.sigma))
         if not self.config.flow_layers:
             return mean + sigma * noise
-        nothing = torch.zeros_like(mean)
+        features = posterior.features.expand(len(noise), -1)
+        given, flags = (torch.zeros_like(mean) if part is None else part for part in (given, flags))
         with torch.autocast(noise.device.type, enabled=False):
-            return mean + sigma * self.flow.draw(noise, self.flow.condition(features, mean, sigma, nothing, nothing))
+            return mean + sigma * self.flow.draw(noise, self.flow.condition(features, mean, sigma, given, flags))
+
+    def follow(
+        self, posterior: Posterior, noise: Tensor, latents: Sequence[int], before: Tensor, after: Tensor
+    ) -> Tensor:
+        """How far all latents (B, z), drawn with noise (B, z), move as some go from values before to after (B, n): 0
+        where these are the same, and without a flow."""
+        if not self.config.flow_layers:
+            return torch.zeros_like(noise)
+        flags, chosen = torch.zeros_like(noise), list(latents)
+        flags[:, chosen] = 1.0
+        ends = []
+        for values in (before, after):
+            given = torch.zeros_like(noise)
+            given[:, chosen] = values
+            ends.append(self.draw(posterior, noise, given, flags))
+        return ends[1] - ends[0]
 
     def decode(self, z: Tensor, seen: Sequence[Tensor] | None = None) -> Tensor:
         """Feature maps (B, M, H, W) of latents (B, z) and of what is seen, of B pictures or of one; without that, the

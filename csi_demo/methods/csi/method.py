@@ -120,13 +120,13 @@ class CSIMethod(Method):
     @torch.inference_mode()
     def draw(self, image: Tensor, mask: Tensor, seeds: Sequence[int], spread: float) -> Tensor:
         """Latents (n, z) drawn from the posterior, row k with the noise of seeds[k] alone."""
-        rows = [
-            torch.randn(1, self.config.latent_dim, generator=torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET))
-            for seed in seeds
-        ]
         posterior = self.posterior(image, mask)
-        z = torch.cat([self.model.draw(posterior, spread * row) for row in rows])
+        z = torch.cat([self.model.draw(posterior, spread * self._latent_noise(seed)) for seed in seeds])
         return (z * GRID).round() / GRID
+
+    def _latent_noise(self, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed ^ LATENT_SEED_OFFSET)
+        return torch.randn(1, self.config.latent_dim, generator=generator)
 
     @torch.inference_mode()
     def latents(
@@ -139,17 +139,37 @@ class CSIMethod(Method):
     ) -> Tensor:
         """Latents (n, z): drawn from the posterior with each seed's own noise, those that controls name set to their
         values. The other named ones stay where they are, but for what makes up for what the set ones drag along (see
-        `aims`), and those without a name follow as they would, were they drawn given these."""
+        `aims`), and those without a name follow as the flow has learned (see `CSI.follow`)."""
         z = self.draw(image, mask, seeds, spread)
         named = self._declared.named
         chosen = [(named[name], value) for name, value in controls.items() if name in named]
         if chosen:
-            values = aims(z, chosen)
-            z = self.posterior(image, mask).given(z, range(values.shape[1]), values)
+            z = self.moved(image, mask, z, seeds, spread, aims(z, chosen), [known.latent for known, _ in chosen])
         for name, value in controls.items():
             if name not in named:
                 z[:, int(name[1:])] = value
         return z
+
+    @torch.inference_mode()
+    def moved(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        z: Tensor,
+        seeds: Sequence[int],
+        spread: float,
+        values: Tensor,
+        chosen: Sequence[int],
+    ) -> Tensor:
+        """Latents z (n, z), as `draw` drew them, with the named ones at values (n, named) and the rest following those
+        that are chosen."""
+        posterior, named = self.posterior(image, mask), values.shape[1]
+        rows = []
+        for row, seed, own in zip(z.split(1), seeds, values.split(1), strict=True):
+            noise = spread * self._latent_noise(seed)
+            shift = self.model.follow(posterior, noise, chosen, row[:, list(chosen)], own[:, list(chosen)])
+            rows.append(torch.cat((own, (row + shift)[:, named:]), 1))
+        return torch.cat(rows)
 
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
         """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""

@@ -56,7 +56,9 @@ class SeeingRecipe(CSIRecipe):
     settings: SeeingSettings
 
     def __init__(self, settings: SeeingSettings, overrides: Mapping[str, Any]):
-        super().__init__(settings, {"named": NAMED, "sees": True, "flow_layers": FLOW_LAYERS, **overrides})
+        super().__init__(
+            settings, {"named": NAMED, "sees": True, "flow_layers": FLOW_LAYERS, "posterior_rank": 0, **overrides}
+        )
         self.pool: FacePool | None = None
 
     def stages(self) -> tuple[int, ...]:

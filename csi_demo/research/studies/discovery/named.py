@@ -50,9 +50,9 @@ def measure_response(method: CSIMethod, faces: Tensor, measures: Measures, regio
     mask, count = masks_to_tensor([masks.box(*REGIONS[region])]), len(method.config.named)
     generator, moves, found = torch.Generator().manual_seed(0), [], []
     for number, image in enumerate(tqdm(faces.split(1), desc=region, disable=None)):
-        posterior = method.posterior(image, mask)
         move = torch.randn((DRAWS, count), generator=generator)
-        z = posterior.given(posterior.mean.expand(DRAWS, -1), range(count), posterior.mean[:, :count] + move)
+        z = method.draw(image, mask, (0,), 0.0).repeat(DRAWS, 1)
+        z[:, :count] += move
         *_, (images, _, _) = method.fill(image, mask, z, (number,) * DRAWS, PAPER_TRUNCATION)
         found.append(measures.of(images, mask[0, 0] < 0.5).double().numpy())
         moves.append(move.double().numpy())
@@ -68,9 +68,9 @@ def _entry(method: CSIMethod, faces: Tensor, measures: Measures, attribute: str,
     known = Named(latent, sign, ~hole, along.round(3).astype(np.float32))
 
     def draw(image: Tensor, number: int) -> Tensor:
-        posterior = method.posterior(image, mask)
-        values = torch.cat([aims(posterior.mean, [(known, end)]) for end in (-REACH, REACH)])
-        z = posterior.given(posterior.mean.expand(2, -1), range(len(along)), values)
+        middle = method.draw(image, mask, (0, 0), 0.0)
+        values = torch.cat([aims(middle[:1], [(known, end)]) for end in (-REACH, REACH)])
+        z = method.moved(image, mask, middle, (0, 0), 0.0, values, [latent])
         *_, (images, _, _) = method.fill(image, mask, z, (number, number), PAPER_TRUNCATION)
         return images[None]
 
