@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from . import masks, methods
+from .device import share_threads
 from .errors import MaskError, PhotoError, UsageError
 from .methods import Method, checks
 from .methods.base import Number
@@ -103,6 +104,7 @@ class Subject:
 
         Raises WeightsError for a refiner that is damaged.
         """
+        share_threads()
         if self.refines(finish):
             fill = self._scene.refine(fill, finish.blend)
         if finish.blend:
@@ -155,6 +157,7 @@ class Request:
         Raises as `Method.complete`.
         """
         image, mask = to_tensor(self.subject.frame), mask_to_tensor(self.subject.frame_mask)
+        share_threads()
         for step in self.method.complete(image, mask, self.seeds, self.controls, self.options):
             views = {name: to_pictures(images) for name, images in step.views.items()}
             yield FrameStep(to_pictures(step.images), step.progress, step.info, views)
