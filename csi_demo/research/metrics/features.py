@@ -17,7 +17,7 @@ from ...models.attributes import AttributeNet
 def judge_network() -> AttributeNet:
     """The second face network, of other people and another shape, that no training saw, loaded once. Raises
     WeightsError."""
-    return weights.load_network("judge")
+    return weights.load_network("judge", weights="critics/judge")
 
 
 @torch.inference_mode()

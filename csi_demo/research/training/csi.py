@@ -125,10 +125,10 @@ class CSIRecipe(Recipe[CSISettings, CSIConfig]):
     def export(self, model: CSI, metrics: Mapping[str, Any], folder: Path) -> None:
         state = dict(model.state_dict())
         critic = {name.removeprefix("critic."): state.pop(name) for name in list(state) if name.startswith("critic.")}
-        weights.save_model(folder, self.config.to_dict(), state, metrics, WEIGHT_FILES)
         if isinstance(model, CriticisedCSI):  # needed to go on training only
             config = model.critic.config.to_dict()
             weights.save_model(folder.with_name(CRITICS) / "critic", config, critic, metrics, {"critic": ("",)})
+        weights.save_model(folder, self.config.to_dict(), state, metrics, WEIGHT_FILES)
 
 
 class CriticisedCSI(CSI):
@@ -145,8 +145,8 @@ def start_from(model: nn.Module, folder: Path) -> None:
     the critics beside it, where it has any. Raises WeightsError for a folder that is damaged or has none."""
     carried = weights.load_state("csi", folder)
     for critic in ("critic", "masked_critic"):
-        if weights.available(critic, folder / CRITICS):
-            found = weights.load_state(critic, folder / CRITICS)
+        if weights.available(f"{CRITICS}/{critic}", folder):
+            found = weights.load_state(f"{CRITICS}/{critic}", folder)
             carried |= {f"{critic}.{name}": tensor for name, tensor in found.items()}
     own = model.state_dict()
     fitting = {name: carried[name] for name in own if name in carried and carried[name].shape == own[name].shape}
