@@ -27,6 +27,7 @@ from .registry import build_network
 from .surroundings import shipped
 
 MANIFEST, METRICS = "manifest.json", "metrics.json"
+TRAINING_ONLY = ("critics/critic", "critics/masked_critic")  # what trainings were against; not published
 Module = TypeVar("Module", bound=nn.Module)
 
 make_forks_safe()
@@ -335,5 +336,6 @@ def local_files() -> list[Path]:
         for file in sorted({*entry, *digests}):
             if entry.get(file) != digests.get(file):
                 raise WeightsError(f"{folder / model / file} is not what {MANIFEST} says: restore it, or train it anew")
-    names = [MANIFEST, "TRAINING.md", *(f"{model}/{file}" for model in listed for file in (*listed[model], METRICS))]
+    published = [model for model in listed if model not in TRAINING_ONLY]
+    names = [MANIFEST, "TRAINING.md", *(f"{model}/{file}" for model in published for file in (*listed[model], METRICS))]
     return [folder / name for name in names if (folder / name).is_file()]
