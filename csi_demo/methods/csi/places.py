@@ -40,5 +40,3 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "Heavy_Makeup": ("face", "head"),
     TURN: ("face", "head"),
 }
-# Those that are a matter of colour.
-COLOURS = ("Wearing_Lipstick", "Blond_Hair", "Black_Hair", "Gray_Hair", "Pale_Skin", "Heavy_Makeup")
