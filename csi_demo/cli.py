@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         latents,
         pack,
         train,
+        trial,
         ablations,
         bench,
         publish,

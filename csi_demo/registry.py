@@ -10,11 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """Homes are ``module:class``, below the folder that the property names."""
+    """Homes are ``module:class``, below the folder that the property names; a method without weights has none but its
+    own."""
 
-    network: str  # in models
-    config: str  # the class beside it that rebuilds it
-    recipe: str  # in research/training
+    network: str = ""  # in models
+    config: str = ""  # the class beside it that rebuilds it
+    recipe: str = ""  # in research/training
     method: str = ""  # in methods, for a way of filling a hole
     label: str = ""  # the method's
 
@@ -38,6 +39,7 @@ REGISTRY: dict[str, Entry] = {
         "gated_pixelcnn:GatedPixelCNNMethod",
         "Gated PixelCNN",
     ),
+    "telea": Entry(method="telea:TeleaMethod", label="Telea"),
     "pixelcnn-autoencoder": Entry(
         "pixelcnn_autoencoder:PixelCNNAutoencoder", "AutoencoderConfig", "pixelcnn_autoencoder:AutoencoderRecipe"
     ),

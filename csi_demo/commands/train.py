@@ -43,6 +43,8 @@ def _literal(name: str, text: str) -> Any:
 def _train(options: argparse.Namespace) -> None:
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
+    if not REGISTRY[options.model].recipe:
+        raise UsageError(f"{options.model} has no weights: there is nothing to train")
     from ..research.training.loop import train
 
     _check_packs(options.data)
