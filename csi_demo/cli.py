@@ -27,6 +27,7 @@ from .commands import (
     soak,
     strip,
     train,
+    trial,
     warm,
 )
 from .errors import UsageError, UserError

@@ -21,7 +21,7 @@ class TeleaMethod(Method):
         Control("radius", "Radius", 1.0, 16.0, 3.0, "How many pixels around each pixel decide what it becomes.", 1.0),
     )
     model = None
-    live = True  # type: ignore[assignment]  # quick enough
+    live = True
 
     @property
     def controls(self) -> tuple[Control, ...]:
