@@ -10,8 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """Homes are ``module:class``, below the folder that the property names; a method without weights has none but its
-    own."""
+    """Homes are ``module:class``, below the folder that the property names; "" where there is none."""
 
     network: str = ""  # in models
     config: str = ""  # the class beside it that rebuilds it
