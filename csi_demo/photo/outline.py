@@ -25,7 +25,7 @@ SHAPES: dict[str, tuple[Shape, Shape]] = {
     "eyes": (Shape(32.0, 31.0, 22.5, 8.5), Shape(32.0, 33.0, 13.0, 4.0)),
     "nose": (masks.SHAPES["nose"], Shape(32.0, 41.0, 6.0, 6.0)),
     "mouth": (Shape(32.0, 54.2, 15.5, 8.2), Shape(32.0, 52.0, 9.0, 4.5)),
-    "center": (Shape(32.0, 31.0, 17.0, 15.3, 6.0), Shape(32.0, 38.0, 8.0, 8.0)),
+    "center": (Shape(32.0, 31.2, 16.0, 15.2, 6.0), Shape(32.0, 38.0, 8.0, 8.0)),
 }
 HALVES = {"left": (0.0, 32.0), "right": (32.0, 64.0)}
 FOLLOWING = (*SHAPES, *HALVES)
