@@ -16,6 +16,7 @@ import httpx
 from csi_demo.ops.replicas import PATIENCE, free_port
 
 ROOT = Path(__file__).parents[1]
+GUARD = str(Path(__file__).parent / "outbound")  # see there
 __all__ = ["PATIENCE", "ROOT", "Server", "copy_folder", "free_port", "serving"]
 
 
@@ -28,7 +29,7 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 class Server:
-    """``python app.py`` with a folder of its own."""
+    """``python app.py`` with a folder of its own, which can reach no other machine."""
 
     def __init__(self, folder: Path):
         self.files, self.log = folder / "cache", folder / "log"
@@ -37,6 +38,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}/"
         environment = {**os.environ, "PORT": str(self.port), "GRADIO_TEMP_DIR": str(self.files)}
         environment.pop("GRADIO_SERVER_NAME", None)
+        self._tried = folder / "tried"
+        environment |= {"CSI_TEST_CONNECTIONS": str(self._tried), "PYTHONPATH": GUARD}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log
@@ -50,6 +53,10 @@ class Server:
             time.sleep(0.2)
         self.process.kill()
         raise AssertionError("the page does not answer")
+
+    def tried(self) -> list[str]:
+        """Which other machines it tried to reach."""
+        return self._tried.read_text().splitlines() if self._tried.exists() else []
 
     def memory(self) -> int:
         """Resident bytes."""
@@ -65,3 +72,4 @@ def serving(folder: Path) -> Iterator[Server]:
     finally:
         running.process.terminate()
         running.process.wait(20)
+    assert running.tried() == []

@@ -22,6 +22,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from ..device import plain_torch
 from ..surroundings import own_folder, user
 
 VARIABLE = "NUMBA_CACHE_DIR"
@@ -116,7 +117,8 @@ class MachineCode:
             with alone():
                 if not any(find_place().rglob(f"{self.source}.*.nbc")):
                     print(f"csi_demo: {self.name} is compiled for this processor, {COMPILING}", file=sys.stderr)
-                self._run(dtype)
+                with plain_torch():
+                    self._run(dtype)
         except ImportError:
             _log.info("numba is not installed: pixels are drawn with torch, more slowly")
             return False
