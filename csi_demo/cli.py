@@ -15,11 +15,13 @@ from .commands import (
     bench,
     complete,
     complete_many,
+    docs,
     edit,
     figures,
     latents,
     licences,
     methods,
+    pack,
     page,
     publish,
     soak,
@@ -60,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         strip,
         figures,
         latents,
+        pack,
         train,
         ablations,
         bench,
@@ -68,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         licences,
         page,
         warm,
+        docs,
     ):
         module.add_to(commands)
     return top

@@ -54,6 +54,7 @@ def chosen_device() -> torch.device:
     return torch.device(name)
 
 
+<<<<<<< HEAD
 _inside, _outer = 0, None  # how often `plain_torch` is entered, and what the default dtype was before
 _counting = threading.Lock()
 StepT = TypeVar("StepT")
@@ -97,8 +98,8 @@ def in_plain_torch(kind: ClassT) -> ClassT:
     """The same class, whose public methods and properties run in `plain_torch`."""
     for name, value in list(vars(kind).items()):
         if isinstance(value, property):
-            reading, writing = (plain_torch()(part) if part else None for part in (value.fget, value.fset))
-            setattr(kind, name, property(reading, writing, doc=value.__doc__))
+            value = property(plain_torch()(value.fget) if value.fget else None, value.fset, doc=value.__doc__)
+            setattr(kind, name, value.setter(plain_torch()(value.fset)) if value.fset else value)
         elif callable(value) and (name == "__init__" or not name.startswith("_")):
             setattr(kind, name, plain_torch()(value))
     return kind
@@ -117,6 +118,41 @@ def plain_steps(steps: Iterator[StepT]) -> Iterator[StepT]:
         if close := getattr(steps, "close", None):
             with plain_torch():
                 close()
+=======
+_most: int | None = None  # threads that PyTorch had before any were shared
+_running_before = sys.maxsize
+
+
+def share_threads() -> None:
+    """Leaves PyTorch, in this thread, as many threads as cores are free now; to be called before what takes long.
+
+    Where something else runs on one of two cores, a second thread waits for its turn there, some milliseconds, and the
+    first one for it at the end of every layer: two are slower than one by two to seven. A count that is there but once
+    is passed over.
+    """
+    global _most, _running_before
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    if _most is None:
+        _most = torch.get_num_threads()
+    if _most == 1:
+        return
+    running = _running()
+    others, _running_before = min(running, _running_before) - 1, running
+    wanted = max(1, min(_most, (os.cpu_count() or 1) - others))
+    if wanted != torch.get_num_threads():
+        torch.set_num_threads(wanted)
+
+
+def _running() -> int:
+    """How many threads of all processes run now, or would if there were a core for them; 1 where nothing says so."""
+    try:
+        with open("/proc/loadavg") as file:
+            return int(file.read().split()[3].partition("/")[0])
+    except (OSError, ValueError, IndexError):
+        return 1
+>>>>>>> main
 
 
 _threads: list[int] = []  # of OpenCV, while a fork is under way
@@ -141,6 +177,8 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
+    global _most
+    _most = 1
     _threads.clear()
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)

@@ -32,15 +32,18 @@ class Server:
     """``python app.py`` with a folder of its own, which can reach no other machine."""
 
     def __init__(self, folder: Path):
-        self.files, self.log = folder / "cache", folder / "log"
+        self.files, self.log, self._tried = folder / "cache", folder / "log", folder / "tried"
         self.files.mkdir()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, once more where it has ended."""
         environment = {**os.environ, "PORT": str(self.port), "GRADIO_TEMP_DIR": str(self.files)}
         environment.pop("GRADIO_SERVER_NAME", None)
-        self._tried = folder / "tried"
         environment |= {"CSI_TEST_CONNECTIONS": str(self._tried), "PYTHONPATH": GUARD}
-        with self.log.open("w") as log:
+        with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log
             )

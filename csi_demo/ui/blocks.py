@@ -24,6 +24,7 @@ from .server import process
 from .server.guard import MAX_FILE, Guard
 from .server.mailboxes import Mailboxes
 from .server.page import Page
+from .server.tools import speak, told_whole
 from .theme import CSS, EMBEDDED, THEME
 
 COMPONENT = "/component.js"
@@ -31,10 +32,13 @@ COMPONENT = "/component.js"
 TITLE = """<h1>Fill a face, your way</h1>
 <p>Paint over a part of a face, fill it in, and steer what appears.</p>"""
 
-COLOPHON = f"""<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
+HOW_FILL = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another
-(Controllable Semantic Inpainting). Every visible pixel stays exactly as it was.</p>
-<p>The weights are trained on CelebA: non-commercial research use only.
+(Controllable Semantic Inpainting). Every visible pixel stays exactly as it was.</p>"""
+HOW_EDIT = """<p><b>How it works.</b> The brush does not paint the photo. It moves the latents of a generative model
+until the model's own picture of the face has the colour there, and what has changed in that picture is added to the
+photo (Neural Photo Editing with Introspective Adversarial Networks).</p>"""
+COLOPHON = f"""<p>The weights are trained on CelebA: non-commercial research use only.
 Photos are not kept: they live in memory alone, for at most {KEPT_MINUTES} minutes after their last use, and are never
 logged; files made for a download are deleted within 20 minutes.</p>"""
 
@@ -60,16 +64,18 @@ def build() -> gr.Blocks:
                 subject.draw_examples()
                 steer.draw_shows()
                 panels = Panels(demo, subject, shown, fill, steer, HoodPanel())
+                gr.HTML(HOW_FILL, elem_id="how-fill")
             with gr.Tab("Edit", id="edit", elem_id="edit-tab") as edit_tab:
                 edit = EditPanel()
+                gr.HTML(HOW_EDIT, elem_id="how-edit")
         gr.HTML(COLOPHON, elem_id="colophon")
         panels.wire()
         edit.wire_tab(panels, tabs, edit_tab)
-        gr.api(api.complete, **COMPUTE)
-        gr.api(api.compare, **COMPUTE)
-        gr.api(api.edit, **COMPUTE)
-        gr.api(api.list_methods, queue=False)
-        gr.api(api.list_controls, queue=False)
+        gr.api(told_whole(api.complete), **COMPUTE)
+        gr.api(told_whole(api.compare), **COMPUTE)
+        gr.api(told_whole(api.edit), **COMPUTE)
+        gr.api(told_whole(api.list_methods), queue=False)
+        gr.api(told_whole(api.list_controls), queue=False)
     demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
     demo._queue.pending_messages_per_session = Mailboxes(demo._queue)
     demo._queue.ANALYTICS_MAX_EVENTS = 0  # of a dashboard that is off: a table of all events, made anew after each
@@ -78,6 +84,7 @@ def build() -> gr.Blocks:
 
 def launch_options() -> dict[str, Any]:
     """How the page is served."""
+    speak()
     return {
         "server_name": process.host(),
         "server_port": process.port(),

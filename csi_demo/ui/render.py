@@ -20,6 +20,10 @@ SIDE = 384  # six screen pixels a frame pixel
 RESULT_SIDE = 1024  # of a finished photo as it is shown
 MASKED_SIDE = 128  # of the input among the tiles
 FIRST = {"bits per dim": "likeliest", "loss": "best match"}  # figures, and what the sample with the lowest is
+MEANING = {
+    "bits per dim": "Bits per dim: how unexpected the model finds a fill, so that the lowest is the likeliest.",
+    "loss": "Loss: how far a fill is from what surrounds the hole, so that the lowest is the best match.",
+}
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,25 @@ class Result:
     method: str = ""
 
     @property
+    def figure(self) -> str | None:
+        """Which figure says what sample is likeliest, or the best match."""
+        return None if self.compared else next((name for name in self.samples[0].figures if name in FIRST), None)
+
+    @property
+    def order(self) -> list[int]:
+        """The samples by that figure, the likeliest first."""
+        ranks = [sample.figures.get(self.figure or "", 0.0) for sample in self.samples]
+        return sorted(range(len(ranks)), key=ranks.__getitem__)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Each sample's."""
         return tuple(sample.seed for sample in self.samples)
+
+    @property
+    def mark(self) -> str:
+        """Of its photo and hole, as `painter.mark` has it."""
+        return f"{self.photo.key} {self.edit}"
 
     @property
     def finished(self) -> bool:
@@ -92,7 +112,7 @@ class Result:
 
     def title(self, index: int) -> str:
         """What tells this sample from the others."""
-        return self.samples[index].method if self.compared else f"No. {index + 1}"
+        return self.samples[index].method if self.compared else f"No. {self.order.index(index) + 1}"
 
     def full(self, refine: bool) -> Image.Image:
         """The chosen sample in the photo, at the photo's own size; every pixel outside the hole is the photo's own."""
@@ -229,28 +249,29 @@ def _on_stage(result: Result, kind: str, source: str, key: str = "") -> str:
     return (
         f'<img class="{"csi-after" if result.finished else "csi-now"}" hidden alt="" src="{source}" {thumb}'
         f'data-kind="{kind}" data-box="{left},{top},{right - left},{bottom - top}" data-key="{key}" '
-        f'data-photo="{escape(result.photo.key)}" data-edit="{result.edit}">'
+        f'data-photo="{escape(result.photo.key)}" data-edit="{result.edit}" data-shows="{escape(_shows(result))}">'
     )
+
+
+def _shows(result: Result) -> str:
+    """In words: the method of a comparison's sample; which of the fills it is and what was moved."""
+    if result.compared:
+        return result.samples[result.chosen].method
+    moved = "".join(f", {name.replace('_', ' ')} {number(value)}" for name, value in result.settings.items())
+    return f"{result.title(result.chosen)} of {len(result.samples)}{moved}"
 
 
 def _strip(result: Result) -> str:
     """A button for every sample; nothing for a single one."""
     if len(result.samples) == 1:
         return ""
-    figure = next((name for name in result.samples[0].figures if name in FIRST), None)
-    order = sorted(range(len(result.samples)), key=lambda index: result.samples[index].figures.get(figure or "", 0.0))
     buttons = "".join(
-        f'<button type="button" {_selects(result, index)} style="--rank: {order.index(index)}">'
-        f'<img src="{png_url(sample.picture)}" alt="Sample {index + 1}, seed {sample.seed}">'
-        f"{_caption(result.title(index), [FIRST[figure]] if figure and index == order[0] else [])}</button>"
-        for index, sample in enumerate(result.samples)
+        f'<button type="button" {_selects(result, index)}>'
+        f'<img src="{png_url(result.samples[index].picture)}" alt="seed {result.seeds[index]}">'
+        f"{_caption(result.title(index), [FIRST[result.figure]] if result.figure and not place else [])}</button>"
+        for place, index in enumerate(result.order)
     )
-    sort = (
-        f'<label class="csi-sort"><input type="checkbox"> {FIRST[figure].capitalize()} first</label>'
-        if figure and len(order) > 2
-        else ""
-    )
-    return f'{sort}<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
+    return f'<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
 
 
 def _compared(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> str:
@@ -274,13 +295,15 @@ def _figures(result: Result) -> str:
     """What was measured of the samples and what the method shows beside them, folded away."""
     lines = [
         f"<li>{escape(result.title(index))}: seed {sample.seed}{''.join(f', {escape(said)}' for said in said_of)}</li>"
-        for index, sample in enumerate(result.samples)
+        for index, sample in ((index, result.samples[index]) for index in result.order)
         if (said_of := [f"{name} {number(value)}" for name, value in sample.figures.items()]) or sample.beside
     ]
     beside = "" if result.compared else _beside(result.samples[result.chosen])
     if not lines and not beside:
         return ""
-    return f'<details class="csi-figures"><summary>Figures</summary>{beside}<ul>{"".join(lines)}</ul></details>'
+    meaning = f"<p>{MEANING[result.figure]}</p>" if lines and result.figure else ""
+    content = f"{beside}{meaning}<ul>{''.join(lines)}</ul>"
+    return f'<details class="csi-figures"><summary>Figures</summary>{content}</details>'
 
 
 def _selects(result: Result, index: int) -> str:
@@ -318,19 +341,17 @@ def _look(crisp: bool) -> str:
     return " csi-crisp" if crisp else ""
 
 
-def progress_line(text: str, progress: float) -> str:
-    """A progress bar under a line of text; progress from 0 to 1."""
-    percent = round(100 * progress)
+def progress_line(text: str, progress: float, of: str = "") -> str:
+    """What runs, for the line of status; progress from 0 to 1, of: see `plain_line`."""
     return (
-        f'<div class="csi-status"><span>{escape(text)}</span><span>{percent} %</span></div>'
-        f'<div class="csi-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
+        f'<div class="csi-status" data-of="{escape(of)}" data-progress="{round(100 * progress)}">{escape(text)}</div>'
     )
 
 
-def plain_line(text: str) -> str:
-    """A line of text."""
-    return f'<div class="csi-status" role="status"><span>{escape(text)}</span></div>'
+def plain_line(text: str, of: str = "") -> str:
+    """A line of text; of: the painting that it is of, as `painter.mark` has it, and beside which alone it is shown
+    (static/state.js). Without one it is of what was asked for last."""
+    return f'<div class="csi-status" data-of="{escape(of)}">{escape(text)}</div>'
 
 
 def sheet_view(picture: Image.Image) -> str:
@@ -355,35 +376,39 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
     return f'<div class="csi-tiles csi-compared csi-crisp">{figures}</div>'
 
 
-def slider_note(title: str, text: str, starts: Mapping[str, float], names: Mapping[str, str], measured: bool) -> str:
+def slider_note(
+    title: str, text: str, starts: Mapping[str, float], names: Mapping[str, str], measured: bool, of: str
+) -> str:
     """A heading and a line of text over the sliders; starts: element's id -> where its own reset button is to put it;
-    names: of the controls, by the element's id; measured: whether there are figures to show of them."""
+    names: of the controls, by the element's id; measured: whether there are figures to show of them; of: the painting
+    that they are of, see `plain_line`."""
     figures = (
-        '<button type="button" data-evidence aria-pressed="false" title="What was measured of each slider">Figures'
-        "</button>"
+        '<button type="button" data-evidence aria-pressed="false" title="What was measured of each slider">'
+        "Measured</button>"
     )
     return (
         f'<div class="csi-note"><h2>{escape(title)}</h2><p>{escape(text)}</p>{figures if measured else ""}</div>'
-        f'<span hidden data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
+        f'<span hidden data-of="{escape(of)}" '
+        f'data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
     )
 
 
-def trouble(message: str) -> str:
-    """A message that something has to be changed."""
-    return f'<div class="csi-trouble" role="alert">{escape(message)}</div>'
+def trouble(message: str, of: str = "") -> str:
+    """A message that something has to be changed; of: see `plain_line`."""
+    return f'<div class="csi-trouble" role="alert" data-of="{escape(of)}">{escape(message)}</div>'
 
 
-def finished_line(samples: Sequence[Sample], note: str = "") -> str:
-    """The closing line of a fill."""
+def finished_line(samples: Sequence[Sample], note: str = "", of: str = "") -> str:
+    """The closing line of a fill; of: see `plain_line`."""
     seconds = samples[0].seconds or 0.0
     text = f"Filled in {seconds:.{1 if seconds >= 1.0 else 2}f} s."
     if len(samples) > 1:
         text += f" {len(samples)} fills to choose from."
-    return plain_line(f"{text} {note}".strip())
+    return plain_line(f"{text} {note}".strip(), of)
 
 
 def compared_line(result: Result, seconds: float, note: str = "") -> str:
     """The closing line of a comparison."""
     count = len(result.samples)
     text = f"Compared {count} {'method' if count == 1 else 'methods'} in {seconds:.1f} s. Choose one below."
-    return plain_line(f"{text} {note}".strip())
+    return plain_line(f"{text} {note}".strip(), result.mark)

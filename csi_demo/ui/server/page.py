@@ -9,6 +9,7 @@ from gradio.components.api_component import Api
 from gradio.state_holder import SessionState
 
 from ..painter import MAX_LENGTH
+from ..wiring import said
 
 MAX_VALUE = 2 * MAX_LENGTH  # characters of a component's value
 MAX_DEPTH = 8  # of lists and dicts in what an endpoint is sent
@@ -34,6 +35,15 @@ class Page(gr.Blocks):
             for block, value in zip(block_fn.inputs, inputs, strict=False)
         ]
         inputs.extend(block.value for block in missing)
+
+    async def process_api(self, *values: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio does it, but that every error has a sentence: of others Gradio would say null."""
+        try:
+            return await super().process_api(*values, **options)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(said(error, "a call"), print_exception=False) from None
 
     async def preprocess_data(self, *values: Any, **options: Any) -> list[Any]:
         try:
