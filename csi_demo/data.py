@@ -25,11 +25,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import DataError
-<<<<<<< HEAD
 from .files import whole_file
-=======
 from .photo.reading import SUFFIXES
->>>>>>> main
 from .surroundings import own_folder, user
 
 FRAME = (64, 64)  # width and height
@@ -107,8 +104,9 @@ def _frames(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     if found is None:
         decoded = _decode(file, size)
         with whole_file(cached) as part:
-            for array in decoded:
-                np.lib.format.write_array(part, array, allow_pickle=False)
+            for array in decoded:  # as `np.save`, which says of a full disk only that less was written
+                np.lib.format.write_array_header_1_0(part, np.lib.format.header_data_from_array_1_0(array))
+                part.write(array.data)
         found = _from_cache(cached) or decoded
     frames, kept = found
     if frames.shape[2:] != size[::-1]:

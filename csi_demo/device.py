@@ -54,7 +54,6 @@ def chosen_device() -> torch.device:
     return torch.device(name)
 
 
-<<<<<<< HEAD
 _inside, _outer = 0, None  # how often `plain_torch` is entered, and what the default dtype was before
 _counting = threading.Lock()
 StepT = TypeVar("StepT")
@@ -64,7 +63,8 @@ ClassT = TypeVar("ClassT", bound=type)
 @contextmanager
 def plain_torch() -> Iterator[None]:
     """Within, PyTorch computes as it does by itself, with gradients, in float32 and on the CPU, whatever modes and
-    default dtype the caller has set; they hold again afterwards. Also a decorator."""
+    default dtype the caller has set; they hold again afterwards,
+    and so does its number of threads. Also a decorator."""
     import torch
 
     with ExitStack() as modes:
@@ -77,7 +77,12 @@ def plain_torch() -> Iterator[None]:
             modes.enter_context(torch.device("cpu"))
         _count(1)
         modes.callback(_count, -1)
-        yield
+        threads = torch.get_num_threads()
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != threads:  # see `share_threads`
+                torch.set_num_threads(threads)
 
 
 def _count(more: int) -> None:
@@ -118,7 +123,8 @@ def plain_steps(steps: Iterator[StepT]) -> Iterator[StepT]:
         if close := getattr(steps, "close", None):
             with plain_torch():
                 close()
-=======
+
+
 _most: int | None = None  # threads that PyTorch had before any were shared
 _running_before = sys.maxsize
 
@@ -152,7 +158,6 @@ def _running() -> int:
             return int(file.read().split()[3].partition("/")[0])
     except (OSError, ValueError, IndexError):
         return 1
->>>>>>> main
 
 
 _threads: list[int] = []  # of OpenCV, while a fork is under way

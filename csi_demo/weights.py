@@ -205,12 +205,12 @@ def load_network(name: str, folder: Path | None = None, weights: str | None = No
     model = weights or name
     with plain_torch():
         config = load_config(model, folder)
-        with _Undrawn():
+        with Undrawn():
             network = build_network(name, config)
         return load_into(model, network, folder)
 
 
-class _Undrawn(TorchFunctionMode):
+class Undrawn(TorchFunctionMode):
     """Within, no weight is drawn at random, since others will take their places: the caller's random numbers stay."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .. import masks
+from .. import masks, weights
 from ..complete import Finish, Request, Subject, check_size
 from ..errors import MaskError, PhotoError, UsageError
 from ..files import write_all

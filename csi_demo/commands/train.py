@@ -48,12 +48,10 @@ def _literal(name: str, text: str) -> Any:
 def _train(options: argparse.Namespace) -> None:
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
-<<<<<<< HEAD
     from ..data import skipping_damaged
-=======
+
     if not REGISTRY[options.model].recipe:
         raise UsageError(f"{options.model} has no weights: there is nothing to train")
->>>>>>> main
     from ..research.training.loop import train
 
     _check_packs(options.data)
@@ -81,19 +79,16 @@ def _train(options: argparse.Namespace) -> None:
         recipe = kind(settings, {name: value for name, value in values.items() if name in model_fields})
     except (TypeError, ValueError, AssertionError) as error:
         raise UsageError(f"these settings do not make a model: {error}") from None
-<<<<<<< HEAD
     with skipping_damaged() if options.skip_damaged else nullcontext():
-        train(recipe, options.data, options.out, resume=options.resume, minutes=options.minutes, device=options.device)
-=======
-    train(
-        recipe,
-        options.data,
-        options.out,
-        resume=options.resume,
-        minutes=options.minutes,
-        device=options.device,
-        tensorboard=options.tensorboard,
-    )
+        train(
+            recipe,
+            options.data,
+            options.out,
+            resume=options.resume,
+            minutes=options.minutes,
+            device=options.device,
+            tensorboard=options.tensorboard,
+        )
 
 
 def _check_packs(folder: Path) -> None:
@@ -109,4 +104,3 @@ def _check_packs(folder: Path) -> None:
             f"{folder} has plain pictures: `python -m csi_demo pack {folder} --out PACKS` makes packs of them, "
             "--data PACKS/64 then takes them"
         )
->>>>>>> main

@@ -14,11 +14,7 @@ import torch
 from PIL import Image
 
 from .. import weights
-<<<<<<< HEAD
-from ..device import plain_torch
-=======
-from ..device import share_threads
->>>>>>> main
+from ..device import plain_torch, share_threads
 from ..models.aligner import Aligner
 from ..pixels import FRAME, to_float
 from .placement import LARGEST, SMALLEST, Placement, pixel_matrix

@@ -10,12 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-<<<<<<< HEAD
 from ..device import plain_torch
-from ..pixels import FRAME, mask_to_tensor, to_bytes, to_pictures, to_tensor
-=======
 from ..pixels import FRAME, mask_to_tensor, to_bytes, to_tensor
->>>>>>> main
 from .blending import poisson
 from .placement import Placement
 

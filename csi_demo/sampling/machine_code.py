@@ -22,7 +22,6 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from ..device import plain_torch
 from ..surroundings import own_folder, user
 
 VARIABLE = "NUMBA_CACHE_DIR"
@@ -51,7 +50,7 @@ def blank(build: Callable[[], ModuleT]) -> ModuleT:
     """A module with zeros for weights. No random number is drawn, as building it would: a kernel is made ready beside
     others' work, who may have seeded the generator that all share."""
     with torch.device("meta"):
-        module = build()
+        module = build().float()  # whatever the caller's default dtype is
     module.to_empty(device="cpu").requires_grad_(False)
     for tensor in (*module.parameters(), *module.buffers()):
         tensor.zero_()
@@ -117,8 +116,7 @@ class MachineCode:
             with alone():
                 if not any(find_place().rglob(f"{self.source}.*.nbc")):
                     print(f"csi_demo: {self.name} is compiled for this processor, {COMPILING}", file=sys.stderr)
-                with plain_torch():
-                    self._run(dtype)
+                self._run(dtype)
         except ImportError:
             _log.info("numba is not installed: pixels are drawn with torch, more slowly")
             return False

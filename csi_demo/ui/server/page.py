@@ -30,7 +30,7 @@ class Page(gr.Blocks):
             several = isinstance(block, gr.CheckboxGroup | gr.BrowserState) and _are_choices(value)
             if not isinstance(block, Api) and not several and not _is_plain(value):
                 raise gr.Error("This is nothing that the page sends.", print_exception=False)
-        inputs[:] = [
+        inputs[: len(block_fn.inputs)] = [
             _without_type(value, MAX_DEPTH) if isinstance(block, Api) else value
             for block, value in zip(block_fn.inputs, inputs, strict=False)
         ]
