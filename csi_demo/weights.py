@@ -203,20 +203,6 @@ def load_network(name: str, folder: Path | None = None, weights: str | None = No
     return load_into(model, build_network(name, load_config(model, folder)), folder)
 
 
-def start_from(module: nn.Module, file: Path) -> None:
-    """Takes over the tensors of a safetensors file that a module has by the same name and shape; others stay as they
-    are. Raises WeightsError for a file that is missing, damaged or has nothing that fits."""
-    try:
-        state = load_file(file)
-    except Exception as error:
-        raise WeightsError(f"{file} is not readable as safetensors ({error})") from None
-    own = module.state_dict()
-    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise WeightsError(f"{file} has no tensor that fits the model")
-    module.load_state_dict(fitting, strict=False)
-
-
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a file so that a reader, or a crash, never meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)

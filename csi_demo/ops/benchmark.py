@@ -303,7 +303,7 @@ def plot(figures: dict[str, Any], file: Path) -> None:
     sheet.savefig(file, dpi=150, format="png")
 
 
-def report(figures: dict[str, Any]) -> str:
+def markdown(figures: dict[str, Any]) -> str:
     """The figures as Markdown: what was measured where, and a table."""
     said = figures["machine"]
     lines = [f"{said['processor']}, {said['cores']} cores, {said['torch_threads']} threads, torch {said['torch']}."]

@@ -27,7 +27,7 @@ from ...models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
 from ...models.level_heads import SoftmaxHead
 from ...pixels import FRAME, to_float
 from ..metrics.features import face_network
-from ..metrics.labels import Known, embeddings
+from ..metrics.labels import FaceLabels, embeddings
 from .batches import draw_rows, generator, mirrored, some_unknown
 from .csi import near_later_context, training_masks
 from .loop import Recipe, Settings
@@ -77,7 +77,7 @@ class GatedPixelCNNSettings(Settings):
 
     @property
     def looks(self) -> bool:
-        """Whether networks look at the picture that the context has in mind."""
+        """Whether networks look at the context's prediction."""
         return bool(self.feature_weight or self.obey_weight or self.critic_weight)
 
 
@@ -105,7 +105,9 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         """Pictures at 64 pixels, whatever the model's size: the face network sees those."""
         if self.config.condition == "attributes":
-            self.labels, self.held_out_labels = (Known(data, split, self.config.names) for split in ("train", "val"))
+            self.labels, self.held_out_labels = (
+                FaceLabels(data, split, self.config.names) for split in ("train", "val")
+            )
         return read_split(data, "train"), read_split(data, "val")
 
     def build(self) -> GatedPixelCNN:
@@ -345,7 +347,7 @@ class GatedPixelCNNStep(nn.Module):
         return {"critic": told, "fooled": fooled}
 
     def sketch(self, x: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
-        """Masked pictures (B, 3, H, W) with what the context has in mind in their holes; maps (B, M, H, W)."""
+        """Masked pictures (B, 3, H, W) with the context's prediction in their holes; maps (B, M, H, W)."""
         means, _ = cast(SoftmaxHead, self.model.head).sketch(maps.permute(0, 2, 3, 1).float())
         return torch.where(mask > 0.5, x, means.permute(0, 3, 1, 2))
 

@@ -65,7 +65,7 @@ class IANVariantRecipe(IANRecipe):
 
     name = "."
 
-    def __init__(self, variant: introspective.Variant, pictures: tuple[int, ...], folder: Path):
+    def __init__(self, variant: introspective.EditorVariant, pictures: tuple[int, ...], folder: Path):
         settings = IANSettings(
             pictures=pictures, batch=BATCH, seed=variant.seed, deep_feature_weight=0.0, val_pictures=128
         )
@@ -83,7 +83,7 @@ class PixelCNNVariantRecipe(GatedPixelCNNRecipe):
 
     name = "."
 
-    def __init__(self, variant: autoregressive.Variant, pictures: tuple[int, ...], folder: Path):
+    def __init__(self, variant: autoregressive.PixelCNNVariant, pictures: tuple[int, ...], folder: Path):
         settings = GatedPixelCNNSettings(
             pictures=pictures,
             batch=BATCH,
@@ -101,7 +101,7 @@ class AutoencoderVariantRecipe(AutoencoderRecipe):
 
     name = "."
 
-    def __init__(self, variant: autoregressive.Variant, pictures: tuple[int, ...], folder: Path):
+    def __init__(self, variant: autoregressive.PixelCNNVariant, pictures: tuple[int, ...], folder: Path):
         super().__init__(AutoencoderSettings(pictures=pictures, batch=BATCH), variant.autoencoder().to_dict())
         self.variant, self.folder = variant, folder
 

@@ -107,7 +107,7 @@ COLUMNS = {
 }
 
 
-def report(test: Path, folder: Path | None, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
+def measure_variants(test: Path, folder: Path | None, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
     """Every claim's rows for the variants that a folder has, measured on a pack of test pictures averaged 2x2.
 
     folder: None for the variants among the weights. Returns n, hole, and for every claim a list of rows; see `COLUMNS`.
