@@ -26,7 +26,7 @@ FRAME = (64, 64)  # width and height
 
 
 def cache_folder() -> Path:
-    """Where decoded packs are kept: $CSI_CACHE, or csi-demo in the user's cache folder, or, for a user without a home
+    """The folder of decoded packs: $CSI_CACHE, or csi-demo in the user's cache folder. It is, for a user without a home
     that can be written to, a folder of this user's among the temporary files.
 
     Raises UsageError where that is another's.

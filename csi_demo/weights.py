@@ -77,7 +77,7 @@ def _from_hub() -> bool:
 
 def _home(model: str, folder: Path | None = None) -> Path | None:
     """The folder that a model's files come from: this one, else CSI_WEIGHTS_DIR where it lists the model, else that of
-    the shipped weights; None: the Hub. Raises WeightsError."""
+    the shipped weights. None: the Hub. Raises WeightsError."""
     if folder is None and os.environ.get("CSI_WEIGHTS_DIR") and model in _manifest(weights_folder()):
         return weights_folder()
     return folder or (None if _from_hub() else shipped("weights"))

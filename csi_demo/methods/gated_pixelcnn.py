@@ -69,7 +69,9 @@ class GatedPixelCNNMethod(AttributeMethod):
     )
 
     def __init__(self, precision: torch.dtype = torch.float64, compiled: bool = True):
-        """precision: of what torch runs of the stacks; where torch draws the pixels, float64 keeps a sample free of the
+        """Loads the weights and, where the kernel can be compiled, lays them out for it.
+
+        precision: of what torch runs of the stacks; where torch draws the pixels, float64 keeps a sample free of the
         batch that it is drawn in. compiled: whether the kernel draws them, in float32, as soon as it is ready."""
         self.model = to_precision(weights.load_network("pixelcnn"), precision)
         self.config = self.model.config
@@ -95,7 +97,7 @@ class GatedPixelCNNMethod(AttributeMethod):
 
     def _conditions(self, images: Tensor, masks: Tensor, y: Tensor, known: Tensor, *about: Any) -> Conditions:
         """`Conditions.of`, but their predictions fitted to the visible pixels around the hole by Poisson's
-        equation, and `calmed`: the context knows a face's features, and poorly its colours."""
+        equation, and `calmed`. The context knows a face's features, and poorly its colours."""
         conditions = Conditions.of(self.model, images, masks, y, known, *about)
         means, scales = conditions.prediction.unbind(-1)  # (k m, H, W, 3)
         fitted = means.clone()
@@ -147,8 +149,7 @@ class GatedPixelCNNMethod(AttributeMethod):
 
     @torch.inference_mode()
     def ends(self, images: Tensor, mask: Tensor, seeds: Sequence[int], name: str) -> Tensor:
-        """Many pictures' holes at once, mask (1, 1, H, W), with a control at its low and at its high end, as `complete`
-        fills them: (N, 2, 3, H, W)."""
+        """Many pictures filled with a control at its low and at its high end: (N, 2, 3, H, W). mask: (1, 1, H, W)."""
         control, hole = next(each for each in self.controls if each.name == name), mask[0, 0] < 0.5
         held = [self.sliders.held({name: value}) for value in (control.minimum, control.maximum)]
         y, known = (torch.cat(parts).repeat(len(images), 1) for parts in zip(*held, strict=True))

@@ -25,8 +25,8 @@ class ChooserConfig:
 
 
 class Chooser(nn.Module):
-    """Tells pictures whose hole was filled from latents of the context's posterior from true ones, and from those that
-    the same decoder draws of the whole face's latents.
+    """Tells fills drawn from the context's posterior from true faces. It also tells them from what the decoder draws of
+    the whole face's latents.
 
     Trained to be right about either kind as often, a logit is the logarithm of how much likelier a fill is than the
     posterior believes, log p(fill | context) - log q(fill | context), but for a constant: what a discriminator corrects

@@ -92,7 +92,7 @@ class SoftmaxHead(nn.Module):
         return _levels(parts[..., :3], None, 1) + parts[..., 3:]
 
     def prediction(self, maps: Tensor) -> Tensor:
-        """Means and log-scales (..., 3, 2) of the context's prediction: of its bumps alone, in which
+        """Means and log-scales (..., 3, 2) of the context's prediction. Its bumps alone count, in which
         levels that are often seen anywhere, as black and white, are not."""
         return torch.stack(self.sketch(maps), -1)
 

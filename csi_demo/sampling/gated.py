@@ -54,7 +54,7 @@ class Conditions:
         part: Window = WHOLE,
         samples: int | None = None,
     ) -> Conditions:
-        """Of masked pictures (m, 3, H, W), (m, 1, H, W) and what is known of the faces, (m, A) each; samples: of m = 1
+        """Of masked pictures (m, 3, H, W), (m, 1, H, W) and what is known of the faces, (m, A) each. samples: of m = 1
         picture, in place of one of each. Every picture is taken alone, so that it does not depend on its batch."""
         versions = [known, torch.zeros_like(known)] if guided else [known]
         found = [
@@ -85,7 +85,7 @@ class Conditions:
 
     @cached_property
     def biases(self) -> tuple[Tensor, ...]:
-        """V * s + V h of every layer and version, (k n, 4 p, H, W) of the part, in the dtype of the stacks."""
+        """V * s + V h of every layer and version: (k n, 4 p, H, W), in the dtype of the stacks."""
         maps = self.whole[:, :, self.part[0], self.part[1]]
         found = [self.model.biases(maps[k : k + 1], self.h[k : k + 1]) for k in range(len(maps))]
         dtype = self.model.skip.weight.dtype

@@ -98,7 +98,7 @@ def _vertical(r, version, own, hole, span, sizes, seen, biases, weights, offsets
 
 @compiled
 def _horizontal(r, begin, stop, hole, span, sizes, seen, weights, offsets, work):
-    """The horizontal stack of columns begin to stop - 1, whose pixels but the last are known; one column: of all
+    """The horizontal stack of columns begin to stop - 1, whose pixels but the last are known. One column: of all
     samples in the same step.
     """
     height, width = hole.shape

@@ -142,8 +142,9 @@ def _judged(
 def offered(
     method: AttributeMethod, figures: dict[str, Any], folder: Path, left_out: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """latents.json of a method with sliders, from `evaluate_controls`: those that both networks see move far enough, in
-    the declaration's order, and the log odds of the attributes among the labelled faces of a folder of packs.
+    """latents.json of a method with sliders, from `evaluate_controls`. It has those that both networks see move far
+    enough, in the declaration's order, and the log odds of the attributes among the labelled faces of a folder of
+    packs.
 
     left_out: sliders that are not offered, whatever networks see. Raises ControlError for an unknown one.
     """

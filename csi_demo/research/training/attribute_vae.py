@@ -122,7 +122,9 @@ class AttributeVAEStep(VAEStep):
         chosen: Tensor,
         setting: Tensor,
     ) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1); views (B, 2, 3);
+        """The losses of a batch, by name.
+
+        frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1); views (B, 2, 3);
         y, known (B, A); chosen, setting (B, 1): which attribute is set to what."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         settings = self.attributes

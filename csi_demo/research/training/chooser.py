@@ -78,8 +78,8 @@ class ChooserRecipe(Recipe[ChooserSettings, ChooserConfig]):
 
     @torch.no_grad()
     def fills(self, x: Tensor, mask: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Faces x (B, 3, 64, 64) with the hole of their mask (B, 1, 64, 64) filled twice: from the latents of the whole
-        face, and from latents drawn from the posterior of what the mask leaves."""
+        """Faces x (B, 3, 64, 64) with the hole of their mask (B, 1, 64, 64) filled twice. Once it is from the latents
+        of the whole face, and from latents drawn from the posterior of what the mask leaves."""
         device = x.device
         self.csi = self.csi.to(device)
         noise = torch.rand(x.shape, generator=draw, device=device) * 2.0 - 1.0

@@ -50,7 +50,7 @@ def _state(source: str) -> dict[str, Tensor]:
 
 
 def enlarging(weight: Tensor) -> Tensor:
-    """The filter (outputs, inputs, 3, 3) that, after enlarging to twice the size by repetition, comes nearest to a
-    transposed convolution's (inputs, outputs, 4, 4) of stride 2; what it cannot do is what leaves checks."""
+    """The filter (outputs, inputs, 3, 3) that comes nearest to a transposed convolution's (inputs, outputs, 4, 4) of
+    stride 2. It stands after enlarging by repetition; what it cannot do is what leaves checks."""
     inverse = torch.linalg.pinv(torch.tensor(TAPS, dtype=torch.float64)).to(weight.dtype)  # (3, 4)
     return torch.einsum("ak,bl,iokl->oiab", inverse, inverse, weight)

@@ -113,8 +113,7 @@ AnyRecipe = VariantRecipe | IANVariantRecipe | PixelCNNVariantRecipe | Autoencod
 
 
 def recipes_of(model: str, folder: Path, pictures: tuple[int, ...] | None = None) -> Sequence[AnyRecipe]:
-    """Those of all variants of CSI, of IAN or of the Gated PixelCNN, "csi", "ian" or "pixelcnn", in the order in which
-    they are to be trained.
+    """The recipes of all variants of a model, in the order of training. model: "csi", "ian" or "pixelcnn".
 
     pictures: in every stage; a variant of CSI with one stage alone gets those of both. None: `PICTURES`,
     `IAN_PICTURES`, or `PIXELCNN_PICTURES` and `WHOLE_PICTURES`.

@@ -66,8 +66,8 @@ VARIANTS = (
 
 
 def measure_variants(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
-    """The rows of the variants that a folder has, measured on a pack of test pictures averaged 2x2, and a last one for
-    one half of the faces against the other.
+    """The rows of the variants that a folder has, measured on test pictures averaged 2x2. A last one compares two
+    halves of the faces.
 
     Returns n, seed (of the samples) and rows; see `COLUMNS`. Raises WeightsError where the folder has none.
     """

@@ -75,8 +75,8 @@ def measure_csi(variant: SmallModel, faces: Tensor, seed: int) -> dict[str, Any]
 
 
 def by_attribute(model: GatedPixelCNN, frames: Tensor, name: str, seeds: Sequence[int]) -> Tensor:
-    """Samples (N, 2, 3, 32, 32) without an attribute and with it, else given the attributes of faces, uint8
-    (N, 3, 64, 64), as the face network has them; the noise of both is the same."""
+    """Samples (N, 2, 3, 32, 32) without an attribute and with it. All else is given as the face network sees it in
+    faces, uint8 (N, 3, 64, 64); the noise of both is the same."""
     network, names = face_network(), list(model.config.names)
     columns = [network.config.names.index(one) for one in names]
     y = 2.0 * network.probabilities(to_float(frames))[:, columns] - 1.0

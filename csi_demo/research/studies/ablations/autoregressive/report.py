@@ -77,8 +77,8 @@ CLAIMS = {
 
 
 def measure_variants(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
-    """The rows of the variants that a folder has, measured on a pack of test pictures averaged 2x2, beside the variants
-    of CSI among the weights.
+    """The rows of the variants that a folder has, measured on test pictures averaged 2x2. Beside them stand the
+    variants of CSI.
 
     Returns n, hole, seed (of what is drawn), and the rows of every table; see `CLAIMS`. Raises WeightsError where the
     folder has none.
