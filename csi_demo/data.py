@@ -46,7 +46,7 @@ def skipping_damaged() -> Iterator[dict[Path, int]]:
 
 
 def cache_folder() -> Path:
-    """Where decoded packs are kept: $CSI_CACHE, or csi-demo in the user's cache folder, or, for a user without a home
+    """The folder of decoded packs: $CSI_CACHE, or csi-demo in the user's cache folder. It is, for a user without a home
     that can be written to, a folder of this user's among the temporary files.
 
     Raises UsageError where that is another's.
@@ -177,7 +177,7 @@ def _files(folder: str | Path, split: str) -> list[Path]:
 
 def read_packs(folder: str | Path, split: str, size: tuple[int, int] = FRAME) -> list[Tensor]:
     """The packs of a split, each memory-mapped; see `read_pack`."""
-    return [read_pack(file, size=size) for file in _files(folder, split)]
+    return [torch.from_numpy(_frames(file, size)[0]) for file in _files(folder, split)]
 
 
 def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) -> Tensor:

@@ -210,7 +210,7 @@ def from_image(picture: Image.Image) -> np.ndarray:
 
 
 def check_way(mask: np.ndarray) -> None:
-    """Raises MaskError for a mask, True = keep, that is most likely meant the other way round: it keeps something, but
+    """Raises MaskError for a mask, True = keep, that is most likely meant the other way round. It keeps something, but
     neither half of the picture nor more than an eighth of its border."""
     border = np.concatenate((mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]))
     if 0.0 < mask.mean() < 0.5 and border.mean() < 0.125:

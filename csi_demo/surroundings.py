@@ -1,5 +1,4 @@
-"""What the environment of a process may say that would break it, proxies and users without a name, or slow it down,
-threads that spin while they wait."""
+"""What of a process's environment would break it or slow it down: proxies, users without a name, threads that spin."""
 
 from __future__ import annotations
 

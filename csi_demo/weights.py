@@ -81,7 +81,7 @@ def _from_hub() -> bool:
 
 def _home(model: str, folder: Path | None = None) -> Path | None:
     """The folder that a model's files come from: this one, else CSI_WEIGHTS_DIR where it lists the model, else that of
-    the shipped weights; None: the Hub. Raises WeightsError."""
+    the shipped weights. None: the Hub. Raises WeightsError."""
     if folder is None and os.environ.get("CSI_WEIGHTS_DIR") and model in _manifest(weights_folder()):
         return weights_folder()
     return folder or (None if _from_hub() else shipped("weights"))
@@ -218,20 +218,6 @@ class Undrawn(TorchFunctionMode):
         kwargs = kwargs or {}
         drawn = getattr(func, "__module__", "") == "torch.nn.init" or func in DRAWS
         return (args[0] if args else kwargs["tensor"]) if drawn else func(*args, **kwargs)
-
-
-def start_from(module: nn.Module, file: Path) -> None:
-    """Takes over the tensors of a safetensors file that a module has by the same name and shape; others stay as they
-    are. Raises WeightsError for a file that is missing, damaged or has nothing that fits."""
-    try:
-        state = load_file(file)
-    except Exception as error:
-        raise WeightsError(f"{file} is not readable as safetensors ({error})") from None
-    own = module.state_dict()
-    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise WeightsError(f"{file} has no tensor that fits the model")
-    module.load_state_dict(fitting, strict=False)
 
 
 def save_model(

@@ -70,7 +70,7 @@ def _ablations(options: argparse.Namespace) -> int:
             return 0
     test, common = options.data / "test.parquet", {"limit": options.limit, "seed": options.seed}
     if other:
-        figures = other.report(test, runs, **common)
+        figures = other.measure_variants(test, runs, **common)
         _write(options, figures, other.markdown(figures))
         _list(other.write_figures(test, runs, options.out, seed=options.seed))
         return 0
@@ -80,7 +80,7 @@ def _ablations(options: argparse.Namespace) -> int:
     if options.record and folder is None:
         raise UsageError(f"--record needs variants in {default} or --weights: those among the weights stay as they are")
     compiled.code.prepare().join()  # all fills are drawn the same way
-    figures = report.report(test, folder, **common)
+    figures = report.measure_variants(test, folder, **common)
     _write(options, figures, report.markdown(figures))
     _list(report.write_figures(test, folder, options.out, seed=options.seed))
     if options.record:

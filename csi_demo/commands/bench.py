@@ -24,7 +24,7 @@ def _bench(options: argparse.Namespace) -> None:
     from ..ops import benchmark
 
     figures = benchmark.bench(repeats=options.repeats) | {"command": options.line}
-    print(benchmark.report(figures))
+    print(benchmark.markdown(figures))
     write_json(figures, options.json)
     if options.plot:
         try:

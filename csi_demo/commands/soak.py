@@ -45,7 +45,7 @@ def _soak(options: argparse.Namespace) -> int:
     url = options.url or URL
     url = url if url.endswith("/") else f"{url}/"
     figures = soaking.soak(url, options.minutes, options.visitors, options.pid, options.files)
-    print(soaking.report(figures))
+    print(soaking.markdown(figures))
     if options.json:
         write_json(figures | {"command": options.line}, options.json)
     return 1 if figures["errors"] else 0
@@ -57,7 +57,7 @@ def _hard(options: argparse.Namespace) -> int:
     from ..ops import hard_soak
 
     figures = hard_soak.hard_soak(options.minutes, options.visitors, options.small_disk)
-    print(hard_soak.report(figures))
+    print(hard_soak.markdown(figures))
     if options.json:
         write_json(figures | {"command": options.line}, options.json)
     return 1 if hard_soak.lost(figures) else 0

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import EditError
 from ..pixels import FRAME
-from .network import Drawing
+from .network import DrawnFace
 
 PAINT_RATE = 0.05  # of the paper's step down the loss, for every pixel of the patch's width and one
 LIGHT_RATE = 0.1  # of its step up the patch's brightness, likewise
@@ -123,8 +123,8 @@ class Brush:
             raise EditError(f"prior {self.prior!r:.40} is out of range: 0 to less than 1")
 
     def paint(
-        self, drawing: Drawing, patch: Patch, colour: tuple[int, int, int], steps: int, hold: Hold | None = None
-    ) -> Drawing:
+        self, drawing: DrawnFace, patch: Patch, colour: tuple[int, int, int], steps: int, hold: Hold | None = None
+    ) -> DrawnFace:
         """Takes the latents so many steps down the squared difference between the patch and the colour.
 
         L = mean over the patch and its channels of (colour - G(z))^2; z <- z - rate (1 + width) dL/dz, the width in
@@ -143,7 +143,7 @@ class Brush:
             drawing = self._moved(drawing, leaf, -loss, self.prior)
         return drawing
 
-    def lighten(self, drawing: Drawing, patch: Patch, steps: int) -> Drawing:
+    def lighten(self, drawing: DrawnFace, patch: Patch, steps: int) -> DrawnFace:
         """Takes the latents so many steps towards a lighter patch, or a darker one if steps is negative."""
         rate = LIGHT_RATE * (1 + patch.width) * (LOCAL_LIGHT if self.local else 1.0) * (1 if steps > 0 else -1)
         for _ in range(abs(steps)):
@@ -151,13 +151,13 @@ class Brush:
             drawing = self._moved(drawing, leaf, rate * patch.of(picture).mean(), 0.0)
         return drawing
 
-    def _moved(self, drawing: Drawing, leaf: Tensor, value: Tensor, prior: float) -> Drawing:
+    def _moved(self, drawing: DrawnFace, leaf: Tensor, value: Tensor, prior: float) -> DrawnFace:
         """Takes the latents up the slope of a value."""
         (slope,) = torch.autograd.grad(value, leaf, retain_graph=True)
         if self.local:
             slope = slope @ drawing.inverse_metric(SOFTNESS)
         drawing.forget()
-        return Drawing(drawing.network, checked((1.0 - prior) * leaf.detach() + slope))
+        return DrawnFace(drawing.network, checked((1.0 - prior) * leaf.detach() + slope))
 
 
 def checked(z: Tensor) -> Tensor:

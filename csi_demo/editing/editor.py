@@ -22,7 +22,7 @@ from ..photo.reading import PhotoLike, to_photo
 from ..pixels import to_float, to_levels, to_pictures, to_tensor
 from . import transfer
 from .brush import BOUND, MAX_STEPS, Brush, Hold, Patch, as_array, checked, read_colour
-from .network import Drawing, load_network
+from .network import DrawnFace, load_network
 from .steering import named
 
 MAX_SEED = 2**31 - 1
@@ -103,7 +103,7 @@ class Editor:
         root = self._base(self._open(), None)
         self._history = [_Moment(root, root.z)]
         self._at = 0
-        self._drawing = Drawing(self._network, root.z)
+        self._drawing = DrawnFace(self._network, root.z)
         self._shown: tuple[_Base, Tensor] | None = None  # a base and its reconstruction
         self._held: tuple[_Moment, Hold] | None = None  # where the last move of paint led, what its stroke left alone
 
@@ -288,7 +288,7 @@ class Editor:
             before.append(base.parent)
             base = base.parent.base
         for moment in reversed(before):
-            drawn = Drawing(self._network, moment.z).picture
+            drawn = DrawnFace(self._network, moment.z).picture
             photo = self._rendered(moment, drawn, photo, placement)
         return photo
 
@@ -304,10 +304,10 @@ class Editor:
         """X, G(z) and R of `transfer`: (64, 64, 3) in [-1, 1]."""
         base = moment.base
         if self._shown is None or self._shown[0] is not base:
-            self._shown = base, Drawing(self._network, base.z).picture
+            self._shown = base, DrawnFace(self._network, base.z).picture
         return as_array(to_float(base.frame)), as_array(drawn), as_array(self._shown[1])
 
-    def _draw(self, drawing: Drawing, stroke: int | None) -> None:
+    def _draw(self, drawing: DrawnFace, stroke: int | None) -> None:
         self._enter(replace(self._now, z=drawing.z, stroke=stroke), drawing)
 
     def _hold(self, stroke: int | None) -> Hold:
@@ -315,7 +315,7 @@ class Editor:
             return self._held[1]
         return Hold.of(self._drawing.picture)
 
-    def _enter(self, moment: _Moment, drawing: Drawing | None = None) -> None:
+    def _enter(self, moment: _Moment, drawing: DrawnFace | None = None) -> None:
         """Goes on to a moment; one of the same stroke takes the place of the last."""
         del self._history[self._at + 1 :]
         joined = moment.stroke is not None and moment.stroke == self._now.stroke and moment.base is self._now.base
@@ -325,13 +325,13 @@ class Editor:
             self._history.append(moment)
         del self._history[: max(0, len(self._history) - MAX_HISTORY)]
         self._at = len(self._history) - 1
-        self._drawing = drawing or Drawing(self._network, moment.z)
+        self._drawing = drawing or DrawnFace(self._network, moment.z)
 
     def _go(self, place: int) -> bool:
         if not 0 <= place < len(self._history):
             return False
         self._at = place
-        self._drawing = Drawing(self._network, self._now.z)
+        self._drawing = DrawnFace(self._network, self._now.z)
         return True
 
     def _patch(self, x: float, y: float, size: float) -> Patch:

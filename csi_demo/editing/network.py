@@ -37,7 +37,7 @@ def _still(network: IAN) -> StillGenerator:
         return StillGenerator(network.generator, network.precision)
 
 
-class Drawing:
+class DrawnFace:
     """Latents (1, z) and the picture (1, 3, 64, 64) that the generator makes of them, drawn when it is first asked for.
 
     The picture's path back to the latents is kept until `forget`: the next move of the brush starts from it.

@@ -19,7 +19,7 @@ STEP = 0.1  # of a slider
 
 
 @dataclass(frozen=True)
-class Named:
+class Direction:
     """A direction (1, z) and the control that moves along it."""
 
     control: Control
@@ -27,7 +27,7 @@ class Named:
 
 
 @cache
-def named_latents() -> Mapping[str, Named]:
+def named_latents() -> Mapping[str, Direction]:
     """Those that the weights have, by name, in the order in which they are to be shown. Raises WeightsError."""
     found = weights.load_json(MODEL, "latents.json") or {"named": []}
     if found["named"] and found["weights"] != weights.fingerprint(MODEL):
@@ -35,7 +35,7 @@ def named_latents() -> Mapping[str, Named]:
     return {entry["name"]: _named(entry) for entry in found["named"]}
 
 
-def named(name: str) -> Named:
+def named(name: str) -> Direction:
     """The one of this name. Raises EditError."""
     found = named_latents()
     if name not in found:
@@ -43,7 +43,7 @@ def named(name: str) -> Named:
     return found[name]
 
 
-def _named(entry: Mapping[str, Any]) -> Named:
+def _named(entry: Mapping[str, Any]) -> Direction:
     reach = float(entry["range"])
     control = Control(entry["name"], entry["label"], -reach, reach, 0.0, entry["evidence"], STEP, "named")
-    return Named(control, torch.tensor(entry["vector"])[None])
+    return Direction(control, torch.tensor(entry["vector"])[None])

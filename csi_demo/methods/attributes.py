@@ -113,8 +113,8 @@ class Slider:
     home: np.ndarray
 
     def shows(self, hole: np.ndarray) -> bool:
-        """Whether it is to be seen in a hole (64, 64), true = hole: where a good part of its home is hidden, or, unless
-        it is a matter of the whole face, where the hole lies in its home."""
+        """Whether it is to be seen in a hole (64, 64), true = hole. It is where a good part of its home is hidden, or,
+        unless it is a matter of the whole face, where the hole lies in its home."""
         inside = self.home[hole].mean() > MOSTLY and self.home.mean() < WHOLE
         return bool((self.home & hole).sum() > GOOD_PART * self.home.sum() or inside)
 
@@ -123,7 +123,9 @@ class AttributeSliders:
     """The sliders of a model that knows these attributes, as its latents.json, if it has one, says what they do."""
 
     def __init__(self, model: str, names: Sequence[str], everything: bool = False, reach: float = 1.0):
-        """everything: also what was measured not to show; reach: the y at a slider's ends, larger than what the model
+        """Sliders for these attributes, as far as they were measured to show.
+
+        everything: also what was measured not to show; reach: the y at a slider's ends, larger than what the model
         has learned where it obeys too little."""
         self.names, self.reach = tuple(names), reach
         measured = load_measured(model)
@@ -191,7 +193,7 @@ class AttributeSliders:
 
 
 def load_measured(model: str) -> dict[str, Any] | None:
-    """latents.json of a model: what its sliders do ("attributes") and the log odds of attributes among faces ("odds");
-    None where there is none or it was measured on other weights."""
+    """latents.json of a model, or None. It has what its sliders do ("attributes") and the log odds of attributes among
+    faces ("odds"); None where there is none or it was measured on other weights."""
     measured = weights.load_json(model, "latents.json")
     return measured if measured and measured.get("weights") == weights.fingerprint(model) else None

@@ -171,8 +171,8 @@ class Method(ABC):
         return {}
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
-        """What controls are ordered by for a hole, mask: (1, 1, H, W): name -> how strongly it acts there, below 0
-        where it is not to be offered. Only of controls for which that was measured."""
+        """How strongly each control acts in a hole, by name; mask: (1, 1, H, W). It is below 0 where it is not to be
+        offered. Only of controls for which that was measured."""
         return {}
 
     def sample(self, count: int, seed: int = 0) -> Tensor:

@@ -14,8 +14,16 @@ from torch import Tensor
 
 from .. import weights
 from ..models import logistic_mixture
-from ..sampling.gated import Conditions, Taste, bits_per_dim, frozen_uniforms, sample_rows, to_precision, window
-from ..sampling.gated_compiled import Fill, Layout, can_compile, code
+from ..sampling.gated import (
+    Conditions,
+    SamplingOptions,
+    bits_per_dim,
+    frozen_uniforms,
+    sample_rows,
+    to_precision,
+    window,
+)
+from ..sampling.gated_compiled import GatedFill, Layout, can_compile, code
 from .attributes import AttributeMethod, AttributeSliders
 from .base import Control, Step, Task, keep_observed
 from .fitting import blended, calmed
@@ -61,7 +69,9 @@ class GatedPixelCNNMethod(AttributeMethod):
     )
 
     def __init__(self, precision: torch.dtype = torch.float64, compiled: bool = True):
-        """precision: of what torch runs of the stacks; where torch draws the pixels, float64 keeps a sample free of the
+        """Loads the weights and, where the kernel can be compiled, lays them out for it.
+
+        precision: of what torch runs of the stacks; where torch draws the pixels, float64 keeps a sample free of the
         batch that it is drawn in. compiled: whether the kernel draws them, in float32, as soon as it is ready."""
         self.model = to_precision(weights.load_network("pixelcnn"), precision)
         self.config = self.model.config
@@ -82,20 +92,20 @@ class GatedPixelCNNMethod(AttributeMethod):
 
     @torch.inference_mode()
     def sketch(self, image: Tensor, mask: Tensor, y: Tensor, known: Tensor) -> Tensor:
-        """The picture (1, 3, H, W) that the context alone has in mind, given y (1, A) as far as it is known (1, A)."""
+        """The picture (1, 3, H, W) that the context alone predicts, given y (1, A) as far as it is known (1, A)."""
         return _sketch(image, mask, self._conditions(image, mask, y, known, False))
 
     def _conditions(self, images: Tensor, masks: Tensor, y: Tensor, known: Tensor, *about: Any) -> Conditions:
-        """`Conditions.of`, but what they have in mind fitted to the visible pixels around the hole by Poisson's
-        equation, and `calmed`: the context knows a face's features, and poorly its colours."""
+        """`Conditions.of`, but their predictions fitted to the visible pixels around the hole by Poisson's
+        equation, and `calmed`. The context knows a face's features, and poorly its colours."""
         conditions = Conditions.of(self.model, images, masks, y, known, *about)
-        means, scales = conditions.in_mind.unbind(-1)  # (k m, H, W, 3)
+        means, scales = conditions.prediction.unbind(-1)  # (k m, H, W, 3)
         fitted = means.clone()
         for k, picture in enumerate(means.permute(0, 3, 1, 2).float().split(1)):
             own = slice(k % len(images), k % len(images) + 1)
             fill = calmed(images[own], masks[own], blended(images[own], masks[own], picture))
             fitted[k] = fill[0].permute(1, 2, 0)
-        return replace(conditions, in_mind=torch.stack((fitted, scales), -1))
+        return replace(conditions, prediction=torch.stack((fitted, scales), -1))
 
     @torch.inference_mode()
     def _complete(self, task: Task) -> Iterator[Step]:
@@ -105,14 +115,16 @@ class GatedPixelCNNMethod(AttributeMethod):
         y, known = self.sliders.held(controls)
         hole = mask[0, 0] < 0.5
         rows, columns = window(self.model, hole)
-        taste = Taste(options["temperature"], options["guidance"] if controls else 1.0, options["context"], SUPPORT)
+        sampling = SamplingOptions(
+            options["temperature"], options["guidance"] if controls else 1.0, options["context"], SUPPORT
+        )
         x = logistic_mixture.quantise(image.to(self.precision)).expand(len(seeds), -1, -1, -1)
-        guided = taste.guidance != 1.0
+        guided = sampling.guidance != 1.0
         conditions = self._conditions(image, mask, y, known, guided, (rows, columns), len(seeds))
         uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
         part, near = x[:, :, rows, columns], mask[:, :, rows, columns].to(self.precision)
         view = {"Sketch": _sketch(image, mask, conditions).expand(len(seeds), -1, -1, -1)}
-        for drawn, nll, progress in self._rows(part, near, conditions, uniforms, taste):
+        for drawn, nll, progress in self._rows(part, near, conditions, uniforms, sampling):
             pictures = image.repeat(len(seeds), 1, 1, 1)
             pictures[:, :, rows, columns] = drawn.to(image.dtype)
             images = keep_observed(image, mask, pictures)
@@ -128,17 +140,16 @@ class GatedPixelCNNMethod(AttributeMethod):
             yield Step(images, 1.0, info, view)
 
     def _rows(
-        self, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, taste: Taste
+        self, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, sampling: SamplingOptions
     ) -> Iterator[tuple[Tensor, Tensor, float]]:
         """As `sample_rows`, by the kernel where it is ready."""
         if self.layout is not None and code.ready():
-            return iter(Fill(self.layout, x, mask, conditions, uniforms, taste))
-        return sample_rows(self.model, x, mask, conditions, uniforms, taste)
+            return iter(GatedFill(self.layout, x, mask, conditions, uniforms, sampling))
+        return sample_rows(self.model, x, mask, conditions, uniforms, sampling)
 
     @torch.inference_mode()
     def ends(self, images: Tensor, mask: Tensor, seeds: Sequence[int], name: str) -> Tensor:
-        """Many pictures' holes at once, mask (1, 1, H, W), with a control at its low and at its high end, as `complete`
-        fills them: (N, 2, 3, H, W)."""
+        """Many pictures filled with a control at its low and at its high end: (N, 2, 3, H, W). mask: (1, 1, H, W)."""
         control, hole = next(each for each in self.controls if each.name == name), mask[0, 0] < 0.5
         held = [self.sliders.held({name: value}) for value in (control.minimum, control.maximum)]
         y, known = (torch.cat(parts).repeat(len(images), 1) for parts in zip(*held, strict=True))
@@ -149,8 +160,8 @@ class GatedPixelCNNMethod(AttributeMethod):
         uniforms = torch.stack([self._uniforms(seed, *hole.shape) for seed in seeds])[:, rows, columns]
         x = logistic_mixture.quantise(images.to(self.precision))[:, :, rows, columns]
         near = mask[:, :, rows, columns].to(self.precision)
-        taste = Taste(TEMPERATURE, GUIDANCE, CONTEXT, SUPPORT)
-        *_, (drawn, _, _) = self._rows(x, near, conditions, uniforms.repeat_interleave(2, 0), taste)
+        sampling = SamplingOptions(TEMPERATURE, GUIDANCE, CONTEXT, SUPPORT)
+        *_, (drawn, _, _) = self._rows(x, near, conditions, uniforms.repeat_interleave(2, 0), sampling)
         filled = images.clone()
         filled[:, :, rows, columns] = drawn.to(images.dtype)
         return keep_observed(images, masks, filled).unflatten(0, (-1, 2))
@@ -176,6 +187,6 @@ class GatedPixelCNNMethod(AttributeMethod):
 
 
 def _sketch(image: Tensor, mask: Tensor, conditions: Conditions) -> Tensor:
-    """The masked picture (1, 3, H, W) with what the context has in mind in the hole."""
-    means = conditions.in_mind[:1, ..., 0].permute(0, 3, 1, 2)
+    """The masked picture (1, 3, H, W) with the context's prediction in the hole."""
+    means = conditions.prediction[:1, ..., 0].permute(0, 3, 1, 2)
     return keep_observed(image, mask, means.to(image).clamp(-1.0, 1.0))

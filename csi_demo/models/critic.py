@@ -67,7 +67,7 @@ class Critic(nn.Module):
         return functional_call(self, dict(fixed), (x,))
 
 
-def told(logits: Tensor, kind: int) -> Tensor:
+def critic_loss(logits: Tensor, kind: int) -> Tensor:
     """Cross-entropy (B,) of the classes' logits (B, 3) where every picture is of one class."""
     return -F.log_softmax(logits, 1)[:, kind]
 

@@ -37,7 +37,7 @@ class DCGANConfig:
 
 
 class SmoothColour(nn.Module):
-    """Colour without detail, brightness as it is: what leaves fractionally strided convolutions is free to differ
+    """Colour without detail, brightness as it is. What leaves fractionally strided convolutions is free to differ
     from pixel to pixel in colour, while a photo's colours are stored at half its resolution (JPEG's 4:2:0)."""
 
     filters: Tensor  # (3, 3, 5, 5)
@@ -72,7 +72,7 @@ class Generator(nn.Module):
 
 
 class StillGenerator(nn.Module):
-    """The same pictures as a generator's that is no longer trained, sooner: normalisation is part of the convolutions,
+    """The same pictures as a generator's that is no longer trained, sooner. Normalisation is part of the convolutions,
     and the first, which sees one pixel, is a matrix product."""
 
     def __init__(self, generator: Generator):

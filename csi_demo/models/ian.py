@@ -159,8 +159,9 @@ class Critic(nn.Module):
         self.head = nn.Conv2d(config.critic_channels[-1], 3 if config.ternary else 1, COARSEST)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(B, 3, H, W) to the classes' logits, (B, 3) as REAL, RECONSTRUCTION, SAMPLE or (B, 1) for real, and to the
-        activations of every level, the finest first: (B, C_l, H / 2, W / 2) ... (B, C_l, 4, 4)."""
+        """The classes' logits of pictures (B, 3, H, W). They are (B, 3) as REAL, RECONSTRUCTION, SAMPLE, or (B, 1) for
+        real; beside them the activations of every level, the finest first: (B, C_l, H / 2, W / 2) ... (B, C_l, 4,
+        4)."""
         found = []
         for level in self.levels:
             x = F.leaky_relu(level(x), SLOPE)
@@ -250,8 +251,8 @@ class IAN(nn.Module):
 
     @torch.no_grad()
     def rebase(self, x: Tensor) -> None:
-        """Takes other coordinates for the latents, in which those of the pictures (N, 3, H, W), N > z, have zero mean
-        and no correlations, as the prior has. What pictures become is the same as before.
+        """Takes other coordinates for the latents, as the prior has them. In these, latents of the pictures (N, 3, H,
+        W), N > z, have zero mean and no correlations. What pictures become is the same as before.
 
         With z = m + S z', S the symmetric root of the latents' covariance, it changes layers next to the latents only.
         The posterior's deviations keep their mean over the pictures.

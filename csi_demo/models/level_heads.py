@@ -20,7 +20,7 @@ LEVELS = 256
 OCTAVES = 4  # of sines and cosines that describe an intensity
 WIDEST, NARROWEST = 0.0, -6.0  # logarithms of the scales that bumps may have, of a range of 2
 TINY = 1e-30  # density far from all bumps, where theirs is no number any more
-FOLLOWS = 0.88  # how far a channel strays from what the context has in mind where the one before does so by 1
+FOLLOWS = 0.88  # how far a channel strays from the context's prediction where the one before does so by 1
 APART = 0.4  # how far it strays beyond that, where it would by 1; both as validation faces do
 
 
@@ -91,13 +91,13 @@ class SoftmaxHead(nn.Module):
         parts = self.from_context(F.elu(maps)).unflatten(-1, (3, 3 + LEVELS)).to(_exact(maps))
         return _levels(parts[..., :3], None, 1) + parts[..., 3:]
 
-    def in_mind(self, maps: Tensor) -> Tensor:
-        """Means and log-scales (..., 3, 2) of the picture that the context has in mind: of its bumps alone, in which
+    def prediction(self, maps: Tensor) -> Tensor:
+        """Means and log-scales (..., 3, 2) of the context's prediction. Its bumps alone count, in which
         levels that are often seen anywhere, as black and white, are not."""
         return torch.stack(self.sketch(maps), -1)
 
     def sketch(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and log-scales (..., 3) of the context's own bumps: the picture that it has in mind, and how sure."""
+        """Means and log-scales (..., 3) of the context's own bumps: its prediction, and how sure."""
         weight, bias = (
             tensor.unflatten(0, (3, 3 + LEVELS))[:, 1:3].flatten(0, 1)
             for tensor in (self.from_context.weight, self.from_context.bias)
@@ -124,17 +124,17 @@ class SoftmaxHead(nn.Module):
         logits = _levels(out[..., :-LEVELS], before.to(out.dtype), self.anchors) + out[..., -LEVELS:]
         return F.log_softmax(logits + context[..., channel, :], -1)
 
-    def pictured(self, in_mind: Tensor, before: Tensor) -> Tensor:
-        """Logits (..., 256) of the next channel's levels in the picture that the context has in mind, of `in_mind`.
+    def pictured(self, prediction: Tensor, before: Tensor) -> Tensor:
+        """Logits (..., 256) of the next channel's levels in the context's prediction, of `prediction`.
 
         A pixel may be lighter or darker than that, and then is so in all channels: its colour stays.
         """
         channel = before.shape[-1]
-        mean, scale = in_mind[..., channel, 0], in_mind[..., channel, 1]
+        mean, scale = prediction[..., channel, 0], prediction[..., channel, 1]
         if channel:
-            mean = mean + FOLLOWS * (before[..., -1] - in_mind[..., channel - 1, 0])
+            mean = mean + FOLLOWS * (before[..., -1] - prediction[..., channel - 1, 0])
             scale = scale + math.log(APART)
-        far = ((_grid(in_mind) - mean[..., None]) * torch.exp(-scale)[..., None]).abs()
+        far = ((_grid(prediction) - mean[..., None]) * torch.exp(-scale)[..., None]).abs()
         return -far - 2.0 * F.softplus(-far)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,13 +209,13 @@ class MixtureHead(nn.Module):
         """Log-probabilities (..., 256), adding up to 1, of the next channel's levels; see `SoftmaxHead.log_probs`."""
         return logistic_mixture.level_log_probs(hidden + context, before)
 
-    def in_mind(self, maps: Tensor) -> Tensor:
-        """The mixture that the context has in mind: all of it."""
+    def prediction(self, maps: Tensor) -> Tensor:
+        """The context's prediction: all of it."""
         return self.from_maps(maps)
 
-    def pictured(self, in_mind: Tensor, before: Tensor) -> Tensor:
-        """Logits (..., 256) of the next channel's levels in the picture that the context has in mind, of `in_mind`."""
-        return logistic_mixture.level_log_probs(in_mind, before)
+    def pictured(self, prediction: Tensor, before: Tensor) -> Tensor:
+        """Logits (..., 256) of the next channel's levels in the context's prediction, of `prediction`."""
+        return logistic_mixture.level_log_probs(prediction, before)
 
     def nll(self, x: Tensor, features: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of pixels x (..., 3), in nats, (...): given all there is, and given the context alone."""

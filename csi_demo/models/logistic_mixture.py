@@ -56,8 +56,8 @@ def log_prob(x: Tensor, params: Tensor) -> Tensor:
 
 
 def _components(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Every component's view of pixels (..., 3): logits (..., K), and (..., 3, K) means given the channels before,
-    inverse scales, and log-probabilities of the channels' levels."""
+    """What each component gives for pixels (..., 3). These are logits (..., K), and (..., 3, K) means given the
+    channels before, inverse scales, and log-probabilities of the channels' levels."""
     logits, means, log_scales, coefficients = unpack(params)
     x = x.unsqueeze(-1)
     red, green = x[..., 0, :], x[..., 1, :]
@@ -84,8 +84,8 @@ def _components(x: Tensor, params: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
 
 
 def level_log_probs(params: Tensor, before: Tensor) -> Tensor:
-    """Log-probabilities (..., 256) of the levels of the next channel, params (..., 10 K), given the channels before it
-    (..., C), C = 0, 1 or 2: the mixture of every component's levels, weighted by how well it explains those channels.
+    """Log-probabilities (..., 256) of the next channel's levels, given the channels before it (..., C). params: (...,
+    10 K); C: 0, 1 or 2. It is the mixture of every component's levels, weighted by how well it explains those channels.
     """
     channel = before.shape[-1]
     x = F.pad(before, (0, 3 - channel))  # what comes later does not enter

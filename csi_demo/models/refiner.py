@@ -83,7 +83,9 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(self, photo: Tensor, mask: Tensor, coarse: Tensor) -> Tensor:
-        """photo: (B, 3, H, W), of which the hole is not looked at; mask (B, 1, H, W); coarse: the fill enlarged to the
+        """Redraws a fill at the photo's size.
+
+        photo: (B, 3, H, W), of which the hole is not looked at; mask (B, 1, H, W); coarse: the fill enlarged to the
         photo's size (B, 3, H, W). H and W: multiples of `RefinerConfig.multiple`.
 
         Returns (B, 3, H, W), to be used in the hole; it is not clamped.

@@ -121,8 +121,8 @@ def _seconds(work: Callable[[], Any], repeats: int) -> float:
 
 
 def multiply_adds(config: CSIConfig, hole: np.ndarray) -> int:
-    """Of the forward stream for one sample of a hole (H, W), true = hole: every convolution once wherever a hole pixel
-    depends on it, the head at the hole's pixels."""
+    """Multiply-adds of the forward stream for one sample of a hole (H, W), true = hole. Every convolution once wherever
+    a hole pixel depends on it, the head at the hole's pixels."""
     table, last, filters = regions(config.blocks, hole), int(np.flatnonzero(hole.any(1))[-1]), config.filters
     areas = (last + 1 - table[..., 0]) * (table[..., 2] - table[..., 1])  # (blocks, 6)
     square = filters * filters
@@ -180,8 +180,9 @@ def page_answers() -> float:
 
 
 def large_photo(box: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
-    """Milliseconds for finding the face in a part of the photo enlarged to 12 megapixels, find_ms, and for what else
-    is done around a method's search for a mouth, from cutting out the frame to pasting what was refined, finish_ms."""
+    """Milliseconds around a fill of a photo of 12 megapixels. find_ms is for finding the face in a part of it;
+    finish_ms is for what else is done around a method's search for a mouth, from cutting out the frame to pasting what
+    was refined."""
     photo = open_photo(PHOTO).resize((LARGE_SIDE, LARGE_SIDE), Image.Resampling.BICUBIC, box=box)
     placement = find_faces(photo)[0]
 
@@ -332,7 +333,7 @@ def plot(figures: dict[str, Any], file: Path) -> None:
         sheet.savefig(stored, dpi=150, format="png")
 
 
-def report(figures: dict[str, Any]) -> str:
+def markdown(figures: dict[str, Any]) -> str:
     """The figures as Markdown: what was measured where, and a table."""
     said = figures["machine"]
     lines = [f"{said['processor']}, {said['cores']} cores, {said['torch_threads']} threads, torch {said['torch']}."]

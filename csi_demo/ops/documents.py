@@ -160,6 +160,6 @@ REPORTS: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "claims": ("ablations.json", ablations.markdown),
     "claims of the editor": ("ablations-ian.json", introspective.markdown),
     "claims of the Gated PixelCNN": ("ablations-pixelcnn.json", autoregressive.markdown),
-    "speed": ("bench.json", benchmark.report),
-    "soak": ("soak.json", lambda figures: f"```\n{soaking.report(figures)}\n```"),
+    "speed": ("bench.json", benchmark.markdown),
+    "soak": ("soak.json", lambda figures: f"```\n{soaking.markdown(figures)}\n```"),
 }

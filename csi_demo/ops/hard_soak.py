@@ -175,7 +175,7 @@ def _mounted(folder: Path) -> Iterator[str]:
 
 def hard_soak(minutes: float, visitors: int, small_disk: Path | None = None) -> dict[str, Any]:
     """Lets so many visitors come and go for so many minutes, or longer where a replica takes long to start, while all
-    that goes wrong; returns the figures of `report`.
+    that goes wrong. Returns the figures of `markdown`.
 
     small_disk: a folder on a small file system to be filled up; without one a tmpfs is mounted, where that can be done.
     Raises SoakError where the replicas or nginx cannot be started.
@@ -336,7 +336,7 @@ def lost(figures: dict[str, Any]) -> list[str]:
     return found
 
 
-def report(figures: dict[str, Any]) -> str:
+def markdown(figures: dict[str, Any]) -> str:
     """The figures as text."""
     stop, answers, files = figures["stop"], figures["answers"], figures["files"]
     lines = traffic(figures)

@@ -25,8 +25,8 @@ SETTLED = 20  # strokes after which memory is looked at first
 
 
 def measure_strokes(strokes: int = 200, undos: int = 100, seed: int = 0) -> dict[str, Any]:
-    """Strokes of MOVES moves on a photo of 512x512, drawn as the page does it: one message at a time, and of the moves
-    that come while the editor is at work only the newest is kept.
+    """Strokes of MOVES moves on a photo of 512x512, drawn as the page does it. One message is sent at a time, and of
+    the moves that come while the editor is at work only the newest is kept.
 
     Returns milliseconds (median), milliseconds_95 (95th percentile) and fastest, to which other work on the machine
     adds, from the last move to the answer with its picture, without the way to the browser; messages, how many of a

@@ -165,7 +165,7 @@ class Tally:
             self.errors[blamed][f"{name}: {_words(error)}"] += 1
 
     def figures(self, began: float, visitors: int) -> dict[str, Any]:
-        """What has been counted since then, as `report` wants it, errors aside."""
+        """What has been counted since then, as `markdown` wants it, errors aside."""
         return {
             "minutes": round((time.monotonic() - began) / 60, 2),
             "visitors": visitors,
@@ -195,7 +195,7 @@ class Guests:
 
 
 def soak(url: str, minutes: float, visitors: int, pid: int | None = None, files: Path | None = None) -> dict[str, Any]:
-    """Lets so many visitors come and go for so many minutes; returns the figures of `report`.
+    """Lets so many visitors come and go for so many minutes; returns the figures of `markdown`.
 
     pid: of the server, for its memory (see `growth`); files: its folder of uploads.
     """
@@ -222,7 +222,7 @@ def soak(url: str, minutes: float, visitors: int, pid: int | None = None, files:
     return figures
 
 
-def report(figures: dict[str, Any]) -> str:
+def markdown(figures: dict[str, Any]) -> str:
     """The figures as text."""
     lines = traffic(figures)
     if memory := figures.get("memory_mb"):

@@ -1,5 +1,5 @@
-"""What a picture file is made of, as far as reading it needs that: whether it is cut off, it without metadata, and it
-with the end that it lacks."""
+"""What a picture file is made of, as far as reading it needs that. It tells whether it is cut off, it without metadata,
+and it with the end that it lacks."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def without_metadata(data: bytes) -> bytes:
 
 
 def candidates(data: bytes) -> Iterator[tuple[bytes, ...]]:
-    """Ways to end a file that breaks off: what may be the whole of it, and the same with something more before its end,
-    which changes the picture if that was not whole."""
+    """Ways to end a file that breaks off. They are what may be the whole of it, and the same with something more before
+    its end, which changes the picture if that was not whole."""
     if data.startswith(JPEG + b"\xff") and _scans_complete(data):
         bare = data.rstrip(b"\0\xff")  # as memory cards and broken transfers fill up
         for body in (bare, data) if len(data) == len(bare) + 1 else (bare,):

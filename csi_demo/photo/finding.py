@@ -144,7 +144,7 @@ def _settled(photo: Image.Image, face: Placement, logit: float) -> tuple[Placeme
 
 def _mean(ends: Sequence[tuple[Placement, float]], face: Placement) -> tuple[Placement, float] | None:
     """The mean of those placements that are of the same face as another, by how sure each is, and the logit of the
-    surest; None where none is."""
+    surest. None where none is."""
     same = [(end, logit) for end, logit in ends if _share(end, face)]
     if not same:
         return None

@@ -162,7 +162,7 @@ class Placement:
         return ",".join(f"{number:.6g}" for number in (self.x, self.y, self.size, self.angle))
 
     def frame_mask(self, mask: np.ndarray, side: int = FRAME) -> np.ndarray:
-        """A photo's mask (height, width), True = keep, in the frame of so many pixels a side: a frame pixel is hole
+        """A photo's mask (height, width), True = keep, in the frame of so many pixels a side. A frame pixel is hole
         where any of it is hole.
 
         Raises PhotoError when the hole reaches outside the frame, or there is none.

@@ -52,9 +52,9 @@ def read_file(photo: Path) -> bytes:
 
 
 def to_photo(photo: PhotoLike, name: str | None = None) -> Image.Image:
-    """Whatever can mean a photo as one: a file as of `open_photo`, a picture of Pillow's, turned as its EXIF says, or
-    an array (height, width), or with 1, 3 or 4 channels as its third axis, of uint8, of uint16, or of floats from 0
-    to 1.
+    """Whatever can mean a photo, as one. That is a file as of `open_photo`, a picture of Pillow's, turned as its EXIF
+    says, or an array (height, width), or with 1, 3 or 4 channels as its third axis, of uint8, of uint16, or of floats
+    from 0 to 1.
 
     name: what errors call it. Raises PhotoError.
     """
@@ -68,7 +68,7 @@ def to_photo(photo: PhotoLike, name: str | None = None) -> Image.Image:
 def open_photo(
     file: str | Path | bytes | BinaryIO, name: str | None = None, notes: list[str] | None = None
 ) -> Image.Image:
-    """A picture file, by its path, its content or a binary stream, as a photo; transparency is laid on white, of an
+    """A picture file, by its path, its content or a binary stream, as a photo. Transparency is laid on white, of an
     animation the first picture counts.
 
     name: what errors call it; notes: takes what is to be said of a file that was read all the same, which otherwise
@@ -228,8 +228,8 @@ def _by_convention(picture: Image.Image, stored: str, data: bytes) -> Image.Imag
 
 @cache
 def _prepare() -> None:
-    """Lets Pillow read HEIC, and TIFF's greys of more than 8 bits in which white is zero, which `_by_convention` turns
-    round, and be silent about odd metadata and many pixels, of which we say what there is to say."""
+    """Lets Pillow read HEIC, and greys of TIFF in which white is zero. These have more than 8 bits; `_by_convention`
+    turns them round. It is silent about odd metadata and many pixels."""
     from pi_heif import register_heif_opener
 
     register_heif_opener(thumbnails=False)

@@ -18,7 +18,7 @@ class PixelModel(Protocol):
 
     def logits(self, x: Tensor, biases: Tensor | None) -> Tensor:
         """Mixture parameters (n, 10 K, H, W) of pictures (n, 3, H, W), each pixel's given those before it in raster
-        order; biases: what conditions the model, (n, 2 * blocks * F, H, W) or None."""
+        order. biases: what conditions the model, (n, 2 * blocks * F, H, W) or None."""
 
 
 class StreamModel(PixelModel, Protocol):

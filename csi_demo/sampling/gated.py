@@ -31,13 +31,13 @@ class Conditions:
 
     whole: s of the whole frame, (k m, M, H, W), and h: (k m, embedding), of m pictures, m = n, the samples, or 1, which
     they share; k = 2 where they are followed by those of the same pictures with nothing known of the face, against
-    which guidance sharpens. in_mind: what the context has in mind, of the head's `in_mind`, (k m, H, W, ...).
+    which guidance sharpens. prediction: the context's prediction, of the head's `prediction`, (k m, H, W, ...).
     """
 
     model: GatedPixelCNN
     whole: Tensor
     h: Tensor
-    in_mind: Tensor
+    prediction: Tensor
     samples: int
     part: Window
     versions: int  # k n
@@ -54,7 +54,7 @@ class Conditions:
         part: Window = WHOLE,
         samples: int | None = None,
     ) -> Conditions:
-        """Of masked pictures (m, 3, H, W), (m, 1, H, W) and what is known of the faces, (m, A) each; samples: of m = 1
+        """Of masked pictures (m, 3, H, W), (m, 1, H, W) and what is known of the faces, (m, A) each. samples: of m = 1
         picture, in place of one of each. Every picture is taken alone, so that it does not depend on its batch."""
         versions = [known, torch.zeros_like(known)] if guided else [known]
         found = [
@@ -65,8 +65,8 @@ class Conditions:
         count = samples or len(x)
         maps, h = (torch.cat(parts) for parts in zip(*found, strict=True))
         places = maps.permute(0, 2, 3, 1).to(model.skip.weight.dtype)
-        in_mind = torch.cat([model.head.in_mind(part) for part in places.split(1)])
-        return cls(model, maps, h, in_mind, count, part, len(versions) * count)
+        prediction = torch.cat([model.head.prediction(part) for part in places.split(1)])
+        return cls(model, maps, h, prediction, count, part, len(versions) * count)
 
     @property
     def own(self) -> list[int]:
@@ -74,9 +74,9 @@ class Conditions:
         return [k * len(self.h) // self.versions for k in range(self.versions)]
 
     @property
-    def part_in_mind(self) -> Tensor:
-        """What the context has in mind in the part, of the m pictures: (k m, H, W, ...)."""
-        return self.in_mind[:, self.part[0], self.part[1]]
+    def part_prediction(self) -> Tensor:
+        """The context's prediction in the part, of the m pictures: (k m, H, W, ...)."""
+        return self.prediction[:, self.part[0], self.part[1]]
 
     @cached_property
     def maps(self) -> Tensor:
@@ -85,7 +85,7 @@ class Conditions:
 
     @cached_property
     def biases(self) -> tuple[Tensor, ...]:
-        """V * s + V h of every layer and version, (k n, 4 p, H, W) of the part, in the dtype of the stacks."""
+        """V * s + V h of every layer and version: (k n, 4 p, H, W), in the dtype of the stacks."""
         maps = self.whole[:, :, self.part[0], self.part[1]]
         found = [self.model.biases(maps[k : k + 1], self.h[k : k + 1]) for k in range(len(maps))]
         dtype = self.model.skip.weight.dtype
@@ -108,12 +108,12 @@ def to_precision(model: GatedPixelCNN, dtype: torch.dtype) -> GatedPixelCNN:
 
 
 @dataclass(frozen=True)
-class Taste:
+class SamplingOptions:
     """How distributions are sharpened before they are drawn from; likelihoods are those of the model as it is."""
 
     temperature: float = 1.0  # logits are divided by it
     guidance: float = 1.0  # l = u + guidance * (c - u), log-probabilities with and without what is known of the face
-    context: float = 0.0  # weight of the logits of what the context has in mind, which are added
+    context: float = 0.0  # weight of the logits of the context's prediction, which are added
     support: float = math.inf  # nats that a level may be less likely than the likeliest, before guidance, to be drawn
 
     def sharpened(self, log_probs: Tensor, samples: int) -> Tensor:
@@ -145,14 +145,14 @@ def draw(
     model: GatedPixelCNN,
     features: Tensor,
     context: Tensor,
-    in_mind: Tensor,
+    prediction: Tensor,
     uniform: Tensor,
     samples: int,
-    taste: Taste,
+    sampling: SamplingOptions,
 ) -> tuple[Tensor, Tensor]:
     """One pixel of every sample: intensities (n, 3) and -log p (n,) in nats, by the model as it is.
 
-    features: (k n, F); context, in_mind: of the head's `from_maps` and `in_mind`, (k n, ...); uniform: (n, 3).
+    features: (k n, F); context, prediction: of the head's `from_maps` and `prediction`, (k n, ...); uniform: (n, 3).
     """
     hidden, nll = model.head.from_features(features), features.new_zeros(samples)
     pixel = features.new_zeros(samples, 0)
@@ -160,33 +160,33 @@ def draw(
         before = pixel.repeat(len(features) // samples, 1)
         log_probs = model.head.log_probs(hidden, context, before)
         liked = log_probs
-        if taste.context:
-            liked = liked + taste.context * model.head.pictured(in_mind, before)
-        value = invert(taste.sharpened(liked, samples), uniform[:, channel])
+        if sampling.context:
+            liked = liked + sampling.context * model.head.pictured(prediction, before)
+        value = invert(sampling.sharpened(liked, samples), uniform[:, channel])
         nll = nll - log_probs[:samples].gather(1, levels_of(value)[:, None])[:, 0]
         pixel = torch.cat((pixel, value[:, None]), 1)
     return pixel, nll
 
 
 def sample_reference(
-    model: GatedPixelCNN, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, taste: Taste
+    model: GatedPixelCNN, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, sampling: SamplingOptions
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
     """Runs both stacks over the whole picture once for every hole pixel. Arguments and result as `sample_rows`."""
     n, hole = conditions.samples, mask[0, 0] < 0.5
     x, nll = (x * mask).clone(), x.new_zeros(n, *hole.shape)
-    pixels, in_mind = hole.nonzero().tolist(), conditions.part_in_mind[conditions.own]
+    pixels, prediction = hole.nonzero().tolist(), conditions.part_prediction[conditions.own]
     times = len(conditions.maps) // n
     for done, (row, column) in enumerate(pixels, 1):
         features = model.features(x.repeat(times, 1, 1, 1), conditions.biases)[:, :, row, column]
-        said = model.head.from_maps(conditions.maps[:, :, row, column]), in_mind[:, row, column]
-        drawn, nll[:, row, column] = draw(model, features, *said, uniforms[:, row, column], n, taste)
+        said = model.head.from_maps(conditions.maps[:, :, row, column]), prediction[:, row, column]
+        drawn, nll[:, row, column] = draw(model, features, *said, uniforms[:, row, column], n, sampling)
         x[:, :, row, column] = drawn
         if done == len(pixels) or pixels[done][0] != row:
             yield x, nll, done / len(pixels)
 
 
 def sample_rows(
-    model: GatedPixelCNN, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, taste: Taste
+    model: GatedPixelCNN, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, sampling: SamplingOptions
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
     """Draws the hole's pixels, all samples at once, reusing activations.
 
@@ -198,7 +198,7 @@ def sample_rows(
     nll, total, done = x.new_zeros(n, *hole.shape), int(hole.sum()), 0
     rows = _Rows(model, x * mask, conditions)
     context = model.head.from_maps(conditions.maps[:, :, hole].mT)  # (k n, P, ...)
-    in_mind = conditions.part_in_mind[conditions.own][:, hole]
+    prediction = conditions.part_prediction[conditions.own][:, hole]
     first, last = hole.any(1).nonzero().flatten()[[0, -1]].tolist()
     for row in range(max(0, first - model.config.layers * (model.config.kernel // 2)), last + 1):
         rows.begin(row)
@@ -209,8 +209,8 @@ def sample_rows(
         for column in range(columns[0], columns[-1] + 1):
             features = rows.column(row, column)
             if hole[row, column]:
-                said = context[:, done], in_mind[:, done]
-                drawn, nll[:, row, column] = draw(model, features, *said, uniforms[:, row, column], n, taste)
+                said = context[:, done], prediction[:, done]
+                drawn, nll[:, row, column] = draw(model, features, *said, uniforms[:, row, column], n, sampling)
                 rows.write(row, column, drawn)
                 done += 1
         yield rows.pixels[:n], nll, done / total

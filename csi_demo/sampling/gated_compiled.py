@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ..models.gated_pixelcnn import GatedLayer, GatedPixelCNN, GatedPixelCNNConfig
 from ..models.level_heads import LEVELS, SoftmaxHead, intensity_features, intensity_width
-from .gated import Conditions, Taste
+from .gated import Conditions, SamplingOptions
 from .machine_code import LANES, MachineCode, blank, to_numpy, up
 
 
@@ -89,11 +89,19 @@ class Layout:
         return to_numpy(torch.cat([weight.permute(orders[weight.dim()]).flatten() for weight in weights]), self.dtype)
 
 
-class Fill:
+class GatedFill:
     """One fill: pixels and what the kernel works in. Takes and yields what `gated.sample_rows` does, with a layout in
     the model's place. Iterate once."""
 
-    def __init__(self, layout: Layout, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, taste: Taste):
+    def __init__(
+        self,
+        layout: Layout,
+        x: Tensor,
+        mask: Tensor,
+        conditions: Conditions,
+        uniforms: Tensor,
+        sampling: SamplingOptions,
+    ):
         config, dtype, hole = layout.config, layout.dtype, mask[0, 0] < 0.5
         (samples, _, height, width), versions = x.shape, conditions.versions
         layers, p, reach, first = config.layers, config.filters, config.kernel // 2, config.first_kernel // 2
@@ -108,9 +116,11 @@ class Fill:
         self.own = np.array(conditions.own)
         self.biases = _flat(layout.biases(conditions), dtype)
         self.context = _flat(layout.context(conditions, hole), dtype)
-        self.in_mind = _flat(conditions.part_in_mind[:, hole], dtype)
+        self.prediction = _flat(conditions.part_prediction[:, hole], dtype)
         self.uniforms = to_numpy(uniforms, torch.float64)
-        self.taste = np.array([taste.temperature, taste.guidance, taste.context, taste.support], self.seen.dtype)
+        self.sampling = np.array(
+            [sampling.temperature, sampling.guidance, sampling.context, sampling.support], self.seen.dtype
+        )
         self.levels, self.nll = np.zeros((samples, height, width, 3), np.int64), np.zeros((samples, height, width))
         kind, wide = self.seen.dtype, config.head_filters
         self._ring = np.zeros(versions * layers * (reach + 1) * (width + 2 * reach) * p, kind)
@@ -149,8 +159,8 @@ class Fill:
                 self.biases,
                 self.uniforms,
                 self.context,
-                self.in_mind,
-                self.taste,
+                self.prediction,
+                self.sampling,
                 layout.table,
                 layout.weights,
                 layout.offsets,
@@ -185,7 +195,7 @@ def _run(dtype: torch.dtype) -> None:
     x, mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
     mask[..., 2, 2] = 0.0
     conditions = Conditions.of(model, x, mask, known, known, False)
-    list(Fill(Layout(model, dtype), x, mask, conditions, torch.full((1, 4, 4, 3), 0.5), Taste()))
+    list(GatedFill(Layout(model, dtype), x, mask, conditions, torch.full((1, 4, 4, 3), 0.5), SamplingOptions()))
 
 
 code = MachineCode("the gated kernel", "gated_kernel", _run)

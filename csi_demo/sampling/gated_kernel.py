@@ -98,7 +98,7 @@ def _vertical(r, version, own, hole, span, sizes, seen, biases, weights, offsets
 
 @compiled
 def _horizontal(r, begin, stop, hole, span, sizes, seen, weights, offsets, work):
-    """The horizontal stack of columns begin to stop - 1, whose pixels but the last are known; one column: of all
+    """The horizontal stack of columns begin to stop - 1, whose pixels but the last are known. One column: of all
     samples in the same step.
     """
     height, width = hole.shape
@@ -140,9 +140,9 @@ def _horizontal(r, begin, stop, hole, span, sizes, seen, weights, offsets, work)
 
 
 @compiled
-def _levels(out, at, anchors, known, told, grid, bumps, total):
+def _levels(out, at, anchors, known, earlier, grid, bumps, total):
     """total = logarithm of a sum of logistic densities at the levels; see `level_heads._levels`. known: how many
-    channels came before, told: their intensities; bumps: 3 numbers, overwritten."""
+    channels came before, earlier: their intensities; bumps: 3 numbers, overwritten."""
     highest, whole = -np.inf, 0.0
     for k in range(anchors):
         highest = max(highest, np.float64(out[at + k]))
@@ -155,7 +155,7 @@ def _levels(out, at, anchors, known, told, grid, bumps, total):
         bumps[1] = out[at + anchors + k]
         bumps[2] = math.exp(-scale)
         for channel in range(known):
-            bumps[1] += out[at + (3 + channel) * anchors + k] * told[channel]
+            bumps[1] += out[at + (3 + channel) * anchors + k] * earlier[channel]
         height, mean, narrowness = bumps[0], bumps[1], bumps[2]
         for i in range(LEVELS):
             below = sigmoid_of(-abs((grid[i] - mean) * narrowness))
@@ -165,12 +165,12 @@ def _levels(out, at, anchors, known, told, grid, bumps, total):
 
 
 @compiled
-def _picture(in_mind, at, channel, told, grid, share, bumps, total):
-    """total += share * logits of a channel in what the context has in mind; see `SoftmaxHead.pictured`. bumps: 3
+def _picture(prediction, at, channel, earlier, grid, share, bumps, total):
+    """total += share * logits of a channel in the context's prediction; see `SoftmaxHead.pictured`. bumps: 3
     numbers, overwritten."""
-    bumps[0], bumps[1] = in_mind[at], in_mind[at + 1]
+    bumps[0], bumps[1] = prediction[at], prediction[at + 1]
     if channel:
-        bumps[0] += FOLLOWS * (told[channel - 1] - in_mind[at - 2])
+        bumps[0] += FOLLOWS * (earlier[channel - 1] - prediction[at - 2])
         bumps[1] += LOG_APART
     bumps[2] = math.exp(-bumps[1])
     mean, narrowness, twice = bumps[0], bumps[2], share + share
@@ -196,15 +196,31 @@ def _inverted(logits, weights, uniform):
 
 @compiled
 def _draw(
-    r, column, done, total, own, hole, sizes, seen, head, table, uniforms, context, in_mind, taste, work, pixels, nll
+    r,
+    column,
+    done,
+    total,
+    own,
+    hole,
+    sizes,
+    seen,
+    head,
+    table,
+    uniforms,
+    context,
+    prediction,
+    sampling,
+    work,
+    pixels,
+    nll,
 ):
     """One pixel of every sample, whose features both stacks have prepared; see `gated.draw`."""
     height, width = hole.shape
     samples, versions, layers, p, _, first, described, _ = sizes
-    features, hidden, narrow, out, told, bumps, logits, weights = work[5:]
+    features, hidden, narrow, out, earlier, bumps, logits, weights = work[5:]
     wide, outs = len(features) // versions, len(out) // versions
     skip, skip_bias, trunk, trunk_bias, before, before_bias, last, last_bias, anchors = head
-    temperature, guidance, share, grid = taste[0], taste[1], taste[2], table[LEVELS * CHANNEL :]
+    temperature, guidance, share, grid = sampling[0], sampling[1], sampling[2], table[LEVELS * CHANNEL :]
     copy(skip_bias, 0, 0, features, 0, wide, versions)
     at, step = column * layers * p, width * layers * p
     dot(features, 0, wide, work[4], at, step, skip, 0, wide, layers * p, versions)
@@ -219,19 +235,19 @@ def _draw(
                 s, weight = version % samples, (channel - 1) * CHANNEL * wide
                 for k in range(CHANNEL):
                     for c in range(channel):
-                        told[k * channel + c] = table[int(pixels[s, r, column, c]) * CHANNEL + k]
-                dot(narrow, version * wide, wide, told, 0, 0, before, weight, wide, channel * CHANNEL, 1)
+                        earlier[k * channel + c] = table[int(pixels[s, r, column, c]) * CHANNEL + k]
+                dot(narrow, version * wide, wide, earlier, 0, 0, before, weight, wide, channel * CHANNEL, 1)
         _rectify(narrow)
         copy(last_bias, channel * outs, 0, out, 0, outs, versions)
         dot(out, 0, outs, narrow, 0, wide, last, channel * wide * outs, outs, wide, versions)
         for s in range(samples):
             for c in range(channel):
-                told[c] = table[int(pixels[s, r, column, c]) * CHANNEL]
+                earlier[c] = table[int(pixels[s, r, column, c]) * CHANNEL]
             likely = 0.0
             for version in range(s, versions, samples):
                 z, free = logits[version // samples], version * outs + (3 + channel) * anchors
                 said = ((own[version] * total + done) * 3 + channel) * LEVELS
-                _levels(out, version * outs, anchors, channel, told, grid, bumps, z)
+                _levels(out, version * outs, anchors, channel, earlier, grid, bumps, z)
                 x, y = out[free : free + LEVELS], context[said : said + LEVELS]
                 for i in range(LEVELS):
                     z[i] += x[i] + y[i]
@@ -244,9 +260,9 @@ def _draw(
                     likely = math.log(likely) + highest
                     logits[2][:] = z
                 if share > 0.0:
-                    _picture(in_mind, said // LEVELS * 2, channel, told, grid, share, bumps, z)
+                    _picture(prediction, said // LEVELS * 2, channel, earlier, grid, share, bumps, z)
             liked, plain = logits[0], logits[1]
-            least = np.max(liked) - taste[3]
+            least = np.max(liked) - sampling[3]
             for i in range(LEVELS):
                 wanted = liked[i]
                 if versions > samples:
@@ -275,8 +291,8 @@ def fill_row(
     biases,
     uniforms,
     context,
-    in_mind,
-    taste,
+    prediction,
+    sampling,
     table,
     weights,
     offsets,
@@ -293,9 +309,10 @@ def fill_row(
     numbers that describe a pixel, whether the vertical stack adds; seen: (n, H + first, W + 2 first, described), zeros
     beyond the picture: `first` rows above, as many columns at either side; own: (versions), which of m pictures'
     conditions a version is drawn under; biases: (m, H, W, layers, 4 p), the conditions'; uniforms: (n, H, W, 3);
-    context: (m, total, 3, 256), logits; in_mind: (m, total, 3, 2), means and log-scales; taste: temperature, guidance,
-    weight of what is in mind, support; table: what describes each level (256, 9), then the levels' intensities; pixels:
-    (n, H, W, 3), levels, and nll: (n, H, W), nats, written. The rest: `gated_compiled.Layout` and `Fill`.
+    context: (m, total, 3, 256), logits; prediction: (m, total, 3, 2), means and log-scales; sampling: temperature,
+    guidance, weight of the prediction, support; table: what describes each level (256, 9), then the levels'
+    intensities; pixels: (n, H, W, 3), levels, and nll: (n, H, W), nats, written. The rest:
+    `gated_compiled.Layout` and `GatedFill`.
     """
     own_left, own_right, width = 0, 0, hole.shape[1]
     for column in range(width):
@@ -324,8 +341,8 @@ def fill_row(
             table,
             uniforms,
             context,
-            in_mind,
-            taste,
+            prediction,
+            sampling,
             work,
             pixels,
             nll,

@@ -99,7 +99,7 @@ def _vertical(
 
 @compiled
 def _horizontal(r, first, stop, hole, regions, filters, pixels, weights, rings, h, shares, pair_shares):
-    """The horizontal stack of columns first to stop - 1, whose pixels but the last are known; one column: of all
+    """The horizontal stack of columns first to stop - 1, whose pixels but the last are known. One column: of all
     samples in the same step.
     """
     samples, height, width = hole.shape

@@ -92,7 +92,7 @@ def find_place() -> Path:
 
 
 def alone() -> FileLock:
-    """A lock, beside the machine code on the disk, held while it is compiled or read: where several processes write
+    """A lock, beside the machine code on the disk, held while it is compiled or read. Where several processes write
     numba's cache at once, it may later give one function another's code, and fills are silently wrong."""
     return FileLock(find_place() / "kernels.lock")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from csi_demo.models.critic import FILLED, REAL, Critic, CriticConfig, gradient_penalty, told
+from csi_demo.models.critic import FILLED, REAL, Critic, CriticConfig, critic_loss, gradient_penalty
 
 from ..conftest import random_images
 
@@ -25,7 +25,7 @@ def test_judging_reaches_the_picture_and_not_the_critic():
     critic, x = small(), random_images(2, size=64).float().requires_grad_()
     logits, _, _ = critic.judge(critic.fixed(), x)
     assert torch.equal(logits, critic(x)[0])
-    told(logits, REAL).sum().backward()
+    critic_loss(logits, REAL).sum().backward()
     assert x.grad is not None
     assert x.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in critic.parameters())
@@ -34,8 +34,8 @@ def test_judging_reaches_the_picture_and_not_the_critic():
 def test_what_is_told_is_a_cross_entropy():
     logits = torch.tensor([[4.0, 0.0, -4.0]])
     chances = torch.softmax(logits, 1)[0]
-    assert torch.allclose(told(logits, FILLED), -chances[FILLED].log())
-    assert told(logits, REAL) < told(logits, FILLED)
+    assert torch.allclose(critic_loss(logits, FILLED), -chances[FILLED].log())
+    assert critic_loss(logits, REAL) < critic_loss(logits, FILLED)
 
 
 def test_the_penalty_is_the_squared_slope_of_the_margin():

@@ -142,7 +142,7 @@ WELL: dict[str, Any] = {
 
 
 def test_the_report_says_what_was_met_and_that_nothing_else_was_lost() -> None:
-    said = hard_soak.report(WELL)
+    said = hard_soak.markdown(WELL)
     for part in (
         "laid to the stopped replica, 2 times: fill: 502 Bad Gateway",
         "refused for want of room, 4 times: upload: 507",
@@ -153,7 +153,7 @@ def test_the_report_says_what_was_met_and_that_nothing_else_was_lost() -> None:
     ):
         assert part in said
     assert said.endswith("\nnothing else was lost")
-    assert "left out: the full disk" in hard_soak.report(WELL | {"left_out": ["the full disk, since"]})
+    assert "left out: the full disk" in hard_soak.markdown(WELL | {"left_out": ["the full disk, since"]})
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_what_else_is_lost_is_named(part: str, name: str, value: Any, message: s
     figures[part][name] = value
     (line,) = hard_soak.lost(figures)
     assert message in line
-    assert line in hard_soak.report(figures)
+    assert line in hard_soak.markdown(figures)
     assert hard_soak.lost(WELL) == []
     assert hard_soak.lost(WELL | {"tracebacks": 3}) == ["3 tracebacks in the logs"]
 

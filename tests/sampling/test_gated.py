@@ -14,18 +14,18 @@ from csi_demo.sampling import compiled as csi_compiled
 from csi_demo.sampling import gated_compiled
 from csi_demo.sampling.gated import (
     Conditions,
-    Taste,
+    SamplingOptions,
     bits_per_dim,
     frozen_uniforms,
     invert,
     sample_reference,
     sample_rows,
 )
-from csi_demo.sampling.gated_compiled import Fill, Layout
+from csi_demo.sampling.gated_compiled import GatedFill, Layout
 from csi_demo.sampling.machine_code import MachineCode
 
 SIZE = 16
-PLAIN = Taste()
+PLAIN = SamplingOptions()
 
 
 def model(head: str = "softmax", kernel: int = 3, filters: int = 8, adds: bool = True) -> GatedPixelCNN:
@@ -67,14 +67,16 @@ def hole(kind: str) -> Tensor:
     return mask
 
 
-def drawn(way, net: GatedPixelCNN, mask: Tensor, seeds: tuple[int, ...], taste: Taste = PLAIN, known: float = 1.0):
+def drawn(
+    way, net: GatedPixelCNN, mask: Tensor, seeds: tuple[int, ...], sampling: SamplingOptions = PLAIN, known: float = 1.0
+):
     count = len(seeds)
     x = photo().expand(count, -1, -1, -1)
     y = torch.linspace(-1.0, 1.0, 4, dtype=torch.float64).expand(count, -1)
-    guided = taste.guidance != 1.0
+    guided = sampling.guidance != 1.0
     masks = mask.expand(count, -1, -1, -1)
     conditions = Conditions.of(net, x, masks, y, torch.full_like(y, known), guided)
-    *_, (pictures, nll, progress) = way(net, x, mask, conditions, frozen_uniforms(seeds, SIZE, SIZE), taste)
+    *_, (pictures, nll, progress) = way(net, x, mask, conditions, frozen_uniforms(seeds, SIZE, SIZE), sampling)
     assert progress == 1.0
     return pictures.clone(), nll
 
@@ -92,12 +94,18 @@ def test_rows_equal_the_reference(head: str, kernel: int, kind: str):
 
 
 @pytest.mark.parametrize(
-    "taste", [Taste(temperature=0.7), Taste(guidance=2.0), Taste(0.8, 1.5), Taste(0.8, 1.5, 1.0, 2.0)]
+    "sampling",
+    [
+        SamplingOptions(temperature=0.7),
+        SamplingOptions(guidance=2.0),
+        SamplingOptions(0.8, 1.5),
+        SamplingOptions(0.8, 1.5, 1.0, 2.0),
+    ],
 )
-def test_sharpened_rows_equal_the_reference(taste: Taste):
+def test_sharpened_rows_equal_the_reference(sampling: SamplingOptions):
     net, mask = model(), hole("pieces")
-    fast, fast_nll = drawn(sample_rows, net, mask, (3, 4), taste)
-    plain, plain_nll = drawn(sample_reference, net, mask, (3, 4), taste)
+    fast, fast_nll = drawn(sample_rows, net, mask, (3, 4), sampling)
+    plain, plain_nll = drawn(sample_reference, net, mask, (3, 4), sampling)
     assert torch.equal(fast, plain)
     torch.testing.assert_close(fast_nll, plain_nll)
     assert not torch.equal(fast, drawn(sample_rows, net, mask, (3, 4))[0])
@@ -105,10 +113,10 @@ def test_sharpened_rows_equal_the_reference(taste: Taste):
 
 def test_a_pixel_lighter_than_what_the_context_has_in_mind_is_so_in_all_channels():
     head = cast(SoftmaxHead, model().head)
-    in_mind = torch.tensor([[0.2, -2.0], [0.0, -2.0], [-0.2, -2.0]], dtype=torch.float64)
+    prediction = torch.tensor([[0.2, -2.0], [0.0, -2.0], [-0.2, -2.0]], dtype=torch.float64)
 
     def likeliest(*before: float) -> float:
-        logits = head.pictured(in_mind, torch.tensor(before, dtype=torch.float64))
+        logits = head.pictured(prediction, torch.tensor(before, dtype=torch.float64))
         return int(logits.argmax()) / 127.5 - 1.0
 
     level = 1.0 / 127.5
@@ -137,8 +145,10 @@ def test_making_a_kernel_ready_leaves_the_shared_generator_alone(code: MachineCo
 
 
 def compiled(dtype: torch.dtype = torch.float64):
-    def way(net: GatedPixelCNN, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, taste: Taste):
-        yield from Fill(Layout(net, dtype), x, mask, conditions, uniforms, taste)
+    def way(
+        net: GatedPixelCNN, x: Tensor, mask: Tensor, conditions: Conditions, uniforms: Tensor, sampling: SamplingOptions
+    ):
+        yield from GatedFill(Layout(net, dtype), x, mask, conditions, uniforms, sampling)
 
     return way
 
@@ -147,11 +157,11 @@ def compiled(dtype: torch.dtype = torch.float64):
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("adds", [True, False])
 @pytest.mark.parametrize("kind", ["box", "pieces", "all"])
-@pytest.mark.parametrize("taste", [PLAIN, Taste(0.8, 1.5, 1.0, 2.0)])
-def test_compiled_rows_equal_the_reference(size: int, adds: bool, kind: str, taste: Taste):
+@pytest.mark.parametrize("sampling", [PLAIN, SamplingOptions(0.8, 1.5, 1.0, 2.0)])
+def test_compiled_rows_equal_the_reference(size: int, adds: bool, kind: str, sampling: SamplingOptions):
     net, mask = model(kernel=size, filters=16, adds=adds), hole(kind)
-    fast, fast_nll = drawn(compiled(), net, mask, (3, 4), taste)
-    plain, plain_nll = drawn(sample_rows, net, mask, (3, 4), taste)
+    fast, fast_nll = drawn(compiled(), net, mask, (3, 4), sampling)
+    plain, plain_nll = drawn(sample_rows, net, mask, (3, 4), sampling)
     assert torch.equal(fast, plain)
     torch.testing.assert_close(fast_nll, plain_nll)
     assert not torch.equal(fast[0], fast[1])
@@ -159,21 +169,21 @@ def test_compiled_rows_equal_the_reference(size: int, adds: bool, kind: str, tas
 
 @pytest.mark.usefixtures("kernel")
 def test_compiled_single_precision_is_close_and_the_same_in_any_batch():
-    net, mask, taste = model(filters=16), hole("box"), Taste(0.8, 1.5, 1.0)
-    together, nll = drawn(compiled(torch.float32), net, mask, (5, 6, 7), taste)
-    alone, alone_nll = drawn(compiled(torch.float32), net, mask, (6,), taste)
+    net, mask, sampling = model(filters=16), hole("box"), SamplingOptions(0.8, 1.5, 1.0)
+    together, nll = drawn(compiled(torch.float32), net, mask, (5, 6, 7), sampling)
+    alone, alone_nll = drawn(compiled(torch.float32), net, mask, (6,), sampling)
     assert torch.equal(together[1], alone[0])
     assert torch.equal(nll[1], alone_nll[0])
-    exact, exact_nll = drawn(sample_rows, net, mask, (5, 6, 7), taste)
+    exact, exact_nll = drawn(sample_rows, net, mask, (5, 6, 7), sampling)
     assert ((together - exact).abs() < 0.5 / 255).float().mean() > 0.98
     torch.testing.assert_close(nll.sum((1, 2)), exact_nll.sum((1, 2)), rtol=0.02, atol=0.5)
 
 
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
-@pytest.mark.parametrize("taste", [PLAIN, Taste(0.8, 1.5)])
-def test_likelihood_of_what_was_drawn_is_the_teacher_forced_one(head: str, taste: Taste):
+@pytest.mark.parametrize("sampling", [PLAIN, SamplingOptions(0.8, 1.5)])
+def test_likelihood_of_what_was_drawn_is_the_teacher_forced_one(head: str, sampling: SamplingOptions):
     net, mask = model(head), hole("box")
-    pictures, nll = drawn(sample_rows, net, mask, (0, 1), taste)
+    pictures, nll = drawn(sample_rows, net, mask, (0, 1), sampling)
     y = torch.linspace(-1.0, 1.0, 4, dtype=torch.float64).expand(2, -1)
     forced = net.pixel_nll(pictures, mask.expand(2, -1, -1, -1), y, torch.ones_like(y))
     where = mask[0, 0] < 0.5

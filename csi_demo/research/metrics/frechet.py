@@ -26,7 +26,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 def distance_to_faces(drawn: Tensor, faces: Tensor, network: AttributeNet | None = None) -> float | None:
     """Fréchet distance between two sets of pictures (N, 3, 64, 64) in the features of a network, the face network
-    unless another is given; None where they are too few."""
+    unless another is given. None where they are too few."""
     first, second = (features(network or face_network(), images) for images in (drawn, faces))
     return frechet_distance(first, second) if min(len(first), len(second)) > first.shape[1] else None
 

@@ -13,7 +13,7 @@ from .sharpness import roughness
 
 
 def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:
-    """Figures of fills (n, 3, H, W), n > 1, against the true image (1, 3, H, W), in the hole; colour:
+    """Figures of fills (n, 3, H, W), n > 1, against the true image (1, 3, H, W), in the hole. colour:
     mean distance in a* and b* of CIELAB, step: see `edge_step`, rough: see `roughness`."""
     hole = mask[0, 0] < 0.5
     error = (fills - image)[:, :, hole]

@@ -16,7 +16,7 @@ PART = 512  # pictures that the face network sees at once
 RAREST = 1e-3  # share of faces that an attribute has, at the least, where odds are taken
 
 
-class Known:
+class FaceLabels:
     """Attributes y (N, A) of pictures, in [-1, 1]: labels where there are some, else 2 p - 1.
 
     p is the face network's probability, calibrated: its logits are balanced, so the log odds of the attribute among

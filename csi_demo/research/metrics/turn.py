@@ -20,7 +20,7 @@ def odd_features(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def turning_axis(frames: Tensor) -> Tensor:
-    """The axis (C h w,) of `odd_features` along which faces (N, 3, 64, 64) differ most from their mirror images; what
+    """The axis (C h w,) of `odd_features` along which faces (N, 3, 64, 64) differ most from their mirror images. What
     lies along it has a standard deviation of 1 over these faces."""
     odd = torch.cat([odd_features(part) for part in frames.split(100)])
     with torch.random.fork_rng(devices=()):

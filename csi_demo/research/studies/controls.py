@@ -23,7 +23,7 @@ from ...methods.gated_pixelcnn import GatedPixelCNNMethod
 from ...models.attributes import AttributeNet
 from ...pixels import masks_to_tensor, to_float
 from ..metrics.features import face_network, judge_network
-from ..metrics.labels import Known
+from ..metrics.labels import FaceLabels
 from .discovery.measures import WORDS
 
 TOGETHER = 16  # pictures that a Gated PixelCNN fills at once
@@ -142,8 +142,9 @@ def _judged(
 def offered(
     method: AttributeMethod, figures: dict[str, Any], folder: Path, left_out: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """latents.json of a method with sliders, from `evaluate_controls`: those that both networks see move far enough, in
-    the declaration's order, and the log odds of the attributes among the labelled faces of a folder of packs.
+    """latents.json of a method with sliders, from `evaluate_controls`. It has those that both networks see move far
+    enough, in the declaration's order, and the log odds of the attributes among the labelled faces of a folder of
+    packs.
 
     left_out: sliders that are not offered, whatever networks see. Raises ControlError for an unknown one.
     """
@@ -163,7 +164,7 @@ def offered(
             f"{100 * face['right_way']:.0f} % of {figures['n']} faces; the region hidden: {entry.region}"
         )
         found.append({"attribute": entry.attribute, "evidence": evidence})
-    odds = Known(folder, "train", method.sliders.names).log_odds()
+    odds = FaceLabels(folder, "train", method.sliders.names).log_odds()
     return {
         "weights": weights.fingerprint(method.name),
         "n": figures["n"],

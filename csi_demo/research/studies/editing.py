@@ -115,8 +115,8 @@ def evaluate_strokes(data: str | Path, *, limit: int, sheet: Path | None) -> dic
 
 
 def evaluate_transfer(size: tuple[int, int] = LARGE) -> dict[str, Any]:
-    """How long an edit's transfer to a photo of this (width, height) takes, with a face half as high, and whether the
-    photo is its own bit for bit where the mask is 0.
+    """How long an edit's transfer to a photo of this (width, height) takes. The face is half as high; it also says
+    whether the photo is its own bit for bit where the mask is 0.
 
     Returns milliseconds, the fastest of n times, since other work on the machine only adds; megapixels; untouched;
     changed_share of the photo's pixels.

@@ -40,8 +40,8 @@ KEPT_COLUMNS = ("control", "hole", "judge", "drawn", "refined", "apart", "kept",
 
 @dataclass(frozen=True)
 class Filled:
-    """A photo whose face was found, and what became of it, refined or not: figures, and frames of 128 pixels a side of
-    the photo and of the first sample, (1, 3, 128, 128).
+    """A photo whose face was found, and what became of it, refined or not. It has figures, and frames of 128 pixels a
+    side of the photo and of the first sample, (1, 3, 128, 128).
 
     tiles: the face in the photo, with its hole, in the first sample as drawn and refined.
     """

@@ -24,6 +24,7 @@ from ...photo.celeba import FACE, PICTURE
 from ...pixels import FRAME, to_float
 from .batches import generator
 from .loop import Recipe, Settings
+from .starting import start_from
 
 HELD_OUT = 256  # rows at the end of the training pack, for validation
 # Both eyes, the corners of the mouth, the chin: points of the frame that a correction should bring into place.
@@ -68,7 +69,7 @@ class AlignerRecipe(Recipe[AlignerSettings, AlignerConfig]):
     def build(self) -> Aligner:
         model = Aligner(self.config)
         if self.settings.start:
-            weights.start_from(model, Path(self.settings.start))
+            start_from(model, self.settings.start)
         return model
 
     def step(self, model: Aligner, stage: int, dataset_size: int) -> AlignerStep:

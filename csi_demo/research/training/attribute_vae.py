@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...models.attribute_vae import AttributeVAE, AttributeVAEConfig
 from ...pixels import to_float
 from ..metrics.features import face_network
-from ..metrics.labels import Known
+from ..metrics.labels import FaceLabels
 from .batches import draw_rows, generator, some_unknown
 from .losses import AttributeScores, normal_kl
 from .vae import VAERecipe, VAESettings, VAEStep, own_fills
@@ -56,8 +56,8 @@ class AttributeVAERecipe(VAERecipe):
         self.settings: AttributeVAESettings = settings
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
-        self.labels = Known(data, "train", self.config.names)
-        self.held_out_labels = Known(data, "val", self.config.names)
+        self.labels = FaceLabels(data, "train", self.config.names)
+        self.held_out_labels = FaceLabels(data, "val", self.config.names)
         return super().read(data)
 
     def fresh(self) -> nn.Module:
@@ -122,7 +122,9 @@ class AttributeVAEStep(VAEStep):
         chosen: Tensor,
         setting: Tensor,
     ) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1); views (B, 2, 3);
+        """The losses of a batch, by name.
+
+        frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1); views (B, 2, 3);
         y, known (B, A); chosen, setting (B, 1): which attribute is set to what."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         settings = self.attributes

@@ -61,7 +61,7 @@ SELDOM = 0.05  # how often an attribute is known of faces of whom few are
 
 
 def some_unknown(shape: tuple[int, int], whole: float, each: float, draw: torch.Generator, few: float = 0.0) -> Tensor:
-    """Flags (B, A), 1 = known: none of a face's with the chance `whole`, any one unknown with the chance `each`, but
+    """Flags (B, A), 1 = known. None is of a face's with the chance `whole`, any one unknown with the chance `each`, but
     for a share `few` of the faces, of whom one in twenty is known, as where somebody sets a slider or two."""
     chance = torch.full((shape[0], 1), each, device=draw.device)
     if few:

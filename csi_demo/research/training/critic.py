@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from ... import masks
 from ...methods.csi.places import REGIONS, SHOWN, TURN
-from ...models.critic import FILLED, REAL, RECONSTRUCTED, gradient_penalty, told
+from ...models.critic import FILLED, REAL, RECONSTRUCTED, critic_loss, gradient_penalty
 from ...models.csi import CSIConfig, Posterior
 from ...photo.blending import poisson
 from ...pixels import masks_to_tensor, to_float
@@ -184,14 +184,14 @@ class CriticStep(nn.Module):
         logits, scores, seen = critic(torch.cat((x, drawn.detach())))
         real, rebuilt, *pasted = logits.chunk(4)
         terms["critic"] = (
-            told(real, REAL).mean()
-            + told(rebuilt, RECONSTRUCTED).mean()
-            + 0.5 * sum(told(part, FILLED).mean() for part in pasted)
+            critic_loss(real, REAL).mean()
+            + critic_loss(rebuilt, RECONSTRUCTED).mean()
+            + 0.5 * sum(critic_loss(part, FILLED).mean() for part in pasted)
         )
         attributes = scores.shape[1]
         terms["scored"] = (scores.chunk(4)[0] - wanted[:, :attributes]).square().mean()
         logits, scores, features = critic.judge(critic.fixed(), drawn)
-        rebuilt, *pasted = (told(part, REAL).mean() for part in logits.chunk(3))
+        rebuilt, *pasted = (critic_loss(part, REAL).mean() for part in logits.chunk(3))
         terms["fooled"] = rebuilt + 0.5 * sum(pasted)
         count = len(x)
         terms["matched"] = losses.relative_distance(

@@ -27,7 +27,7 @@ from ...models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
 from ...models.level_heads import SoftmaxHead
 from ...pixels import FRAME, to_float
 from ..metrics.features import face_network
-from ..metrics.labels import Known, embeddings
+from ..metrics.labels import FaceLabels, embeddings
 from .batches import draw_rows, generator, mirrored, some_unknown
 from .csi import near_later_context, training_masks
 from .loop import Recipe, Settings
@@ -77,7 +77,7 @@ class GatedPixelCNNSettings(Settings):
 
     @property
     def looks(self) -> bool:
-        """Whether networks look at the picture that the context has in mind."""
+        """Whether networks look at the context's prediction."""
         return bool(self.feature_weight or self.obey_weight or self.critic_weight)
 
 
@@ -105,7 +105,9 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         """Pictures at 64 pixels, whatever the model's size: the face network sees those."""
         if self.config.condition == "attributes":
-            self.labels, self.held_out_labels = (Known(data, split, self.config.names) for split in ("train", "val"))
+            self.labels, self.held_out_labels = (
+                FaceLabels(data, split, self.config.names) for split in ("train", "val")
+            )
         return read_split(data, "train"), read_split(data, "val")
 
     def build(self) -> GatedPixelCNN:
@@ -121,7 +123,7 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
         return model
 
     def groups(self, model: GatedPixelCNN, stage: int) -> list[dict[str, Any]]:
-        """Muon is for the stacks, features to features; what touches pixels or levels is left to Adam, and so is the
+        """Muon is for the stacks, features to features. What touches pixels or levels is left to Adam, and so is the
         context network, which forgets faces where it is moved as far as stacks need it."""
         found: dict[str, list[nn.Parameter]] = {"matrices": [], "others": [], "context": [], "critic": []}
         for name, parameter in model.named_parameters():
@@ -174,7 +176,7 @@ class GatedPixelCNNRecipe(Recipe[GatedPixelCNNSettings, GatedPixelCNNConfig]):
 
     def _singled_out(self, values: Tensor, rows: Tensor, known: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """Which faces (B) are taken and what of them is known (B, A), some of them drawn anew for one attribute with a
-        slider: as many to one side of it as to the other, which sliders ask for and few faces may have."""
+        slider. As many go to one side of it as to the other, which sliders ask for and few faces may have."""
         rows, known = rows.clone(), known.clone()
         steered = self.homes.to(values).sum(1).nonzero().flatten()
         for index in (torch.rand(len(rows), generator=draw, device=rows.device) < self.settings.single).nonzero():
@@ -292,7 +294,9 @@ class GatedPixelCNNStep(nn.Module):
         setting: Tensor,
         penalised: Tensor,
     ) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); y, known (B, A); corner (B, 2), of the crops; lottery
+        """The losses of a batch, by name.
+
+        frames: uint8 (B, 3, H, W); mask (B, 1, H, W); y, known (B, A); corner (B, 2), of the crops; lottery
         (B, crop * crop), uniform: hole pixels with high numbers count; views (B, 2, 3); set_so (B, A),
         one-hot or nothing, and setting (B, 1): an attribute that shows in the hole, set to the other side; penalised
         (), whether the critic's gradient is, now."""
@@ -311,7 +315,7 @@ class GatedPixelCNNStep(nn.Module):
     def _looked_at(
         self, x: Tensor, mask: Tensor, maps: Tensor, views: Tensor, set_so: Tensor, setting: Tensor, penalised: bool
     ) -> dict[str, Tensor]:
-        """Of a batch as above with its maps (B, M, H, W): what networks say of the pictures that the context has in
+        """Of a batch as above with its maps (B, M, H, W). What networks say of the pictures that the context has in
         mind, as they are and with what was set."""
         settings, means = self.settings, self.sketch(x, mask, maps)
         found, pictures = {"loss": torch.zeros((), device=x.device)}, [means]
@@ -345,7 +349,7 @@ class GatedPixelCNNStep(nn.Module):
         return {"critic": told, "fooled": fooled}
 
     def sketch(self, x: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
-        """Masked pictures (B, 3, H, W) with what the context has in mind in their holes; maps (B, M, H, W)."""
+        """Masked pictures (B, 3, H, W) with the context's prediction in their holes; maps (B, M, H, W)."""
         means, _ = cast(SoftmaxHead, self.model.head).sketch(maps.permute(0, 2, 3, 1).float())
         return torch.where(mask > 0.5, x, means.permute(0, 3, 1, 2))
 

@@ -121,8 +121,8 @@ def as_frames(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def attribute_error(drawn: Tensor, real: Tensor) -> float:
-    """Share of attributes, over pictures (B, 3, 64, 64) in [-1, 1] and what they reproduce, that the face network sees
-    in one of the two only."""
+    """Share of attributes that the face network sees in a picture or its reconstruction only. Both: (B, 3, 64, 64) in
+    [-1, 1]."""
     network = face_network().to(real.device)
     parts = zip(drawn.split(100), real.split(100), strict=True)
     return float(torch.cat([((network(one) > 0) != (network(other) > 0)).float() for one, other in parts]).mean())
@@ -144,7 +144,9 @@ class IntrospectiveStep(nn.Module):
         self.filters = [module.weight for module in self.generator.modules() if isinstance(module, kinds)]
 
     def forward(self, frames: Tensor, prior: Tensor, noise: Tensor, penalty: Tensor | None = None) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); prior, noise: (B, z), standard normal; penalty: (), weight of R1 (Mescheder et
+        """The losses of a batch, by name.
+
+        frames: uint8 (B, 3, H, W); prior, noise: (B, z), standard normal; penalty: (), weight of R1 (Mescheder et
         al., 2018, equation 9), or None for a step without it."""
         chosen = self.settings
         x = to_float(frames).contiguous(memory_format=torch.channels_last)

@@ -159,9 +159,9 @@ class AttributeScores(nn.Module):
     def forward(
         self, drawn: Tensor, moved: Tensor, set_so: Tensor, setting: Tensor, views: Tensor
     ) -> dict[str, Tensor]:
-        """Pictures (B, 3, 64, 64) as they were and with an attribute set, one-hot in set_so (B, A), to setting (B, 1);
-        views (B, 2, 3). Returns how far that is not seen, how far other logits change (if it counts), and how far
-        colours do."""
+        """The losses of pictures (B, 3, 64, 64) in which an attribute was set. They come as they were and with it set,
+        one-hot in set_so (B, A), to setting (B, 1); views (B, 2, 3). Returns how far that is not seen, how far other
+        logits change (if it counts), and how far colours do."""
         seen = seen_from(moved, views)
         noise = SCORE_NOISE if self.training else 0.0
         logits = self.network(seen + noise * torch.randn_like(seen)).float()[:, self.columns]

@@ -27,6 +27,7 @@ from ..metrics.frechet import distance_to_faces
 from .batches import MaskPool, generator
 from .coarse import CoarseFills
 from .loop import Recipe, Settings
+from .starting import start_from
 
 SIDE = 128  # of the frame's square at twice the frame's size
 ROOM = 4  # pixels that the square may be off, either way, where the pictures are larger
@@ -95,7 +96,7 @@ class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
     def build(self) -> RefinerTraining:
         model = RefinerTraining(self.config)
         if self.settings.start:
-            weights.start_from(model.refiner, Path(self.settings.start))
+            start_from(model.refiner, self.settings.start)
         return model
 
     def stages(self) -> tuple[int, ...]:

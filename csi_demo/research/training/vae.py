@@ -165,7 +165,9 @@ class VAEStep(PictureLoss):
         self.model = model
 
     def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor, views: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1), how
+        """The losses of a batch, by name.
+
+        frames: uint8 (B, 3, H, W), B even; mask (B, 1, H, W); eps (2, B, z); turns (B, 1, 1, 1), how
         often the hole of a masked picture has been filled by the model itself; views (B, 2, 3)."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         half = len(x) // 2
@@ -201,7 +203,9 @@ class OneShotStep(PictureLoss):
         self.model = model
 
     def forward(self, frames: Tensor, mask: Tensor, eps: Tensor, turns: Tensor, views: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); eps (2, B, z); turns: not used, it always goes
+        """The losses of a batch, by name.
+
+        frames: uint8 (B, 3, H, W); mask (B, 1, H, W); eps (2, B, z); turns: not used, it always goes
         through the iteration; views (B, 2, 3)."""
         x = to_float(frames).contiguous(memory_format=torch.channels_last)
         guess, drawn, kl = torch.zeros_like(x), [], []

@@ -65,7 +65,7 @@ class IANVariantRecipe(IANRecipe):
 
     name = "."
 
-    def __init__(self, variant: introspective.Variant, pictures: tuple[int, ...], folder: Path):
+    def __init__(self, variant: introspective.EditorVariant, pictures: tuple[int, ...], folder: Path):
         settings = IANSettings(
             pictures=pictures, batch=BATCH, seed=variant.seed, deep_feature_weight=0.0, val_pictures=128
         )
@@ -83,7 +83,7 @@ class PixelCNNVariantRecipe(GatedPixelCNNRecipe):
 
     name = "."
 
-    def __init__(self, variant: autoregressive.Variant, pictures: tuple[int, ...], folder: Path):
+    def __init__(self, variant: autoregressive.PixelCNNVariant, pictures: tuple[int, ...], folder: Path):
         settings = GatedPixelCNNSettings(
             pictures=pictures,
             batch=BATCH,
@@ -101,7 +101,7 @@ class AutoencoderVariantRecipe(AutoencoderRecipe):
 
     name = "."
 
-    def __init__(self, variant: autoregressive.Variant, pictures: tuple[int, ...], folder: Path):
+    def __init__(self, variant: autoregressive.PixelCNNVariant, pictures: tuple[int, ...], folder: Path):
         super().__init__(AutoencoderSettings(pictures=pictures, batch=BATCH), variant.autoencoder().to_dict())
         self.variant, self.folder = variant, folder
 
@@ -113,8 +113,7 @@ AnyRecipe = VariantRecipe | IANVariantRecipe | PixelCNNVariantRecipe | Autoencod
 
 
 def recipes_of(model: str, folder: Path, pictures: tuple[int, ...] | None = None) -> Sequence[AnyRecipe]:
-    """Those of all variants of CSI, of IAN or of the Gated PixelCNN, "csi", "ian" or "pixelcnn", in the order in which
-    they are to be trained.
+    """The recipes of all variants of a model, in the order of training. model: "csi", "ian" or "pixelcnn".
 
     pictures: in every stage; a variant of CSI with one stage alone gets those of both. None: `PICTURES`,
     `IAN_PICTURES`, or `PIXELCNN_PICTURES` and `WHOLE_PICTURES`.

@@ -20,6 +20,7 @@ from csi_demo.models.refiner import PatchCritic, Refiner, RefinerConfig, Refiner
 from csi_demo.photo.blending import poisson
 from csi_demo.research.training import coarse, refiner
 from csi_demo.research.training.loop import train
+from csi_demo.research.training.starting import start_from
 
 TINY = {"channels": (8, 8), "blocks": 1, "critic_channels": (8, 8, 8)}
 SETTINGS = refiner.RefinerSettings(
@@ -201,10 +202,10 @@ def test_it_starts_from_a_file(tmp_path: Path):
     some = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("middle")}
     save_file(some | {"elsewhere": torch.zeros(1)}, tmp_path / "refiner.safetensors")
     kept = fresh.state_dict()["middle.0.first.weight"].clone()
-    weights.start_from(fresh, tmp_path / "refiner.safetensors")
+    start_from(fresh, str(tmp_path / "refiner.safetensors"))
     assert torch.equal(fresh.enter.weight, model.enter.weight)
     assert torch.equal(fresh.middle[0].first.weight, kept)
     save_file({"elsewhere": torch.zeros(1)}, tmp_path / "other.safetensors")
-    for file, said in (("other.safetensors", "no tensor that fits"), ("none.safetensors", "not readable")):
+    for file, said in (("other.safetensors", "none of its tensors fits"), ("none.safetensors", "not readable")):
         with pytest.raises(WeightsError, match=said):
-            weights.start_from(fresh, tmp_path / file)
+            start_from(fresh, str(tmp_path / file))

@@ -42,7 +42,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Variant:
+class EditorVariant:
     """config: what differs from `SMALL`; orthogonal: whether filters are kept orthogonal; seed: of the training."""
 
     name: str
@@ -57,17 +57,17 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("baseline", "VAE/GAN"),
-    Variant("baseline-again", "VAE/GAN, another seed", seed=1),
-    Variant("mdc", "+ MDC", mdc=True),
-    Variant("orthogonal", "+ orthogonal regularisation", mdc=True, orthogonal=True),
-    Variant("ternary", "+ ternary critic (IAN)", mdc=True, orthogonal=True, ternary=True),
+    EditorVariant("baseline", "VAE/GAN"),
+    EditorVariant("baseline-again", "VAE/GAN, another seed", seed=1),
+    EditorVariant("mdc", "+ MDC", mdc=True),
+    EditorVariant("orthogonal", "+ orthogonal regularisation", mdc=True, orthogonal=True),
+    EditorVariant("ternary", "+ ternary critic (IAN)", mdc=True, orthogonal=True, ternary=True),
 )
 
 
-def report(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
-    """The rows of the variants that a folder has, measured on a pack of test pictures averaged 2x2, and a last one for
-    one half of the faces against the other.
+def measure_variants(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
+    """The rows of the variants that a folder has, measured on test pictures averaged 2x2. A last one compares two
+    halves of the faces.
 
     Returns n, seed (of the samples) and rows; see `COLUMNS`. Raises WeightsError where the folder has none.
     """
@@ -110,7 +110,7 @@ def write_figures(test: Path, folder: Path, out: Path, *, seed: int = 0) -> list
     return files
 
 
-def _present(folder: Path) -> list[tuple[Variant, IAN]]:
+def _present(folder: Path) -> list[tuple[EditorVariant, IAN]]:
     found = [
         (variant, weights.load_network("ian", folder, variant.name))
         for variant in VARIANTS

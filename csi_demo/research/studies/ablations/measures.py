@@ -54,8 +54,8 @@ def reconstructions(model: CSI, images: Tensor, count: int, seed: int) -> Tensor
 
 
 def measure_fills(model: CSI, images: Tensor, seed: int) -> tuple[dict[str, float], Tensor]:
-    """Figures of a finished model's fills of the hole of pictures (N, 3, 32, 32), see `COLUMNS`, and the bits per dim
-    (N, P) of every picture's hole pixels."""
+    """Figures of a model's fills of pictures (N, 3, 32, 32), and bits per dim (N, P) of their hole pixels. See
+    `COLUMNS`."""
     mask = hole_mask()
     mean, sigma = infer_all(model, images, mask)
     z = mean + sigma * normal(range(seed, seed + len(images)), mean.shape[1])

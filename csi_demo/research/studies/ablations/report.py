@@ -107,7 +107,7 @@ COLUMNS = {
 }
 
 
-def report(test: Path, folder: Path | None, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
+def measure_variants(test: Path, folder: Path | None, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
     """Every claim's rows for the variants that a folder has, measured on a pack of test pictures averaged 2x2.
 
     folder: None for the variants among the weights. Returns n, hole, and for every claim a list of rows; see `COLUMNS`.
@@ -156,7 +156,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
 
 def write_figures(test: Path, folder: Path | None, out: Path, *, seed: int = 0) -> list[Path]:
     """Contact sheets of the first test pictures, one for each claim whose variants the folder has, and a plot of the
-    aggregate posteriors; all as PNG. Returns the files."""
+    aggregate posteriors, as PNG. Returns the files."""
     images = to_float(shrink(read_pack(test, 500), SIZE))
     present = {variant.name: load(variant.name, folder) for variant in _present(folder)}
     one, several = images[:1], images[:SHEET]

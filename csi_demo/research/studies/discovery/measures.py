@@ -97,7 +97,7 @@ class Measures:
 
     @torch.inference_mode()
     def of(self, images: Tensor, hole: Tensor) -> Tensor:
-        """Pictures (n, 3, H, W) to (n, M): logits of the attributes; colours inside the hole (H, W), true = hole: mean
+        """Pictures (n, 3, H, W) to (n, M): logits of the attributes. Colours inside the hole (H, W), true = hole: mean
         luma, its standard deviation, red minus blue, and strongest minus weakest channel, all in [-1, 1] or [0, 2];
         turn in standard deviations over faces."""
         logits = torch.cat([face_network()(part) for part in images.split(100)])

@@ -45,8 +45,8 @@ def measure_named(method: CSIMethod, faces: Tensor, measures: Measures) -> list[
 
 
 def measure_response(method: CSIMethod, faces: Tensor, measures: Measures, region: str) -> Response:
-    """How the measures of fills of a region answer to the named latents, moved at random around the posterior's mean
-    for each face (N, 3, 64, 64)."""
+    """How measures of a region's fills answer to the named latents. These move at random around each face's posterior
+    mean; faces: (N, 3, 64, 64)."""
     mask, count = masks_to_tensor([masks.box(*REGIONS[region])]), len(method.config.named)
     generator, moves, found = torch.Generator().manual_seed(0), [], []
     for number, image in enumerate(tqdm(faces.split(1), desc=region, disable=None)):

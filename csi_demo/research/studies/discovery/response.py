@@ -28,8 +28,8 @@ class Response:
 
 
 def regress(moves: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ridge regression of values (N, draws, A) on moves (N, draws, n), each face with a level of its own: slopes (n, A)
-    and the faces' mean values (N, A)."""
+    """Ridge regression of values (N, draws, A) on moves (N, draws, n), each face with a level of its own. Returns
+    slopes (n, A) and the faces' mean values (N, A)."""
     x = (moves - moves.mean(1, keepdims=True)).reshape(-1, moves.shape[2])
     y = (values - values.mean(1, keepdims=True)).reshape(-1, values.shape[2])
     return np.linalg.solve(x.T @ x + SHRINKAGE * np.eye(x.shape[1]), x.T @ y), values.mean(1)

@@ -16,7 +16,7 @@ from .....models.gated_pixelcnn import GatedPixelCNN
 from .....models.logistic_mixture import quantise
 from .....models.pixelcnn_autoencoder import PixelCNNAutoencoder
 from .....pixels import to_float
-from .....sampling.gated import Conditions, Taste, frozen_uniforms, sample_rows
+from .....sampling.gated import Conditions, SamplingOptions, frozen_uniforms, sample_rows
 from ....metrics.features import face_network, features, judge_network
 from ....metrics.labels import embeddings
 from ..measures import BATCH, distances, enlarged, hole_mask, infer_all, mean_and_error, true_bits
@@ -56,7 +56,7 @@ def draw_hole(
         x, given = images[part], (y[part], known[part])
         conditions = Conditions.of(model, x, mask.expand(len(x), -1, -1, -1), *given, guided=False)
         uniforms = frozen_uniforms(seeds[part], *x.shape[2:])
-        *_, (last, _, _) = sample_rows(model, quantise(x), mask, conditions, uniforms, Taste())
+        *_, (last, _, _) = sample_rows(model, quantise(x), mask, conditions, uniforms, SamplingOptions())
         drawn.append(last)
     return torch.cat(drawn)
 
@@ -75,8 +75,8 @@ def measure_csi(variant: SmallModel, faces: Tensor, seed: int) -> dict[str, Any]
 
 
 def by_attribute(model: GatedPixelCNN, frames: Tensor, name: str, seeds: Sequence[int]) -> Tensor:
-    """Samples (N, 2, 3, 32, 32) without an attribute and with it, else given the attributes of faces, uint8
-    (N, 3, 64, 64), as the face network has them; the noise of both is the same."""
+    """Samples (N, 2, 3, 32, 32) without an attribute and with it. All else is given as the face network sees it in
+    faces, uint8 (N, 3, 64, 64); the noise of both is the same."""
     network, names = face_network(), list(model.config.names)
     columns = [network.config.names.index(one) for one in names]
     y = 2.0 * network.probabilities(to_float(frames))[:, columns] - 1.0

@@ -22,7 +22,7 @@ from ...tables import meanings, table
 from ..measures import HOLE, hole_mask, mean_and_error
 from . import measures
 from .measures import by_attribute, draw_hole, hole_bits, nothing, numbers, portraits, rebuild
-from .variants import ATTRIBUTES, PORTRAITS, VARIANTS, Variant
+from .variants import ATTRIBUTES, PORTRAITS, VARIANTS, PixelCNNVariant
 
 SHEET = 6  # pictures in a row of a sheet
 
@@ -76,9 +76,9 @@ CLAIMS = {
 }
 
 
-def report(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
-    """The rows of the variants that a folder has, measured on a pack of test pictures averaged 2x2, beside the variants
-    of CSI among the weights.
+def measure_variants(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
+    """The rows of the variants that a folder has, measured on test pictures averaged 2x2. Beside them stand the
+    variants of CSI.
 
     Returns n, hole, seed (of what is drawn), and the rows of every table; see `CLAIMS`. Raises WeightsError where the
     folder has none.
@@ -163,12 +163,12 @@ def _words(name: str) -> str:
     return name.replace("_", " ").lower()
 
 
-def _present(folder: Path) -> list[Variant]:
+def _present(folder: Path) -> list[PixelCNNVariant]:
     found = [variant for variant in VARIANTS if weights.available(variant.name, folder)]
     if not found:
         raise weights.WeightsError(f"no trained variants in {folder}: use --train")
     return found
 
 
-def _load(variant: Variant, folder: Path) -> GatedPixelCNN | PixelCNNAutoencoder:
+def _load(variant: PixelCNNVariant, folder: Path) -> GatedPixelCNN | PixelCNNAutoencoder:
     return weights.load_network("pixelcnn-autoencoder" if variant.bottleneck else "pixelcnn", folder, variant.name)

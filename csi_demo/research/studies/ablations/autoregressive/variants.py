@@ -37,7 +37,7 @@ CHANNELS = (32, 64, 96)  # of an autoencoder's encoder
 
 
 @dataclass(frozen=True)
-class Variant:
+class PixelCNNVariant:
     """settings: what differs from `SMALL`, or, for what draws whole faces, from `WIDE`; bottleneck: of an autoencoder,
     0 for what is none, and its decoder."""
 
@@ -63,13 +63,17 @@ class Variant:
         )
 
 
-FORWARD = Variant("forward", "Gated PixelCNN, forward only", {"context": False})
-CONTEXT = Variant("context", "Gated PixelCNN, given the context")
-SOFTMAX = Variant("softmax", "the same with 256 levels a channel", {"head": "softmax"})
-ATTRIBUTES = Variant("attributes", "given attributes", {"condition": "attributes", "context": False}, whole=True)
-PORTRAITS = Variant("portraits", "given a face's embedding", {"condition": "embedding", "context": False}, whole=True)
+FORWARD = PixelCNNVariant("forward", "Gated PixelCNN, forward only", {"context": False})
+CONTEXT = PixelCNNVariant("context", "Gated PixelCNN, given the context")
+SOFTMAX = PixelCNNVariant("softmax", "the same with 256 levels a channel", {"head": "softmax"})
+ATTRIBUTES = PixelCNNVariant(
+    "attributes", "given attributes", {"condition": "attributes", "context": False}, whole=True
+)
+PORTRAITS = PixelCNNVariant(
+    "portraits", "given a face's embedding", {"condition": "embedding", "context": False}, whole=True
+)
 AUTOENCODERS = tuple(
-    Variant(f"{decoder}-{width}", f"{label}, {width} numbers", bottleneck=width, decoder=decoder)
+    PixelCNNVariant(f"{decoder}-{width}", f"{label}, {width} numbers", bottleneck=width, decoder=decoder)
     for width in (10, 100)
     for decoder, label in (("mse", "squared error"), ("pixelcnn", "PixelCNN"))
 )
