@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from . import masks, methods
+from .device import share_threads
 from .errors import MaskError, PhotoError, UsageError
 from .methods import Method, checks
 from .methods.base import Number
@@ -50,7 +51,8 @@ class Subject:
     """What is filled: a hole in a photo, and both of them in the frame.
 
     photo: RGB, of any size; placement: where the frame lies in it; mask: (height, width) of the photo, True = keep;
-    frame: the 64x64 picture that a method sees; frame_mask: boolean (64, 64), True = observed.
+    frame: the 64x64 picture that a method sees; frame_mask: boolean (64, 64), True = observed. face_found: None where
+    no face was looked for, since the placement was given or the photo is the frame.
     """
 
     photo: Image.Image
@@ -58,6 +60,7 @@ class Subject:
     mask: np.ndarray
     frame: Image.Image
     frame_mask: np.ndarray
+    face_found: bool | None = None
 
     @classmethod
     def of(
@@ -67,16 +70,22 @@ class Subject:
         *,
         face: int | None = None,
         placement: Placement | Sequence[float] | str | None = None,
+        notes: list[str] | None = None,
     ) -> Subject:
         """Of a photo of any size: the frame lies at the placement, or else where `place_frame` puts it.
 
-        photo: see `to_photo`; mask: of the photo, see `masks.to_mask`, or the name of a family in the frame. Raises as
-        `to_photo`, `place_frame`, `fit_mask` and `Placement.frame`.
+        photo: see `to_photo`; mask: of the photo, see `masks.to_mask`, or the name of a family in the frame; notes: see
+        `place_frame`. Raises as `to_photo`, `place_frame`, `fit_mask` and `Placement.frame`.
         """
-        photo = to_photo(photo)
-        placement = place_frame(photo, face) if placement is None else as_placement(placement)
-        large, small = fit_mask(mask, placement, photo.size)
-        return cls(photo, placement, large, placement.frame(photo), small)
+        photo, said, found = to_photo(photo), list[str](), None
+        if placement is None:
+            place = place_frame(photo, face, said)
+            found = None if photo.size == (FRAME, FRAME) and face is None else not said
+        else:
+            place = as_placement(placement)
+        _tell(said, notes)
+        large, small = fit_mask(mask, place, photo.size)
+        return cls(photo, place, large, place.frame(photo), small, found)
 
     @classmethod
     def of_frame(cls, frame: Image.Image, mask: np.ndarray) -> Subject:
@@ -95,6 +104,7 @@ class Subject:
 
         Raises WeightsError for a refiner that is damaged.
         """
+        share_threads()
         if self.refines(finish):
             fill = self._scene.refine(fill, finish.blend)
         if finish.blend:
@@ -147,6 +157,7 @@ class Request:
         Raises as `Method.complete`.
         """
         image, mask = to_tensor(self.subject.frame), mask_to_tensor(self.subject.frame_mask)
+        share_threads()
         for step in self.method.complete(image, mask, self.seeds, self.controls, self.options):
             views = {name: to_pictures(images) for name, images in step.views.items()}
             yield FrameStep(to_pictures(step.images), step.progress, step.info, views)
@@ -215,12 +226,12 @@ def as_placement(place: Placement | Sequence[float] | str) -> Placement:
     return Placement(*(checks.number(value, "a number of the place") for value in place))
 
 
-def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
+def place_frame(photo: Image.Image, face: int | None = None, notes: list[str] | None = None) -> Placement:
     """Where the frame lies in an RGB photo: around the face of this number, 1 being the largest and surest.
 
     Without a number a photo of 64x64 is the frame itself, and a photo in which no face is found gets its largest square
-    in the middle, with a note on standard error. Raises PhotoError for a number beyond the faces found, and for a photo
-    that is too small for any square.
+    in the middle, with a note, which goes to standard error unless notes takes it. Raises PhotoError for a number
+    beyond the faces found, and for a photo that is too small for any square.
     """
     if face is None and photo.size == (FRAME, FRAME):
         return Placement.centred(photo.size)
@@ -236,8 +247,16 @@ def place_frame(photo: Image.Image, face: int | None = None) -> Placement:
         raise PhotoError(
             f"the photo has {photo.width}x{photo.height} pixels: at least {SMALLEST}x{SMALLEST} are needed"
         )
-    print("csi_demo: no face found: the largest square in the middle of the photo is filled in", file=sys.stderr)
+    _tell(["no face found: the largest square in the middle of the photo is filled in"], notes)
     return Placement.centred(photo.size)
+
+
+def _tell(said: list[str], notes: list[str] | None) -> None:
+    if notes is not None:
+        notes += said
+    else:
+        for note in said:
+            print(f"csi_demo: {note}", file=sys.stderr)
 
 
 def _count(faces: int) -> str:

@@ -50,6 +50,41 @@ def chosen_device() -> torch.device:
     return torch.device(name)
 
 
+_most: int | None = None  # threads that PyTorch had before any were shared
+_running_before = sys.maxsize
+
+
+def share_threads() -> None:
+    """Leaves PyTorch, in this thread, as many threads as cores are free now; to be called before what takes long.
+
+    Where something else runs on one of two cores, a second thread waits for its turn there, some milliseconds, and the
+    first one for it at the end of every layer: two are slower than one by two to seven. A count that is there but once
+    is passed over.
+    """
+    global _most, _running_before
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    if _most is None:
+        _most = torch.get_num_threads()
+    if _most == 1:
+        return
+    running = _running()
+    others, _running_before = min(running, _running_before) - 1, running
+    wanted = max(1, min(_most, (os.cpu_count() or 1) - others))
+    if wanted != torch.get_num_threads():
+        torch.set_num_threads(wanted)
+
+
+def _running() -> int:
+    """How many threads of all processes run now, or would if there were a core for them; 1 where nothing says so."""
+    try:
+        with open("/proc/loadavg") as file:
+            return int(file.read().split()[3].partition("/")[0])
+    except (OSError, ValueError, IndexError):
+        return 1
+
+
 _threads: list[int] = []  # of OpenCV, while a fork is under way
 
 
@@ -72,6 +107,8 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
+    global _most
+    _most = 1
     _threads.clear()
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)

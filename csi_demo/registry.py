@@ -10,11 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """Homes are ``module:class``, below the folder that the property names."""
+    """Homes are ``module:class``, below the folder that the property names; "" where there is none."""
 
-    network: str  # in models
-    config: str  # the class beside it that rebuilds it
-    recipe: str  # in research/training
+    network: str = ""  # in models
+    config: str = ""  # the class beside it that rebuilds it
+    recipe: str = ""  # in research/training
     method: str = ""  # in methods, for a way of filling a hole
     label: str = ""  # the method's
 

@@ -24,7 +24,8 @@ from .server import ROOT
 
 IMAGE = to_tensor(Image.open(ROOT / "examples" / "face-1.png").convert("RGB"))
 MASK = mask_to_tensor(masks.family("30,44,38,49"))
-COMMANDS = [module.name for module in pkgutil.iter_modules(commands.__path__) if module.name != "common"]
+SHARED = ("common", "progress", "workers")  # by several commands
+COMMANDS = [module.name for module in pkgutil.iter_modules(commands.__path__) if module.name not in SHARED]
 
 
 def test_the_public_names_are_listed_before_they_are_imported() -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from csi_demo import masks
+from csi_demo import device, masks
 from csi_demo.cli import main
 from csi_demo.complete import Request, Subject
 from csi_demo.device import chosen_device
@@ -94,8 +94,8 @@ def complete(name: str, seeds: tuple[int, ...] = (0, 1), **options: float) -> li
 @pytest.mark.parametrize("name", QUICK)
 def test_a_gpu_draws_the_same_but_for_rounding(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    for device in ("cpu", "cuda"):
-        monkeypatch.setenv("CSI_DEVICE", device)
+    for kind in ("cpu", "cuda"):
+        monkeypatch.setenv("CSI_DEVICE", kind)
         load_method.cache_clear()
         drawn.append(complete(name))
         assert load_method(name).device.type == device  # type: ignore[union-attr]
@@ -161,3 +161,19 @@ def test_more_work_asks_for_more_seconds_up_to_a_limit() -> None:
 
     assert asked("vae-oneshot") <= asked("vae") <= asked("vae", iterations=200) <= 10
     assert asked("dcgan") < asked("dcgan", 8) < asked("dcgan", 8, steps=3000, restarts=32) == zerogpu.MOST_SECONDS
+
+
+def test_threads_are_left_to_what_else_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four cores: a busy moment changes nothing, busy neighbours do, and what they leave is taken again."""
+    monkeypatch.setattr(device, "_most", 2)
+    monkeypatch.setattr(device, "_running_before", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    before, found = torch.get_num_threads(), []
+    try:
+        for running in (1, 9, 1, 9, 9, 4, 3, 1):
+            monkeypatch.setattr(device, "_running", lambda running=running: running)
+            device.share_threads()
+            found.append(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)
+    assert found == [2, 2, 2, 2, 1, 1, 2, 2]

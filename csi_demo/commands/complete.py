@@ -175,6 +175,7 @@ def result_files(photo: bytes, name: str, recipe: Recipe, method: Method) -> dic
         "controls": recipe.controls,
         "options": recipe.options,
         "placement": asdict(placement) | {"corners": placement.corners},
+        "face_found": request.subject.face_found,
         "blend": recipe.blend and not placement.exact,
         "refine": request.subject.refines(request.finish),
         "info": last.info,

@@ -8,12 +8,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from .. import weights
 from ..device import DEVICES
 from ..errors import UsageError
 from ..photo.reading import SUFFIXES
 from ..registry import REGISTRY, find
+from ..surroundings import shipped
 from .common import pairs
 
+SHIPPED = "shipped"  # as `start`: the weights that come with the code
 PER_STAGE = ("pictures", "learning_rate", "crop")  # a single number is for every stage
 
 
@@ -43,6 +46,8 @@ def _literal(name: str, text: str) -> Any:
 def _train(options: argparse.Namespace) -> None:
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
+    if not REGISTRY[options.model].recipe:
+        raise UsageError(f"{options.model} has no weights: there is nothing to train")
     from ..research.training.loop import train
 
     _check_packs(options.data)
@@ -59,6 +64,12 @@ def _train(options: argparse.Namespace) -> None:
     for name in values:
         if name not in known | model_fields:
             raise UsageError(f"unknown setting {name!r}: use one of {', '.join(sorted(known | model_fields))}")
+    if values.get("start") == SHIPPED:
+        values["start"] = str(shipped("weights"))
+    start = Path(str(values.get("start") or ""))
+    if start.is_dir() and weights.available(options.model, start):  # a model that goes on has the size that it had
+        config = weights.load_config(options.model, start)
+        values = {name: value for name, value in config.items() if name in model_fields} | values
     try:
         settings = kind.settings_type(**{name: value for name, value in values.items() if name in known})
         recipe = kind(settings, {name: value for name, value in values.items() if name in model_fields})

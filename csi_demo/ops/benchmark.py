@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from .. import methods
+from .. import device, methods
 from ..complete import Finish, Request, Subject
 from ..errors import CompletionError
 from ..methods import Control, Method
@@ -70,6 +70,7 @@ def bench(holes: Sequence[tuple[int, int]] = HOLES, samples: Sequence[int] = SAM
             "close-up": large_photo(CLOSE_UP, repeats),
         },
         "methods_ms": {hole: by_method(hole, repeats) for hole in COMPARED},
+        "beside_a_busy_loop_ms": beside_a_busy_loop(repeats),
     } | _model(CSIMethod(), holes, samples, repeats)
 
 
@@ -190,6 +191,33 @@ def large_photo(box: tuple[int, int, int, int], repeats: int) -> dict[str, float
         "find_ms": 1000.0 * _seconds(lambda: find_faces(photo), repeats),
         "finish_ms": 1000.0 * _seconds(finish, repeats),
     }
+
+
+def beside_a_busy_loop(repeats: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of what a visitor waits for while another process keeps a core busy: with one thread, with all, and
+    with as many as `device.share_threads` leaves."""
+    photo = open_photo(PHOTO).resize((LARGE_SIDE, LARGE_SIDE), Image.Resampling.BICUBIC)
+    request = Request(Subject.of(photo, "mouth"), methods.load_method("csi"))
+    (fill,) = request.last_step().pictures
+    works: dict[str, Callable[[], Any]] = {
+        "find": lambda: find_faces(photo),
+        "fill": request.last_step,
+        "finish": lambda: request.finished(fill),
+    }
+    threads, most = torch.get_num_threads(), device._most
+    found: dict[str, dict[str, float]] = {name: {} for name in works}
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            for kind, number, shared in (("one", 1, 1), ("all", threads, 1), ("shared", threads, threads)):
+                torch.set_num_threads(number)
+                device._most = shared  # 1: nothing is shared
+                for name, work in works.items():
+                    found[name][kind] = 1000.0 * _seconds(work, repeats)
+        finally:
+            busy.kill()
+            torch.set_num_threads(threads)
+            device._most = most
+    return found
 
 
 def _model(method: CSIMethod, holes: Sequence[tuple[int, int]], samples: Sequence[int], repeats: int) -> dict[str, Any]:
@@ -317,6 +345,9 @@ def report(figures: dict[str, Any]) -> str:
         each = ", ".join(f"{name} {value:.0f}" for name, value in taken.items())
         lines.append(f"Every method's fill of {hole}, refined, {sum(taken.values()):.0f} ms: {each}.")
     lines.append(f"A face found in 12 megapixels, and its mouth's fill cut out, refined and pasted: {found}.")
+    for name, took in figures.get("beside_a_busy_loop_ms", {}).items():
+        each = ", ".join(f"{kind} {value:.0f}" for kind, value in took.items())
+        lines.append(f"Beside a busy loop, threads of {name}: {each} ms.")
     rows = [
         {
             "hole": row["hole"],

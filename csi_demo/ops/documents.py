@@ -14,7 +14,7 @@ from ..research.studies.ablations import introspective
 from ..research.studies.ablations import report as ablations
 from ..research.studies.ablations.autoregressive import report as autoregressive
 from ..research.studies.tables import table
-from . import benchmark, hard_soak, soaking
+from . import benchmark, soaking
 
 PLACE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 METHODS = ("csi", "dcgan", "vae", "vae-oneshot", "vae-attributes", "pixelcnn")
@@ -162,5 +162,4 @@ REPORTS: Mapping[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "claims of the Gated PixelCNN": ("ablations-pixelcnn.json", autoregressive.markdown),
     "speed": ("bench.json", benchmark.report),
     "soak": ("soak.json", lambda figures: f"```\n{soaking.report(figures)}\n```"),
-    "hard soak": ("soak-hard.json", lambda figures: f"```\n{hard_soak.report(figures)}\n```"),
 }

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from .. import weights
+from ..device import share_threads
 from ..models.aligner import Aligner
 from ..pixels import FRAME, to_float
 from .placement import LARGEST, SMALLEST, Placement, pixel_matrix
@@ -44,6 +45,7 @@ def find_faces(photo: PhotoLike) -> list[Placement]:
     damaged, and as `to_photo`.
     """
     photo = to_photo(photo)
+    share_threads()
     small, step = _resized(photo, FINE[0])
     if min(small.size) < SMALLEST:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -57,7 +58,8 @@ def complete(
     face: int = 1,
     refine: bool = True,
 ) -> dict[str, Any]:
-    """Fills a hole in the photo of a face: the pictures as PNG data URLs of the photo's size, and how they came about.
+    """Fills a hole in the photo of a face: the pictures as PNG data URLs of the photo's size, and how they came about:
+    where the 64x64 frame lay, whether a face was found, and notes on the photo.
 
     Parameters:
         picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG, WebP, HEIC, AVIF, TIFF,
@@ -72,13 +74,14 @@ def complete(
         refine: whether the fill is redrawn at the photo's own resolution, where that is higher than 64x64.
     """
     with _Spoken():
-        shown, hole = _read(picture, mask)
+        notes: list[str] = []
+        shown, hole = _read(picture, mask, notes)
         loaded = engine.load(_text(method, "The method", 40))
         first = whole(seed, "The seed", 0, MAX_SEED)
         seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
         which = whole(face, "The face", 1, photo.MAX_FACES)
-        finish, subject = Finish(refine=_switch(refine)), _subject(shown, hole, which)
-        return _filled(subject, loaded, seeds, _settings(settings), finish)
+        finish, subject = Finish(refine=_switch(refine)), _subject(shown, hole, which, notes)
+        return _filled(subject, loaded, seeds, _settings(settings), finish, notes)
 
 
 def compare(
@@ -101,12 +104,13 @@ def compare(
         methods: names of list_methods, to run these alone.
     """
     with _Spoken():
-        shown, hole = _read(picture, mask)
+        notes: list[str] = []
+        shown, hole = _read(picture, mask, notes)
         number = whole(seed, "The seed", 0, MAX_SEED)
         which = whole(face, "The face", 1, photo.MAX_FACES)
         loaded = [engine.load(name) for _, name in engine.compared(methods)]
-        finish, subject = Finish(refine=_switch(refine)), _subject(shown, hole, which)
-        return {one.name: _filled(subject, one, (number,), {}, finish) for one in loaded}
+        finish, subject = Finish(refine=_switch(refine)), _subject(shown, hole, which, notes)
+        return {one.name: _filled(subject, one, (number,), {}, finish, notes) for one in loaded}
 
 
 def edit(
@@ -142,7 +146,7 @@ def edit(
             raise PageError(f"These strokes are too much for one call: at most {MAX_MOVES} points times steps.")
         which = whole(face, "The face", 1, photo.MAX_FACES)
         edited = edit_photo(
-            _photo(picture),
+            _photo(picture, []),
             drawn,
             latents=_settings(latents),
             sample=None if sample is None else whole(sample, "The seed", 0, MAX_SEED),
@@ -192,18 +196,18 @@ def _settings(values: object) -> dict[str, float]:
     return dict(values)
 
 
-def _read(picture: object, mask: object) -> tuple[Image.Image, np.ndarray | str]:
-    """Photo and mask as `fit_mask` takes it. Raises UserError."""
-    shown = _photo(picture)
+def _read(picture: object, mask: object, notes: list[str]) -> tuple[Image.Image, np.ndarray | str]:
+    """Photo and mask as `fit_mask` takes it; notes: takes what is to be said of the photo. Raises UserError."""
+    shown = _photo(picture, notes)
     if isinstance(mask, str) and len(mask) <= 40:
         masks.family(mask)
         return shown, mask
     return shown, masks.from_image(open_picture(_content(mask, "The mask"), "the mask", notes=[]))
 
 
-def _photo(picture: object) -> Image.Image:
+def _photo(picture: object, notes: list[str]) -> Image.Image:
     """Raises UserError."""
-    return open_photo(_content(picture, "The picture"), "the picture", notes=[])
+    return open_photo(_content(picture, "The picture"), "the picture", notes)
 
 
 def _content(sent: object, what: str) -> bytes:
@@ -215,19 +219,27 @@ def _content(sent: object, what: str) -> bytes:
     return data_url.decode(_text(sent, what, MAX_TEXT), what)
 
 
-def _subject(shown: Image.Image, hole: np.ndarray | str, face: int) -> Subject:
-    return Subject.of(shown, hole, face=face if face > 1 else None)
+def _subject(shown: Image.Image, hole: np.ndarray | str, face: int, notes: list[str]) -> Subject:
+    return Subject.of(shown, hole, face=face if face > 1 else None, notes=notes)
 
 
 def _filled(
-    subject: Subject, loaded: Method, seeds: tuple[int, ...], settings: Mapping[str, float], finish: Finish
+    subject: Subject,
+    loaded: Method,
+    seeds: tuple[int, ...],
+    settings: Mapping[str, float],
+    finish: Finish,
+    notes: list[str],
 ) -> dict[str, Any]:
-    began = time.monotonic()
+    began, place = time.monotonic(), subject.placement
     request = Request(subject, loaded, seeds, *loaded.split(settings), finish)
     *_, last = engine.complete(request)
     return {
         "pictures": [render.png_url(request.finished(fill)) for fill in last.pictures],
         "seeds": list(seeds),
+        "placement": asdict(place) | {"corners": place.corners},
+        "face_found": subject.face_found,
+        "notes": notes,
         "figures": last.info.get("figures", [{} for _ in seeds]),
         "seconds": round(time.monotonic() - began, 3),
     }

@@ -24,6 +24,7 @@ from .server import process
 from .server.guard import MAX_FILE, Guard
 from .server.mailboxes import Mailboxes
 from .server.page import Page
+from .server.tools import speak, told_whole
 from .theme import CSS, EMBEDDED, THEME
 
 COMPONENT = "/component.js"
@@ -70,11 +71,11 @@ def build() -> gr.Blocks:
         gr.HTML(COLOPHON, elem_id="colophon")
         panels.wire()
         edit.wire_tab(panels, tabs, edit_tab)
-        gr.api(api.complete, **COMPUTE)
-        gr.api(api.compare, **COMPUTE)
-        gr.api(api.edit, **COMPUTE)
-        gr.api(api.list_methods, queue=False)
-        gr.api(api.list_controls, queue=False)
+        gr.api(told_whole(api.complete), **COMPUTE)
+        gr.api(told_whole(api.compare), **COMPUTE)
+        gr.api(told_whole(api.edit), **COMPUTE)
+        gr.api(told_whole(api.list_methods), queue=False)
+        gr.api(told_whole(api.list_controls), queue=False)
     demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
     demo._queue.pending_messages_per_session = Mailboxes(demo._queue)
     demo._queue.ANALYTICS_MAX_EVENTS = 0  # of a dashboard that is off: a table of all events, made anew after each
@@ -83,6 +84,7 @@ def build() -> gr.Blocks:
 
 def launch_options() -> dict[str, Any]:
     """How the page is served."""
+    speak()
     return {
         "server_name": process.host(),
         "server_port": process.port(),

@@ -38,6 +38,9 @@ def test_bench_writes_every_speed(small, tmp_path, capsys):
     taken = figures["methods_ms"]["mouth"]
     assert tuple(taken) == available_methods()
     assert all(value > 0 for value in taken.values())
+    busy = figures["beside_a_busy_loop_ms"]
+    assert set(busy) == {"find", "fill", "finish"}
+    assert all(set(took) == {"one", "all", "shared"} and min(took.values()) > 0 for took in busy.values())
     rows = figures["holes"]
     assert [(row["hole"], row["samples"]) for row in rows] == [("4x3", 1), ("4x3", 2), ("6x5", 1), ("6x5", 2)]
     for row in rows:

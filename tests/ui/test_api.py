@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -55,7 +56,69 @@ def test_mcp_offers_the_public_tools_only(url: str) -> None:
     assert set(complete["inputSchema"]["properties"]) == set(
         ("picture", "mask", "method", "seed", "samples", "settings", "face", "refine")
     )
-    assert all(one.get("description") for one in complete["inputSchema"]["properties"].values())
+    told = {name: one["description"] for name, one in complete["inputSchema"]["properties"].items()}
+    assert told["mask"].endswith("or a picture of the photo's size, sent likewise, black where the hole is.")
+    assert all(text.endswith(".") for text in told.values())
+
+
+def test_a_language_model_gets_pictures(url: str, tmp_path: Path) -> None:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def call() -> Any:
+        async with (
+            streamablehttp_client(f"{url}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as model,
+        ):
+            await model.initialize()
+            words = {"picture": encoded(), "mask": "mouth", "method": "vae", "settings": {"iterations": 1}}
+            return await model.call_tool("complete", words)
+
+    text, looked_at, file = asyncio.run(call()).content
+    answer = json.loads(text.text)
+    assert answer["pictures"] == ["picture://1.png"]
+    assert answer["face_found"] is None
+    assert (looked_at.type, looked_at.mimeType) == ("image", "image/png")
+    assert Image.open(io.BytesIO(base64.b64decode(looked_at.data))).size == (64, 64)
+    assert file.resource.blob == looked_at.data
+
+
+def test_an_answer_says_where_the_face_was_and_that_there_was_none(client: Client) -> None:
+    settings = {"iterations": 1}
+    found = client.predict(
+        handle_file(str(ROOT / "examples" / "astronaut.jpg")), "eyes", "vae", 0, 1, settings, api_name="/complete"
+    )
+    assert (found["face_found"], found["notes"]) == (True, [])
+    assert abs(found["placement"]["x"] - 222) < 40
+    assert len(found["placement"]["corners"]) == 4
+    buffer = io.BytesIO()
+    Image.effect_noise((200, 120), 20).save(buffer, "PNG")
+    nobody = base64.b64encode(buffer.getvalue()).decode()
+    found = client.predict(nobody, "eyes", "vae", 0, 1, settings, api_name="/complete")
+    assert found["face_found"] is False
+    assert found["notes"] == ["no face found: the largest square in the middle of the photo is filled in"]
+    assert found["placement"]["size"] == 120
+
+
+def test_a_call_with_named_arguments_and_the_description_of_all(url: str) -> None:
+    paths = httpx.get(f"{url}gradio_api/openapi.json").raise_for_status().json()["paths"]
+    assert {f"/gradio_api/call/v2/{name}" for name in TOOLS} <= set(paths)
+    words = {"picture": encoded(), "mask": "eyes", "method": "vae", "settings": {"iterations": 1}}
+    event = httpx.post(f"{url}gradio_api/call/v2/complete", json=words).raise_for_status().json()["event_id"]
+    answer = httpx.get(f"{url}gradio_api/call/complete/{event}", timeout=PATIENCE).text
+    assert json.loads(answer.rpartition("data: ")[2])[0]["seeds"] == [0]
+
+
+def test_endpoints_that_are_none_and_calls_that_are_gone_are_said(url: str) -> None:
+    for name in ("predict", "complete2", "delete"):
+        assert httpx.post(f"{url}gradio_api/call/{name}", json={"data": []}).status_code == 404
+    answer = httpx.get(f"{url}gradio_api/call/complete/0123456789", timeout=PATIENCE).text
+    assert "event: error" in answer
+    assert "null" not in answer
+    event = httpx.post(f"{url}gradio_api/call/complete", json={"data": [{"path": "/etc/passwd"}]}).json()["event_id"]
+    answer = httpx.get(f"{url}gradio_api/call/complete/{event}", timeout=PATIENCE).text
+    assert "event: error" in answer
+    assert "null" not in answer.replace('"duration": null', "")
 
 
 def test_methods_and_controls_are_told(client: Client) -> None:
@@ -248,6 +311,15 @@ def test_the_curl_of_the_readme_runs(url: str, tmp_path: Path) -> None:
     run = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "data:image/png;base64," in run.stdout, run.stdout[:500]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+def test_the_javascript_of_the_document_runs(url: str, tmp_path: Path) -> None:
+    (script,) = blocks("js")
+    shutil.copyfile(ROOT / "examples" / "astronaut.jpg", tmp_path / "photo.jpg")
+    (tmp_path / "call.mjs").write_text(script.replace("http://127.0.0.1:7860/", url))
+    subprocess.run(["node", "call.mjs"], cwd=tmp_path, check=True, timeout=PATIENCE)
+    assert Image.open(tmp_path / "filled.png").size == (512, 512)
 
 
 def test_a_file_that_is_no_picture_is_refused(client: Client) -> None:

@@ -24,10 +24,11 @@ FULL, NO_ROOM = (errno.ENOSPC, errno.EDQUOT), "There is no room for photos at th
 
 # All that the page, its embeds, clients of its API and language models ask for. Whatever else Gradio has leaves what it
 # is sent on the disk, fetches what it is told to, or starts what nobody here needs.
+NAME = "(complete|compare|edit|list_methods|list_controls)"
 API = (
     *("info/?", "openapi.json", "app_id/?", "login_check/?", "theme.css", "startup-events"),
     *("queue/join", "queue/data", "heartbeat/[^/]+", "cancel", "reset/?", "component_server/?"),
-    *("(call|run|api)(/v2)?/[^/]+/?", "call/[^/]+/[^/]+", "upload", "upload_progress"),
+    *(f"(call|run|api)(/v2)?/{NAME}/?", f"call(/v2)?/{NAME}/[^/]+", "upload", "upload_progress"),
     *("file=(?![A-Za-z][A-Za-z0-9+.-]+:).+", "mcp(/.*)?"),
 )
 OPEN = re.compile(

@@ -9,6 +9,7 @@ from gradio.components.api_component import Api
 from gradio.state_holder import SessionState
 
 from ..painter import MAX_LENGTH
+from ..wiring import said
 
 MAX_VALUE = 2 * MAX_LENGTH  # characters of a component's value
 MAX_CHOICES, MAX_CHOICE = 16, 40  # how many can be chosen of several, and characters of each
@@ -29,6 +30,15 @@ class Page(gr.Blocks):
             if not isinstance(block, Api) and not several and not _is_plain(value):
                 raise gr.Error("This is nothing that the page sends.", print_exception=False)
         inputs.extend(block.value for block in missing)
+
+    async def process_api(self, *values: Any, **options: Any) -> dict[str, Any]:
+        """As Gradio does it, but that every error has a sentence: of others Gradio would say null."""
+        try:
+            return await super().process_api(*values, **options)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(said(error, "a call"), print_exception=False) from None
 
     async def preprocess_data(self, *values: Any, **options: Any) -> list[Any]:
         try:
