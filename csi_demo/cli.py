@@ -27,6 +27,7 @@ from .commands import (
     soak,
     strip,
     train,
+    trial,
     warm,
 )
 from .errors import UsageError, UserError
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         latents,
         pack,
         train,
+        trial,
         ablations,
         bench,
         publish,

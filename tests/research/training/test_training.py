@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -275,3 +277,38 @@ def test_real_packs_hold_what_their_readme_says(packs: Path):
     frames = data.read_pack(packs / "val.parquet")
     assert frames.shape == (1000, 3, 64, 64)
     assert 60 < frames.float().mean() < 180
+
+
+def test_a_training_that_is_stopped_leaves_its_last_row_and_what_can_be_watched(made_up: Path, tmp_path: Path):
+    pytest.importorskip("tensorboard", reason="needs TensorBoard, of the extra [train]")
+    from csi_demo.research.training.vae import OneShotRecipe
+
+    settings = OneShotRecipe.settings_type(
+        pictures=(100_000,), batch=4, bf16=False, val_pictures=2, sheet_minutes=10.0, checkpoint_minutes=60.0
+    )
+    recipe, out = OneShotRecipe(settings, {}), tmp_path / "out"
+    recipe.batch = stopping_after(recipe.batch, 2)  # type: ignore[method-assign]
+    metrics = train(recipe, made_up, out, device="cpu", tensorboard=True)
+    (row,) = metrics["training"]["curve"]
+    assert row["pictures"] == 8
+    assert {"train_loss", "val_loss"} <= row.keys()
+    assert json.loads((out / "curves.json").read_text()) == [row]
+    (sheet,) = (out / "sheets").iterdir()
+    assert Image.open(sheet).size == (2 * 3 * 66, 2 * 2 * 66)
+    (events,) = (out / "tensorboard").iterdir()
+    assert b"stage 1/val_loss" in events.read_bytes()
+    with pytest.raises(TrainingError, match=r"state\.pt exists: pass --resume"):
+        train(recipe, tmp_path / "no data is looked for", out, device="cpu")
+
+
+def stopping_after(draw: Callable[..., Any], steps: int) -> Callable[..., Any]:
+    """What draws batches, but that the process is told to stop at the last of so many."""
+    drawn = []
+
+    def drawing(*arguments: Any) -> Any:
+        drawn.append(None)
+        if len(drawn) == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return draw(*arguments)
+
+    return drawing
