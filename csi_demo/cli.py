@@ -27,6 +27,7 @@ from .commands import (
     soak,
     strip,
     train,
+    trial,
     warm,
 )
 from .errors import UsageError, UserError
@@ -64,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         latents,
         pack,
         train,
+        trial,
         ablations,
         bench,
         publish,

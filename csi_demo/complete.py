@@ -20,6 +20,7 @@ from .errors import MaskError, PhotoError, UsageError
 from .methods import Method, checks
 from .methods.base import Number
 from .photo.colour import srgb_profile
+from .photo.outline import FOLLOWING, face_hole
 from .photo.placement import SMALLEST, Placement
 from .photo.reading import PhotoLike, to_photo
 from .photo.refining import Scene, can_refine
@@ -84,7 +85,7 @@ class Subject:
         else:
             place = as_placement(placement)
         _tell(said, notes)
-        large, small = fit_mask(mask, place, photo.size)
+        large, small = fit_mask(mask, place, photo)
         return cls(photo, place, large, place.frame(photo), small, found)
 
     @classmethod
@@ -264,21 +265,21 @@ def _count(faces: int) -> str:
     return f"{faces or 'no'} {'face was' if faces == 1 else 'faces were'}"
 
 
-def fit_mask(mask: Any, placement: Placement, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A mask in a photo of this (width, height), boolean (height, width), and in its frame, boolean (64, 64).
+def fit_mask(mask: Any, placement: Placement, photo: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """A mask in an RGB photo, boolean (height, width), and in its frame, boolean (64, 64).
 
-    mask: of the photo (see `masks.to_mask`), or the name of a family (see `masks.family`), which is one in the frame.
+    mask: of the photo (see `masks.to_mask`), or the name of a family (see `face_hole`).
     Raises MaskError for an unknown family, a mask of another size or one that seems to be inverted, or a hole that is
     not in the photo, and PhotoError for one that reaches outside the frame.
     """
     if isinstance(mask, str):
         small = masks.family(mask)
-        large = placement.photo_mask(mask, size)
+        large = face_hole(photo, placement, mask)
         if large.all():
             raise MaskError(f"the hole {mask!r} lies outside the photo where the frame is placed")
-        return large, small
+        return large, placement.frame_mask(large) if mask in FOLLOWING and not placement.exact else small
     mask = masks.to_mask(mask)
-    check_size(mask, size)
+    check_size(mask, photo.size)
     masks.check_way(mask)
     return mask, placement.frame_mask(mask)
 

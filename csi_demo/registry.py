@@ -38,6 +38,7 @@ REGISTRY: dict[str, Entry] = {
         "gated_pixelcnn:GatedPixelCNNMethod",
         "Gated PixelCNN",
     ),
+    "telea": Entry(method="telea:TeleaMethod", label="Telea"),
     "pixelcnn-autoencoder": Entry(
         "pixelcnn_autoencoder:PixelCNNAutoencoder", "AutoencoderConfig", "pixelcnn_autoencoder:AutoencoderRecipe"
     ),

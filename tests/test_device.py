@@ -105,7 +105,7 @@ def test_a_gpu_draws_the_same_but_for_rounding(name: str, monkeypatch: pytest.Mo
 
 
 def test_only_networks_are_placed_and_pixels_drawn_one_by_one_stay_on_the_cpu() -> None:
-    assert [name for name in available_methods() if not load_method(name).accelerated] == ["csi", "pixelcnn"]
+    assert [name for name in available_methods() if not load_method(name).accelerated] == ["csi", "pixelcnn", "telea"]
     for name in QUICK:
         assert next(load_method(name).model.parameters()).device.type == chosen_device().type
     assert next(load_method("csi").model.parameters()).device.type == "cpu"

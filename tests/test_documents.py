@@ -26,11 +26,12 @@ FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 COMMAND = re.compile(r"(?:^|`)((?:[A-Z_]+=\S+ )?python -m csi_demo [a-z-]+ [^`\n]+)", re.MULTILINE)
 PLACES = {"PID": "1", "X,Y,SIZE": "222,68,40", "#RRGGBB": "#201810"}
 COMMANDS = sorted({line for file in FILES for line in COMMAND.findall(file.read_text())})
-ELSEWHERE = {  # run by tests of their own, since they need a server, a Hub or trained variants
+ELSEWHERE = {  # run by tests of their own, since they need a server, a Hub, trained variants or answers
     "ablations": "tests/research/studies/test_ablations.py",
     "bench": "tests/ops/test_benchmark.py",
     "publish": "tests/ops/test_hub.py",
     "soak": "tests/ops/test_soaking.py",
+    "trial": "tests/commands/test_trial.py",
 }
 TINY = "pictures=8 batch=4 val_pictures=4 bf16=false compile=false warmup=8 critic_width=8"
 SMALL = {

@@ -189,7 +189,7 @@ class Placement:
             small |= self._at_frame_pixels(~mask, side)
         return ~small
 
-    def _frame_points(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def frame_points(self, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Where in the frame, in its 64ths, the centres of a part of the photo's pixels lie: x and y, both (h, w)."""
         left, top, right, bottom = box
         x, y = np.arange(left, right) + 0.5, np.arange(top, bottom)[:, None] + 0.5
@@ -201,7 +201,7 @@ class Placement:
 
     def _frame_pixels(self, box: tuple[int, int, int, int], side: int = FRAME) -> tuple[np.ndarray, np.ndarray]:
         """Column and row of the frame (h, w) that the pixels of a part of the photo have their centres in."""
-        columns, rows = (np.floor(along * np.float32(side / FRAME)) for along in self._frame_points(box))
+        columns, rows = (np.floor(along * np.float32(side / FRAME)) for along in self.frame_points(box))
         return columns.astype(np.int16), rows.astype(np.int16)
 
     def _at_frame_pixels(self, hole: np.ndarray, side: int) -> np.ndarray:
@@ -221,7 +221,7 @@ class Placement:
         mask = masks.family(mask) if isinstance(mask, str) else mask
         left, top, right, bottom = box = self._bounds(size, 1, hole_box(mask) or (0, 0, 0, 0))
         if shape:
-            photo[top:bottom, left:right] = ~shape.contains(*self._frame_points(box))
+            photo[top:bottom, left:right] = ~shape.contains(*self.frame_points(box))
             return photo
         columns, rows = self._frame_pixels(box)
         inside = (columns >= 0) & (columns < FRAME) & (rows >= 0) & (rows < FRAME)

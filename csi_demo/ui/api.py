@@ -13,8 +13,9 @@ from gradio import FileData
 from PIL import Image
 
 from .. import masks
-from ..complete import Finish, Request, Subject
+from ..complete import Finish, Request, Subject, place_frame
 from ..errors import PageError
+from ..photo.placement import Placement
 from ..photo.reading import open_photo, open_picture
 from . import data_url, engine, photo, render
 from .engine import MAX_SAMPLES, MAX_SEED
@@ -145,16 +146,28 @@ def edit(
         if sum(stroke.moves for stroke in drawn) > MAX_MOVES:
             raise PageError(f"These strokes are too much for one call: at most {MAX_MOVES} points times steps.")
         which = whole(face, "The face", 1, photo.MAX_FACES)
+        notes: list[str] = []
+        shown = _photo(picture, notes)
+        place = place_frame(shown, which if which > 1 else None, notes)
         edited = edit_photo(
-            _photo(picture, []),
+            shown,
             drawn,
             latents=_settings(latents),
             sample=None if sample is None else whole(sample, "The seed", 0, MAX_SEED),
-            face=which if which > 1 else None,
+            placement=place,
             brush=Brush(local=not _switch(plain, "plain")),
             strength=strength,
         )
-        return {"picture": render.exact_url(edited), "seconds": round(time.monotonic() - began, 3)}
+        return {
+            "picture": render.exact_url(edited),
+            "placement": _place(place),
+            "notes": notes,
+            "seconds": round(time.monotonic() - began, 3),
+        }
+
+
+def _place(placement: Placement) -> dict[str, Any]:
+    return asdict(placement) | {"corners": placement.corners}
 
 
 class _Spoken:
@@ -237,7 +250,7 @@ def _filled(
     return {
         "pictures": [render.png_url(request.finished(fill)) for fill in last.pictures],
         "seeds": list(seeds),
-        "placement": asdict(place) | {"corners": place.corners},
+        "placement": _place(place),
         "face_found": subject.face_found,
         "notes": notes,
         "figures": last.info.get("figures", [{} for _ in seeds]),

@@ -17,6 +17,7 @@ from PIL import Image
 
 from ..complete import Subject
 from ..errors import PageError, PhotoError
+from ..photo.outline import FOLLOWING, face_hole, face_map
 from ..photo.placement import SMALLEST, Placement
 from ..photo.reading import open_photo
 from ..photo.sheets import memory_of
@@ -90,8 +91,13 @@ class Photo:
         return Placement(place.x * self.scale, place.y * self.scale, place.size * self.scale, place.angle)
 
     def preset(self, name: str) -> np.ndarray:
-        """A family's hole (see `masks.family`) on the view: boolean (height, width), True = keep."""
-        return self.view_place.photo_mask(name, self.view.size)
+        """A ready-made hole (see `face_hole`) on the view: boolean (height, width), True = keep."""
+        distances = self._distances if name in FOLLOWING else None
+        return face_hole(self.view, self.view_place, name, distances)
+
+    @cached_property
+    def _distances(self) -> np.ndarray:
+        return face_map(self.view, self.view_place)
 
     def suggested(self, mask: np.ndarray) -> Mapping[str, float] | None:
         """Where an example, a link or an earlier result wants the sliders for this mask of the view: name -> value;

@@ -247,7 +247,7 @@ def test_missing_weights_end_in_one_line(tmp_path: Path):
 def test_public_names():
     import csi_demo
 
-    assert csi_demo.available_methods() == ("csi", "dcgan", "vae", "vae-oneshot", "vae-attributes", "pixelcnn")
+    assert csi_demo.available_methods() == ("csi", "dcgan", "vae", "vae-oneshot", "vae-attributes", "pixelcnn", "telea")
     assert {control.name for control in csi_demo.list_controls("csi")} >= {f"z{index}" for index in range(32)}
     photo = Image.open(FRAME).convert("RGB").resize((100, 90))
     mask = np.ones((90, 100), dtype=bool)

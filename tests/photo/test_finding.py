@@ -92,12 +92,12 @@ def test_an_aligned_frame_is_its_own_place(capsys):
 
 def test_a_family_hole_outside_the_photo_is_refused():
     with pytest.raises(masks.MaskError, match="'0,0,8,8' lies outside the photo"):
-        fit_mask("0,0,8,8", Placement(10.0, 10.0, 200.0), (100, 40))
+        fit_mask("0,0,8,8", Placement(10.0, 10.0, 200.0), Image.new("RGB", (100, 40)))
 
 
 def test_complete_photo_fills_the_face_that_was_found(astronaut: Image.Image):
     (filled,) = complete_photo(astronaut, "mouth")
-    mask, _ = fit_mask("mouth", find_faces(astronaut)[0], astronaut.size)
+    mask, _ = fit_mask("mouth", find_faces(astronaut)[0], astronaut)
     before, after = np.asarray(astronaut), np.asarray(filled)
     assert np.array_equal(before[mask], after[mask])
     assert (before[~mask] != after[~mask]).any(1).mean() > 0.9
@@ -109,7 +109,7 @@ def test_complete_photo_fills_the_face_that_was_found(astronaut: Image.Image):
 def test_a_face_in_twelve_megapixels_is_found(astronaut: Image.Image, box: tuple[int, int, int, int], hole: str):
     photo = astronaut.resize((4000, 3000), Image.Resampling.BICUBIC, box=box)
     placement = find_faces(photo)[0]
-    mask, _ = fit_mask(hole, placement, photo.size)
+    mask, _ = fit_mask(hole, placement, photo)
     pasted = np.asarray(placement.paste(photo, mask, Image.new("RGB", (64, 64), (0, 255, 0))))
     assert np.array_equal(pasted[mask], np.asarray(photo)[mask])
     assert (pasted[~mask] != np.asarray(photo)[~mask]).any(1).mean() > 0.9
