@@ -67,9 +67,10 @@ def load(name: str | None) -> Method:
     """The method of this name, the first one for None; loaded once. Raises PageError when it cannot be loaded."""
     if name is not None and (not isinstance(name, str) or len(name) > 40):
         raise PageError("Choose one of the methods.")
+    name = name or methods.available_methods()[0]
     try:
         with _loading:
-            loaded = methods.load_method(name or methods.available_methods()[0])
+            loaded = methods.load_method(name)
         _ready.set()
         return loaded
     except UnknownMethodError as error:

@@ -10,6 +10,7 @@ from gradio.components import Component
 
 from .. import engine, filling, static
 from ..engine import MAX_SAMPLES, MAX_SEED
+from ..server import health
 from ..wiring import Update, listen
 from . import COMPUTE, QUICK, Panels
 
@@ -34,7 +35,7 @@ class FillPanel:
             )
         self.status = gr.HTML(
             None,
-            html_template=static.text("status.html"),
+            html_template=static.text("status.html", STARTED=health.STARTED),
             js_on_load=static.text("status.js"),
             apply_default_css=False,
             elem_id="status",
@@ -105,7 +106,8 @@ class FillPanel:
         keeping = {"kept": self.kept, "compare": self.compare}
         listen(self.compared.input, choose_compared, self.compared, keeping, queue=False, **QUICK)
         listen(self.stop.click, filling.stop, self.run, {"status": self.status}, queue=False, **QUICK)
-        panels.steer.wire_sliders(self.method.input, panels)
+        for event in (panels.demo.load, self.method.input):  # a method that cannot be had is told at once
+            panels.steer.wire_sliders(event, panels)
 
     def wire_linked(self, opening: Any, linked: Component, panels: Panels) -> None:
         """Fills what a link asks for, once the page has opened it."""

@@ -38,9 +38,12 @@ function tell() {
   const trouble = element.querySelector(".csi-trouble")?.textContent ?? "", now = `${of} ${trouble}`;
   if ((!of && !trouble) || now === told) return;
   told = now;
-  (element.closest(".gradio-container") ?? document.body).dispatchEvent(new CustomEvent("csi-drawn", { detail: { of, trouble } }));
+  const page = element.closest(".gradio-container") ?? document.body;
+  page.csiDrawn = { of, trouble }; // for a painter that comes later
+  page.dispatchEvent(new CustomEvent("csi-drawn", { detail: page.csiDrawn }));
 }
-new MutationObserver(tell).observe(element, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-of"] });
+tell();
+new MutationObserver(tell).observe(element, { childList: true, subtree: true, attributes: true, characterData: true });
 let naming = false;
 new MutationObserver(() => {
   if (naming) return;

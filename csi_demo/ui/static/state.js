@@ -7,13 +7,12 @@ const SILENCE = 6000; // milliseconds without a word until the server is asked w
 let said = null; // the server's last line: {of, text, trouble, progress}; progress: null where nothing runs
 let running = null; // the last of those by which something ran, until it has ended
 let note = null; // the painter's own last line: {of, text, trouble}
-let drawn = null; // what the sliders are of, and what keeps the method from filling: {of, trouble}
+let drawn = page.csiDrawn ?? null; // what the sliders are of, and what keeps the method from filling: {of, trouble}
 let reading = 0; // the number of the upload under way
 let then = null; // the button that was pressed meanwhile
 let gone = null; // the key of a photo that the server has no more
 let lost = false;
 let heard = 0; // when the server last said something, or was asked to
-let started = null; // which start of the server it is
 let focused = null; // the button that had the focus when it ceased to work
 
 const mark = () => (scene ? `${scene.photo} ${edit}` : "");
@@ -167,9 +166,8 @@ async function ask() {
   try {
     const now = (await (await fetch(new URL("healthz", root), { cache: "no-store" })).json()).started;
     lost = false;
-    if (started && now !== started) hear({ of: mark(), text: "", trouble: GONE, progress: null });
+    if (now !== page.querySelector("#status .csi-status").dataset.started) hear({ of: mark(), text: "", trouble: GONE, progress: null });
     else if (before) hear({ of: mark(), text: "", trouble: "The server was away for a moment: fill again.", progress: null });
-    started = now;
   } catch {
     lost = true;
     running = null;
@@ -177,7 +175,6 @@ async function ask() {
   }
   if (lost || before) refresh();
 }
-ask();
 setInterval(() => {
   if (element.isConnected && (lost || (running && performance.now() - heard > SILENCE))) ask();
 }, 2000);
