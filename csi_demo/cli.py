@@ -35,7 +35,10 @@ from .surroundings import share_cores, spare_loopback
 
 INSTALL = "pip install 'csi-demo[train,cluster,test]', or requirements-dev.txt in a checkout"
 # What disks and permissions may do at any time.
-BEYOND_US = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE)
+BEYOND_US = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE),
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from . import masks, methods
-from .device import share_threads
+from .device import plain_torch, share_threads
 from .errors import MaskError, PhotoError, UsageError
 from .methods import Method, checks
 from .methods.base import Number
@@ -173,6 +173,7 @@ class Request:
         return self.subject.finished(fill, self.finish)
 
 
+@plain_torch()
 def complete_photo(
     photo: PhotoLike,
     mask: Any,

@@ -1,4 +1,5 @@
-"""Where the networks run: the one setting, CSI_DEVICE, and processes that were forked from one that has filled.
+"""Where the networks run: the one setting, CSI_DEVICE, the caller's modes of PyTorch, which change nothing, and
+processes that were forked from one that has filled.
 
 Of the threads of a process a fork keeps the one that forks. In the child, OpenMP's, on which PyTorch computes, would be
 waited for for ever, and so would OpenCV's, even to be told to end. There everything runs on one thread, and comes to
@@ -9,8 +10,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import DeviceError
 
@@ -48,6 +52,77 @@ def chosen_device() -> torch.device:
     if name == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # a seed's picture is the CPU's, but for rounding
     return torch.device(name)
+
+
+_inside, _outer = 0, None  # how often `plain_torch` is entered, and what the default dtype was before
+_counting = threading.Lock()
+StepT = TypeVar("StepT")
+ClassT = TypeVar("ClassT", bound=type)
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Within, PyTorch computes as it does by itself, with gradients, in float32 and on the CPU, whatever modes and
+    default dtype the caller has set; they hold again afterwards,
+    and so does its number of threads. Also a decorator."""
+    import torch
+
+    with ExitStack() as modes:
+        modes.enter_context(torch.inference_mode(False))
+        modes.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            modes.enter_context(torch.device("cpu"))
+        _count(1)
+        modes.callback(_count, -1)
+        threads = torch.get_num_threads()
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != threads:  # see `share_threads`
+                torch.set_num_threads(threads)
+
+
+def _count(more: int) -> None:
+    """The default dtype is all threads': the first sets it, the last sets it back."""
+    global _inside, _outer
+    import torch
+
+    with _counting:
+        if not _inside:
+            _outer = torch.get_default_dtype()
+        _inside += more
+        wanted = torch.float32 if _inside else _outer
+        if torch.get_default_dtype() != wanted:
+            torch.set_default_dtype(wanted)  # type: ignore[arg-type]
+
+
+def in_plain_torch(kind: ClassT) -> ClassT:
+    """The same class, whose public methods and properties run in `plain_torch`."""
+    for name, value in list(vars(kind).items()):
+        if isinstance(value, property):
+            value = property(plain_torch()(value.fget) if value.fget else None, value.fset, doc=value.__doc__)
+            setattr(kind, name, value.setter(plain_torch()(value.fset)) if value.fset else value)
+        elif callable(value) and (name == "__init__" or not name.startswith("_")):
+            setattr(kind, name, plain_torch()(value))
+    return kind
+
+
+def plain_steps(steps: Iterator[StepT]) -> Iterator[StepT]:
+    """The same steps, each made in `plain_torch`; between them the caller's modes hold."""
+    try:
+        while True:
+            with plain_torch():
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
+    finally:
+        if close := getattr(steps, "close", None):
+            with plain_torch():
+                close()
 
 
 _most: int | None = None  # threads that PyTorch had before any were shared

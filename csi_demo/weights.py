@@ -18,14 +18,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from .device import make_forks_safe
+from .device import make_forks_safe, plain_torch
 from .errors import WeightsError
+from .files import write_all, write_atomically
 from .registry import build_network
 from .surroundings import shipped
 
+DRAWS = (Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Tensor.exponential_)
 MANIFEST, METRICS = "manifest.json", "metrics.json"
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -200,7 +203,20 @@ def load_network(name: str, folder: Path | None = None, weights: str | None = No
     """The trained network of this name in the registry, in eval mode; weights: its name in the manifest, where it is
     another. Raises WeightsError."""
     model = weights or name
-    return load_into(model, build_network(name, load_config(model, folder)), folder)
+    with plain_torch():
+        config = load_config(model, folder)
+        with Undrawn():
+            network = build_network(name, config)
+        return load_into(model, network, folder)
+
+
+class Undrawn(TorchFunctionMode):
+    """Within, no weight is drawn at random, since others will take their places: the caller's random numbers stay."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        drawn = getattr(func, "__module__", "") == "torch.nn.init" or func in DRAWS
+        return (args[0] if args else kwargs["tensor"]) if drawn else func(*args, **kwargs)
 
 
 def start_from(module: nn.Module, file: Path) -> None:
@@ -217,14 +233,6 @@ def start_from(module: nn.Module, file: Path) -> None:
     module.load_state_dict(fitting, strict=False)
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a file so that a reader, or a crash, never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(part, path)
-
-
 def save_model(
     folder: Path,
     config: Mapping[str, Any],
@@ -237,23 +245,39 @@ def save_model(
     groups: file name without ending -> prefixes of the tensors it holds; an empty prefix takes what is left. Several
     files keep each below the Hub's limit for plain git files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    left = dict(state)
+    left, contents = dict(state), dict[str, bytes | str]()
     for name, prefixes in groups.items():
         chosen = {key: left.pop(key) for key in list(left) if key.startswith(prefixes)}
         half = {k: (t.half() if t.is_floating_point() else t).contiguous().clone() for k, t in chosen.items()}
-        part = folder / f"{name}.safetensors.part"
-        save_file(half, part)
-        os.replace(part, folder / f"{name}.safetensors")
+        contents[f"{name}.safetensors"] = save(half)
     assert not left, f"tensors in no group: {sorted(left)}"
-    write_atomically(folder / "config.json", json.dumps(dict(config), indent=1) + "\n")
-    save_metrics(folder, metrics)
-    update_manifest(folder.parent)
+    contents["config.json"] = _json(config)
+    _write_model(folder.parent, folder.name, contents, metrics)
+
+
+def _write_model(
+    weights: Path, model: str, contents: Mapping[str, bytes | str], metrics: Mapping[str, Any] | None
+) -> None:
+    """Writes files of a model, those that it is loaded from, its metrics and the manifest of a folder of weights, all
+    of them or none."""
+    manifest = _digests(weights)
+    for name, content in contents.items():
+        digest = hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+        manifest.setdefault(model, {})[name] = digest
+    files = {weights / model / name: content for name, content in contents.items()}
+    if metrics is not None:
+        files[weights / model / METRICS] = _json(metrics)
+    listed = {name: dict(sorted(files.items())) for name, files in sorted(manifest.items())}
+    write_all(files | {weights / MANIFEST: _json(listed)})
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(dict(content), indent=1) + "\n"
 
 
 def save_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Writes a model's metrics.json."""
-    write_atomically(folder / METRICS, json.dumps(dict(metrics), indent=1) + "\n")
+    write_atomically(folder / METRICS, _json(metrics))
 
 
 def read_metrics(model: str, folder: Path | None = None) -> dict[str, Any]:
@@ -267,12 +291,8 @@ def copy_model(source: str, folder: Path, model: str, metrics: Mapping[str, Any]
 
     Raises WeightsError for a file that is missing or not what the folder's manifest says.
     """
-    target = weights_folder() / model
     contents = {file: _checked(source, file, folder).read_bytes() for file in _entry(source, folder)}
-    for file, content in contents.items():
-        write_atomically(target / file, content)
-    save_metrics(target, metrics)
-    update_manifest(weights_folder())
+    _write_model(weights_folder(), model, contents, metrics)
 
 
 def record_test(model: str, name: str, figures: Mapping[str, Any]) -> None:
@@ -295,9 +315,7 @@ def latents_text(latents: Mapping[str, Any]) -> str:
 
 def save_latents(model: str, latents: Mapping[str, Any]) -> None:
     """Writes a model's latents.json, where its weights come from, and its manifest entry."""
-    folder = _home(model) or weights_folder()
-    write_atomically(folder / model / "latents.json", latents_text(latents))
-    update_manifest(folder)
+    _write_model(_home(model) or weights_folder(), model, {"latents.json": latents_text(latents)}, None)
 
 
 def _digests(weights: Path) -> dict[str, dict[str, str]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -149,3 +150,15 @@ def visitor(server: Server) -> Iterator[Visitor]:
         one.set("samples", 1)
         one.paint_on(noise(64, 64))
         yield one
+
+
+@contextmanager
+def small_disk(most: int) -> Iterator[None]:
+    """No file can be written that is larger than so many bytes, as on a disk that is nearly full."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

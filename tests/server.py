@@ -16,6 +16,7 @@ import httpx
 from csi_demo.ops.replicas import PATIENCE, free_port
 
 ROOT = Path(__file__).parents[1]
+GUARD = str(Path(__file__).parent / "outbound")  # see there
 __all__ = ["PATIENCE", "ROOT", "Server", "copy_folder", "free_port", "serving"]
 
 
@@ -28,10 +29,10 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 class Server:
-    """``python app.py`` with a folder of its own."""
+    """``python app.py`` with a folder of its own, which can reach no other machine."""
 
     def __init__(self, folder: Path):
-        self.files, self.log = folder / "cache", folder / "log"
+        self.files, self.log, self._tried = folder / "cache", folder / "log", folder / "tried"
         self.files.mkdir()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
@@ -41,6 +42,7 @@ class Server:
         """Starts it, once more where it has ended."""
         environment = {**os.environ, "PORT": str(self.port), "GRADIO_TEMP_DIR": str(self.files)}
         environment.pop("GRADIO_SERVER_NAME", None)
+        environment |= {"CSI_TEST_CONNECTIONS": str(self._tried), "PYTHONPATH": GUARD}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log
@@ -54,6 +56,10 @@ class Server:
             time.sleep(0.2)
         self.process.kill()
         raise AssertionError("the page does not answer")
+
+    def tried(self) -> list[str]:
+        """Which other machines it tried to reach."""
+        return self._tried.read_text().splitlines() if self._tried.exists() else []
 
     def memory(self) -> int:
         """Resident bytes."""
@@ -69,3 +75,4 @@ def serving(folder: Path) -> Iterator[Server]:
     finally:
         running.process.terminate()
         running.process.wait(20)
+    assert running.tried() == []

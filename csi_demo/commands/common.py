@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import masks, weights
+from .. import masks
 from ..errors import ControlError, UsageError
+from ..files import write_atomically
 
 FAMILIES = f"{', '.join(masks.BOXES)}, random:SEED, or x0,y0,x1,y1 in frame pixels"
 
@@ -43,7 +44,7 @@ def positive(limit: int | None) -> None:
 def write_file(content: bytes | str, file: Path) -> None:
     """Writes a file, whole or not at all. Raises UsageError where that cannot be done."""
     try:
-        weights.write_atomically(file, content)
+        write_atomically(file, content)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
 

@@ -16,6 +16,7 @@ from PIL import Image
 from .. import masks, weights
 from ..complete import Finish, Request, Subject, check_size
 from ..errors import MaskError, PhotoError, UsageError
+from ..files import write_all
 from ..methods import Method, available_methods, load_method
 from ..photo.placement import Placement
 from ..photo.reading import SUFFIXES, open_photo, open_picture, read_file
@@ -186,18 +187,18 @@ def result_files(photo: bytes, name: str, recipe: Recipe, method: Method) -> dic
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:
-    """Writes files into a folder, each whole or not at all, RUN last, in the place of what an earlier run left there.
+    """Writes files into a folder, all of them or none, RUN last, in the place of what an earlier run left there.
 
     Of what else lies there, only samples go that the earlier RUN names. Raises UsageError where that cannot be done.
     """
     stale = _samples_of(folder) - files.keys()
     try:
-        if stale:
-            (folder / RUN).unlink()  # no longer what it says
-        for name, content in files.items():
-            weights.write_atomically(folder / name, content)
-            for old in stale if name == RUN else ():
-                (folder / old).unlink(missing_ok=True)
+        write_all(
+            {folder / name: content for name, content in files.items()},
+            before=lambda: (folder / RUN).unlink(missing_ok=True),  # it tells of files that are about to change
+        )
+        for old in stale:
+            (folder / old).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
 

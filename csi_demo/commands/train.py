@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--data", type=Path, required=True, help="a folder with train*.parquet and val.parquet")
     train.add_argument("--out", type=Path, required=True, help="a folder for checkpoint, curves and weights")
     train.add_argument("--resume", action="store_true")
+    train.add_argument("--skip-damaged", action="store_true", help="leave out rows whose picture cannot be read")
     train.add_argument("--minutes", type=float)
     train.add_argument("--device", choices=DEVICES, default="auto")
     train.add_argument(
@@ -46,6 +48,8 @@ def _literal(name: str, text: str) -> Any:
 def _train(options: argparse.Namespace) -> None:
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
+    from ..data import skipping_damaged
+
     if not REGISTRY[options.model].recipe:
         raise UsageError(f"{options.model} has no weights: there is nothing to train")
     from ..research.training.loop import train
@@ -75,15 +79,16 @@ def _train(options: argparse.Namespace) -> None:
         recipe = kind(settings, {name: value for name, value in values.items() if name in model_fields})
     except (TypeError, ValueError, AssertionError) as error:
         raise UsageError(f"these settings do not make a model: {error}") from None
-    train(
-        recipe,
-        options.data,
-        options.out,
-        resume=options.resume,
-        minutes=options.minutes,
-        device=options.device,
-        tensorboard=options.tensorboard,
-    )
+    with skipping_damaged() if options.skip_damaged else nullcontext():
+        train(
+            recipe,
+            options.data,
+            options.out,
+            resume=options.resume,
+            minutes=options.minutes,
+            device=options.device,
+            tensorboard=options.tensorboard,
+        )
 
 
 def _check_packs(folder: Path) -> None:

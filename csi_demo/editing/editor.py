@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..complete import as_placement, place_frame
+from ..device import in_plain_torch
 from ..errors import EditError
 from ..models.ian import IAN
 from ..photo.placement import Placement
@@ -75,6 +76,7 @@ class _Moment:
     steered: Mapping[str, float] = field(default_factory=dict)
 
 
+@in_plain_torch
 class Editor:
     """Edits one photo. Positions and sizes are in photo pixels; nothing that raises an error changes anything.
 

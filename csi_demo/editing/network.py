@@ -33,7 +33,7 @@ def _inverse_metric(network: IAN, softness: float) -> Tensor:
 
 @cache
 def _still(network: IAN) -> StillGenerator:
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), weights.Undrawn():
         return StillGenerator(network.generator, network.precision)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..device import plain_steps, plain_torch
 from ..errors import CompletionError, ControlError, MaskError, UsageError
 from ..masks import to_mask
 from ..pixels import mask_to_tensor, to_float
@@ -106,6 +107,13 @@ class Method(ABC):
     model: Any
     device: torch.device | str = "cpu"  # of its model; pictures and noise come from the CPU and go back to it
 
+    def __init_subclass__(cls) -> None:
+        """Whatever loads or computes does so in `plain_torch`."""
+        super().__init_subclass__()
+        for name in ("__init__", "start_values", "surprise", "sample", "true_bits"):
+            if name in vars(cls):
+                setattr(cls, name, plain_torch()(vars(cls)[name]))
+
     def place(self, device: torch.device) -> None:
         """Moves the model to a device if it is accelerated."""
         if self.accelerated:
@@ -145,9 +153,10 @@ class Method(ABC):
         takes. Sample k depends on seeds[k] alone. Raises ControlError for an unknown control or option or a value out
         of range, UsageError for another image or seed, MaskError for another mask or one without a hole.
         """
-        image, mask = check_inputs(image, mask)
+        with plain_torch():
+            image, mask = check_inputs(image, mask)
         checked = self.check_controls(controls), self.check_options(options)
-        return self._complete(Task(image, mask, checks.seeds(seeds), *checked))
+        return plain_steps(self._complete(Task(image, mask, checks.seeds(seeds), *checked)))
 
     @abstractmethod
     def _complete(self, task: Task) -> Iterator[Step]:
@@ -201,14 +210,14 @@ def check_all(known: Sequence[Control], given: Mapping[str, Number] | None, what
 
 
 def check_inputs(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """An image (1, 3, H, W) in [-1, 1] and its mask as floats (1, 1, H, W), 1 = observed, on the image's device.
+    """An image (1, 3, H, W) in [-1, 1] and its mask as float32 (1, 1, H, W), 1 = observed, on the image's device.
 
     Raises UsageError for what is no such image, MaskError for what is no mask of its size with a hole in it.
     """
     shape = tuple(getattr(image, "shape", ()))
     if not hasattr(image, "aminmax") or len(shape) not in (3, 4) or shape[-3] != 3 or shape[:-3] not in ((), (1,)):
         raise UsageError(f"need an image, a tensor (1, 3, H, W), got {shape or type(image).__name__}")
-    image = image.reshape(1, *shape[-3:])
+    image = image.detach().reshape(1, *shape[-3:])
     if not image.dtype.is_floating_point:
         if image.element_size() > 1 or image.dtype.is_signed:
             raise UsageError(f"an image of {image.dtype}: need floats from -1 to 1, or uint8")
@@ -221,6 +230,7 @@ def check_inputs(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         raise MaskError(f"a mask of {keep.shape} for an image of {tuple(image.shape[2:])}: make them one size")
     if keep.all():
         raise MaskError("the mask has no hole: nothing to fill in")
+    image = image.float().clone()  # of the caller's inference mode no gradient could be taken
     return image, mask_to_tensor(keep).to(image)
 
 

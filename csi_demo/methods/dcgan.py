@@ -98,7 +98,8 @@ class DCGANMethod(Method):
     def __init__(self) -> None:
         model: DCGAN = weights.load_network("dcgan")
         self.config = model.config
-        model.hold_still()
+        with weights.Undrawn():
+            model.hold_still()
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property

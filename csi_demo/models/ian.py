@@ -258,7 +258,7 @@ class IAN(nn.Module):
         """
         mean, log_deviation = (torch.cat(parts) for parts in zip(*map(self._posterior, x.split(100)), strict=True))
         spread = (2.0 * log_deviation).exp().mean(0)
-        values, vectors = torch.linalg.eigh(torch.cov(mean.T) + spread.diag())
+        values, vectors = torch.linalg.eigh(torch.cov(mean.T, correction=min(1, len(mean) - 1)) + spread.diag())
         root, back = (vectors * values.sqrt()) @ vectors.T, (vectors / values.sqrt()) @ vectors.T
         middle, dense, heads = mean.mean(0), self.generator.dense, self.inference
         dense.bias.add_(dense.weight @ middle)

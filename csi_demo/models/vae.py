@@ -111,7 +111,7 @@ class VAE(nn.Module):
         """
         found = [self.encode(batch, masked=False) for batch in pictures]
         mean, log_variance = (torch.cat(parts).double() for parts in zip(*found, strict=True))
-        covariance = torch.cov(mean.T) + torch.diag(log_variance.exp().mean(0))
+        covariance = torch.cov(mean.T, correction=min(1, len(mean) - 1)) + torch.diag(log_variance.exp().mean(0))
         self.aggregate_mean.copy_(mean.mean(0))
         self.aggregate_factor.copy_(torch.linalg.cholesky(covariance))
 

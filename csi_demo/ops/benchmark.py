@@ -25,6 +25,7 @@ from torch.nn import functional
 from .. import device, methods
 from ..complete import Finish, Request, Subject
 from ..errors import CompletionError
+from ..files import whole_file
 from ..methods import Control, Method
 from ..methods.csi.drawing import to_precision
 from ..methods.csi.method import DEFAULT_CANDIDATES, DEFAULT_GUIDANCE, DEFAULT_SPREAD, CSIMethod
@@ -328,7 +329,8 @@ def plot(figures: dict[str, Any], file: Path) -> None:
         axis.plot([row["hole"] for row in chosen], limits, color=f"C{index}", linestyle=":", linewidth=1)
     axis.set(xlabel="hole", yscale="log", ylabel="µs a pixel (dotted: its multiply-adds at matrix speed)")
     axis.legend()
-    sheet.savefig(file, dpi=150, format="png")
+    with whole_file(file) as stored:
+        sheet.savefig(stored, dpi=150, format="png")
 
 
 def report(figures: dict[str, Any]) -> str:

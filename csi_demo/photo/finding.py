@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from .. import weights
-from ..device import share_threads
+from ..device import plain_torch, share_threads
 from ..models.aligner import Aligner
 from ..pixels import FRAME, to_float
 from .placement import LARGEST, SMALLEST, Placement, pixel_matrix
@@ -37,6 +37,7 @@ SCAN_WINDOWS = 600  # at most, when the cascade finds nothing
 _cascade_lock = Lock()
 
 
+@plain_torch()
 def find_faces(photo: PhotoLike) -> list[Placement]:
     """The frames of the faces in a photo of any size, the largest and surest first; empty where there are none.
 

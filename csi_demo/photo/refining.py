@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..device import plain_torch
 from ..pixels import FRAME, mask_to_tensor, to_bytes, to_tensor
 from .blending import poisson
 from .placement import Placement
@@ -61,6 +62,7 @@ class Scene:
         small, context = (placement.context(photo, mask, side) for side in (FRAME, SIDE))
         return Scene(context, small, placement.frame_mask(mask))
 
+    @plain_torch()
     def refine(self, fill: Image.Image, lift: bool = True) -> Image.Image:
         """A filled 64x64 frame redrawn at 128x128; lift: its colours are fitted to those at the hole's edge first.
 

@@ -50,7 +50,7 @@ def blank(build: Callable[[], ModuleT]) -> ModuleT:
     """A module with zeros for weights. No random number is drawn, as building it would: a kernel is made ready beside
     others' work, who may have seeded the generator that all share."""
     with torch.device("meta"):
-        module = build()
+        module = build().float()  # whatever the caller's default dtype is
     module.to_empty(device="cpu").requires_grad_(False)
     for tensor in (*module.parameters(), *module.buffers()):
         tensor.zero_()

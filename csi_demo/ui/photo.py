@@ -28,6 +28,7 @@ from .server.keep import KEPT_MINUTES, Keep
 
 MAX_BYTES = MAX_FILE
 SMALLEST_SIDE = 16
+MAX_PATH = 1000  # characters
 MAX_FACES = 8
 NO_FACE = (
     "No face was found. Place the square by hand: choose the square tool (S), and let the eyes "
@@ -158,8 +159,10 @@ def kept(key: object) -> Photo:
 
 def receive(path: object) -> bytes:
     """The content of an upload, which is deleted. Raises PageError."""
+    if isinstance(path, str) and re.match("[A-Za-z][A-Za-z0-9+.-]*://", path):
+        raise PageError("No address is fetched from here: send the photo itself.")
     folder = Path(get_upload_folder()).resolve()
-    file = Path(path).resolve() if isinstance(path, str) and "\0" not in path else folder
+    file = Path(path).resolve() if isinstance(path, str) and "\0" not in path and len(path) < MAX_PATH else folder
     if not file.is_relative_to(folder) or not file.is_file():
         raise PageError("The photo did not arrive. Choose it again.")
     try:

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from ...device import check_device
 from ...errors import TrainingError
+from ...files import whole_file
 from .muon import Muon
 from .reporting import Minute, line, write_curves
 from .watching import Watch
@@ -334,11 +335,16 @@ class Timer:
 
 
 def _save(file: Path, model: nn.Module, average: AveragedWeights, progress: Mapping[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
     state = {"model": model.state_dict(), "average": average.module.state_dict(), "updates": average.updates}
-    torch.save(state | dict(progress), part)
-    os.replace(part, file)
+    try:
+        with whole_file(file) as part:
+            torch.save(state | dict(progress), part)
+    except (OSError, RuntimeError) as error:  # torch's writer says only that it could not write
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        stays = "; the last checkpoint stays" if file.is_file() else ""
+        raise TrainingError(f"{file} cannot be written: {cause.strerror or cause}{stays}") from None
 
 
 def _load(file: Path, model: nn.Module, average: AveragedWeights) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ... import weights
 from ...errors import TrainingError
+from ...files import whole_file, write_atomically
 
 
 class Minute:
@@ -70,7 +69,7 @@ def line(row: Mapping[str, Any], speed: float) -> str:
 
 def write_curves(out: Path, history: list[dict[str, Any]], unit: str) -> None:
     """Writes curves.json and curves.png."""
-    weights.write_atomically(out / "curves.json", json.dumps(history, indent=1) + "\n")
+    write_atomically(out / "curves.json", json.dumps(history, indent=1) + "\n")
     if not history:
         return
     import matplotlib
@@ -88,7 +87,6 @@ def write_curves(out: Path, history: list[dict[str, Any]], unit: str) -> None:
         axis.set(title=f"stage {stage}", xlabel="pictures", ylabel=unit)
         axis.legend()
     figure.tight_layout()
-    part = out / "curves.png.part"
-    figure.savefig(part, format="png", dpi=100)
+    with whole_file(out / "curves.png") as file:
+        figure.savefig(file, format="png", dpi=100)
     pyplot.close(figure)
-    os.replace(part, out / "curves.png")

@@ -12,6 +12,7 @@ from ..painter import MAX_LENGTH
 from ..wiring import said
 
 MAX_VALUE = 2 * MAX_LENGTH  # characters of a component's value
+MAX_DEPTH = 8  # of lists and dicts in what an endpoint is sent
 MAX_CHOICES, MAX_CHOICE = 16, 40  # how many can be chosen of several, and characters of each
 
 
@@ -29,6 +30,10 @@ class Page(gr.Blocks):
             several = isinstance(block, gr.CheckboxGroup | gr.BrowserState) and _are_choices(value)
             if not isinstance(block, Api) and not several and not _is_plain(value):
                 raise gr.Error("This is nothing that the page sends.", print_exception=False)
+        inputs[: len(block_fn.inputs)] = [
+            _without_type(value, MAX_DEPTH) if isinstance(block, Api) else value
+            for block, value in zip(block_fn.inputs, inputs, strict=False)
+        ]
         inputs.extend(block.value for block in missing)
 
     async def process_api(self, *values: Any, **options: Any) -> dict[str, Any]:
@@ -59,6 +64,16 @@ class Page(gr.Blocks):
             if isinstance(state, SessionState):
                 state.config_values.clear()
                 state.blocks_config.blocks.update(self.default_config.blocks)
+
+
+def _without_type(value: Any, depth: int) -> Any:
+    """What an endpoint is sent, without what makes Gradio take a part of it for a file: it would fetch any address that
+    stands there, and raise where it is none of its own. The endpoints look at the path themselves."""
+    if isinstance(value, dict | list) and not depth:
+        raise gr.Error("This is nested too deeply.", print_exception=False)
+    if isinstance(value, dict):
+        return {name: _without_type(one, depth - 1) for name, one in value.items() if name != "meta"}
+    return [_without_type(one, depth - 1) for one in value] if isinstance(value, list) else value
 
 
 def _is_plain(value: object) -> bool:

@@ -20,11 +20,12 @@ from csi_demo.errors import TrainingError
 from csi_demo.models.csi import CSIConfig
 from csi_demo.photo.placement import Placement
 from csi_demo.pixels import to_float
+from csi_demo.registry import build_network
 from csi_demo.research.training import aligner
 from csi_demo.research.training.csi import CSIRecipe, CSISettings, make_batch
 from csi_demo.research.training.loop import CHECKPOINT, rate, train
 
-from ...conftest import write_pack
+from ...conftest import small_disk, write_pack
 
 TINY_MODEL = {
     "latent_dim": 4,
@@ -277,6 +278,33 @@ def test_real_packs_hold_what_their_readme_says(packs: Path):
     frames = data.read_pack(packs / "val.parquet")
     assert frames.shape == (1000, 3, 64, 64)
     assert 60 < frames.float().mean() < 180
+
+
+def test_the_last_good_checkpoint_stays_where_the_disk_is_full(made_up: Path, tmp_path: Path) -> None:
+    """The case: a RuntimeError of the archive's writer, and half of a new checkpoint was left."""
+    settings = CSISettings(**TINY_TRAINING, checkpoint_minutes=0.0)
+    with pytest.raises(InterruptedError):
+        train(CrashingRecipe(settings, 3), made_up, tmp_path, device="cpu")
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    data.read_split(made_up, "train")
+    with small_disk(5000), pytest.raises(TrainingError, match=r"state\.pt cannot be written: File too large; the last"):
+        train(CSIRecipe(settings, TINY_MODEL), made_up, tmp_path, resume=True, device="cpu")
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert not list(tmp_path.rglob("*.part"))
+    train(CSIRecipe(settings, TINY_MODEL), made_up, tmp_path, resume=True, device="cpu")
+
+
+@pytest.mark.parametrize("model", ["vae", "ian"])
+def test_one_picture_is_enough(tmp_path: Path, model: str) -> None:
+    """The case: a LinAlgError, since one picture has no covariance."""
+    network = build_network(model, {}).eval()
+    frames = to_float(torch.randint(256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(0)).byte())
+    if model == "vae":
+        network.fit_aggregate([frames])
+        assert torch.isfinite(network.sample(torch.zeros(1, network.config.latent_dim))).all()
+    else:
+        network.rebase(frames)
+        assert torch.isfinite(network.encode(frames)).all()
 
 
 def test_a_training_that_is_stopped_leaves_its_last_row_and_what_can_be_watched(made_up: Path, tmp_path: Path):
