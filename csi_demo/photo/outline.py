@@ -22,9 +22,9 @@ LIKELY = Shape(32.0, 38.0, 21.0, 27.0, 2.0)  # face in most
 FARTHEST = Shape(32.0, 37.0, 29.0, 34.0, 2.0)  # beyond: hair, neck, background
 # The holes that follow a face, and what of them is hole even where the outline seems to run through it.
 SHAPES: dict[str, tuple[Shape, Shape]] = {
-    "eyes": (Shape(32.0, 31.0, 22.5, 8.5), Shape(32.0, 33.0, 13.0, 4.0)),
+    "eyes": (Shape(32.0, 31.1, 22.0, 8.4), Shape(32.0, 33.0, 13.0, 4.0)),
     "nose": (masks.SHAPES["nose"], Shape(32.0, 41.0, 6.0, 6.0)),
-    "mouth": (Shape(32.0, 54.2, 15.5, 8.2), Shape(32.0, 52.0, 9.0, 4.5)),
+    "mouth": (Shape(32.0, 54.2, 15.3, 8.2), Shape(32.0, 52.0, 9.0, 4.5)),
     "center": (Shape(32.0, 31.2, 16.0, 15.2, 6.0), Shape(32.0, 38.0, 8.0, 8.0)),
 }
 HALVES = {"left": (0.0, 32.0), "right": (32.0, 64.0)}

@@ -3,7 +3,8 @@
 From the browser (`props.value` of the component), at most MAX_LENGTH characters, one of
 
     {"upload": PATH, "name": TEXT, "turn": NUMBER}
-                                      a file was chosen and sent, and what it was called; event "upload"
+                                      a file was chosen and sent, and what it was called; event "upload", whose own data
+                                      it may be, too
     {"photo": KEY, "size": [WIDTH, HEIGHT], "runs": [...], "edit": NUMBER}
                                       the hole as it is painted now; event "input"
 
@@ -17,7 +18,8 @@ and to the browser, one of
 Events beside these carry their own data: "submit" what a page asks for that has this one as a component, {"link":
 QUERY}; "edit" where the square was put by hand, {"x": X, "y": Y, "side": PIXELS,
 "turn": DEGREES} in the view, "select" which numbered face was clicked, {"face": INDEX}, and
-"apply" where undo wants the sliders, {"sliders": {CONTROL: VALUE}}.
+"apply" where undo wants the sliders, {"sliders": {CONTROL: VALUE}}, and "delete" a photo that was sent and is no longer
+wanted, {"upload": PATH}.
 
 A photo's own bytes go to the server once, through the component's upload; what is painted on is the server's view of
 it, the whole photo at most VIEW_SIDE pixels long, so that browser and server agree on its orientation and colours.

@@ -122,7 +122,7 @@ def test_the_mouth_of_a_512x512_portrait_is_filled(astronaut: Image.Image, tmp_p
     placement = Placement(*(place[name] for name in ("x", "y", "size", "angle")))
     hole = ~placement.photo_mask(masks.family("mouth"), photo.size)
     assert np.array_equal(filled[~hole], before[~hole])
-    assert (filled[hole] != before[hole]).any(1).mean() > 0.9
+    assert (filled[hole] != before[hole]).any(1).mean() > 0.7
     rows, columns = np.nonzero(hole)
     assert 115 < rows.min() < 137 < 147 < rows.max() < 175, "her mouth"
     assert 185 < columns.min() < 210 < 238 < columns.max() < 265, "her mouth"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import gradio as gr
@@ -84,7 +85,9 @@ class SubjectPanel:
         for opening in self.openings:
             fill.wire_linked(opening, self.linked, panels)
         listen(self.examples.select, choose_example, None, example, **QUICK)
-        listen(self.painter.upload, take_upload, self.painter, self.outputs, trigger_mode="multiple", **QUICK)
+        listen(self.painter.upload, take_sent, self.painter, self.outputs, trigger_mode="multiple", **QUICK)
+        nothing = {"face": self.face}
+        listen(self.painter.delete, drop_upload, None, nothing, trigger_mode="multiple", queue=False, **QUICK)
         listen(self.face.input, choose_face, [self.painter, self.face], self.outputs, **QUICK)
         listen(self.painter.select, click_face, self.painter, self.outputs, **QUICK)
         listen(self.painter.edit, drag_square, self.painter, self.outputs, **QUICK)
@@ -161,6 +164,17 @@ def take_upload(painting: object) -> Update:
         return show_photo(picture, mask=picture.preset(FIRST_HOLE) if picture.faces else None, turn=turn)
     except PageError as error:
         return {"painter": painter.trouble(str(error), turn)}
+
+
+def take_sent(painting: object, event: gr.EventData) -> Update:
+    """Shows a photo that the event, or the painter's value, says has been sent."""
+    return take_upload(json.dumps(event._data) if isinstance(event._data, dict) else painting)
+
+
+def drop_upload(event: gr.EventData) -> Update:
+    """Deletes a photo that has been sent, another one being wanted since."""
+    photo.receive(event._data.get("upload") if isinstance(event._data, dict) else None)
+    return {}
 
 
 def click_face(painting: object, event: gr.EventData) -> Update:

@@ -27,7 +27,7 @@ FULL, NO_ROOM = (errno.ENOSPC, errno.EDQUOT), "There is no room for photos at th
 NAME = "(complete|compare|edit|list_methods|list_controls)"
 API = (
     *("info/?", "openapi.json", "app_id/?", "login_check/?", "theme.css", "startup-events"),
-    *("queue/join", "queue/data", "heartbeat/[^/]+", "cancel", "reset/?", "component_server/?"),
+    *("queue/join", "queue/data", "heartbeat/[^/]+", "cancel", "reset/?", "component_server/?", "run/predict/?"),
     *(f"(call|run|api)(/v2)?/{NAME}/?", f"call(/v2)?/{NAME}/[^/]+", "upload", "upload_progress"),
     *("file=(?![A-Za-z][A-Za-z0-9+.-]+:).+", "mcp(/.*)?"),
 )

@@ -114,9 +114,8 @@ async function take(file) {
   try {
     const name = `photo-${crypto.getRandomValues(new Uint32Array(3)).join("-")}`;
     const { path } = await upload(new File([file], name));
-    if (turn !== reading) return;
-    props.value = JSON.stringify({ upload: path, name: file.name.slice(0, 100), turn });
-    trigger("upload");
+    if (turn !== reading) return trigger("delete", { upload: path }); // another one was chosen since
+    trigger("upload", { upload: path, name: file.name.slice(0, 100), turn });
   } catch {
     if (turn !== reading) return;
     read();
