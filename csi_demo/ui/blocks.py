@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import FileResponse
-from starlette.routing import Route
 
 from . import api
 from .panels import COMPUTE, Panels
@@ -23,10 +19,9 @@ from .photo import KEPT_MINUTES
 from .server import process
 from .server.guard import MAX_FILE, Guard
 from .server.mailboxes import Mailboxes
+from .server.opening import ROUTES, Opening
 from .server.page import Page
-from .theme import CSS, EMBEDDED, THEME
-
-COMPONENT = "/component.js"
+from .theme import CSS, THEME
 
 TITLE = """<h1>Fill a face, your way</h1>
 <p>Paint over a part of a face, fill it in, and steer what appears.</p>"""
@@ -84,7 +79,6 @@ def launch_options() -> dict[str, Any]:
         "root_path": process.root_path(),
         "theme": THEME,
         "css": CSS,
-        "head": EMBEDDED,
         "footer_links": ["api", "gradio", "settings"],
         "allowed_paths": [],
         "max_file_size": MAX_FILE,
@@ -94,10 +88,5 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "ssr_mode": False,
         "mcp_server": True,
-        "app_kwargs": {"middleware": [Middleware(Guard)], "routes": [Route(COMPONENT, _component)]},
+        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(Opening)], "routes": [*ROUTES]},
     }
-
-
-def _component(request: Request) -> FileResponse:
-    """The script that other sites load for `<gradio-app>`: the page's own, so that it is of the same version."""
-    return FileResponse(Path(gr.__file__).parent / "templates/frontend/gradio.js", media_type="text/javascript")

@@ -192,9 +192,12 @@ def fill_linked(
     if example is None:
         yield {}
         return
-    yield _getting_ready()
     try:
         painted, method = read_painting(painting), engine.load(example.method)
+        if painted.photo.example != example.photo:  # a component opens its link after what its page has opened
+            yield {}
+            return
+        yield _getting_ready()
         order = Order.of(painted, method, example.seed, example.samples, example.settings)
         yield from _fill(order, chosen_look(look, where, refine))
     except ValueError as error:

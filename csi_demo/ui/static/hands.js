@@ -151,7 +151,7 @@ canvas.addEventListener("blur", () => {
 // Elsewhere on the page the same keys work while nothing has the focus that needs them itself.
 const outside = (event) => {
   if (!element.isConnected) return document.removeEventListener("keydown", outside);
-  if (event.target === document.body && stage.clientWidth) onKey(event); // not while another tab is open
+  if (event.target === document.body && stage.clientWidth && inUse()) onKey(event); // not while another tab is open
 };
 document.addEventListener("keydown", outside);
 document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));
@@ -164,7 +164,7 @@ for (const name of ["dragenter", "dragover", "dragleave", "drop"])
     if (name === "drop") take(event.dataTransfer.files[0]);
   });
 document.addEventListener("paste", (event) => {
-  if (!element.isConnected) return;
+  if (!element.isConnected || !inUse()) return;
   const file = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
   if (!file) return;
   event.preventDefault();

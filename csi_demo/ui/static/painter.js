@@ -118,10 +118,14 @@ async function take(file) {
   }
 }
 
+// What stood there until the page worked; a link to the other tab keeps it until that one does.
+const opened = () => element.closest("gradio-app")?.querySelector(".csi-opening:not([data-edit])")?.remove();
+
 async function show(sent) {
   const load = ++loads;
   if (sent.trouble) {
     say(sent.trouble, true);
+    opened();
     return publish(false);
   }
   const before = sent.undoable && scene ? state() : null;
@@ -149,6 +153,7 @@ async function show(sent) {
   if (sent.view) zoomOn(small && (sent.frames.length === 1 || Boolean(before)) && !sent.note);
   else if (zoomed) zoomOn(true);
   publish();
+  opened();
   if (!link) return;
   trigger("submit", { link });
   link = "";

@@ -6,6 +6,13 @@ const MARGIN = 0.14; // around the square when it is zoomed on, in its sides
 
 const find = (selector) => element.querySelector(selector);
 const page = element.closest(".gradio-container") ?? document.body;
+// Of several of these pages in one document, keys, pasted pictures and downloads are for the one that was used last.
+for (const name of ["pointerdown", "focusin"])
+  page.addEventListener(name, () => {
+    for (const other of document.querySelectorAll(".csi-used")) other.classList.remove("csi-used");
+    page.classList.add("csi-used");
+  }, true);
+const inUse = () => (document.querySelector(".csi-used") ?? document.querySelector(".gradio-container")) === page;
 const stage = find(".csi-stage");
 const canvas = find("canvas");
 const pen = canvas.getContext("2d");
