@@ -6,7 +6,7 @@ OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Tests that look at a clock: each wants the machine for itself.
-TIMED := tests/test_container.py $(addprefix tests/tools/test_,benchmark.py hard_soak.py soaking.py) \
+TIMED := tests/test_container.py $(addprefix tests/ops/test_,benchmark.py hard_soak.py soaking.py) \
   $(addprefix tests/ui/test_,carrying.py links.py live.py panels.py) \
   $(addprefix tests/ui/server/test_,endpoints_safety.py process.py)
 
@@ -23,7 +23,7 @@ quick: $(VENV)/.dev  ## style, types and the tests that take under a minute toge
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest tests/models tests/metrics tests/test_masks.py tests/training/test_losses.py
+	$(RUN) -m pytest tests/models tests/research/metrics tests/test_masks.py tests/research/training/test_losses.py
 
 test: $(VENV)/.dev programs  ## style, types and all tests (as root on Debian: gets Chromium, nginx)
 	$(RUN) -m ruff check .

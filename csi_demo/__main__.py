@@ -6,4 +6,5 @@ from .cli import main  # noqa: E402
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    raise SystemExit(main())

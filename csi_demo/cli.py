@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from .commands import (
     ablations,
@@ -19,14 +20,17 @@ from .commands import (
     latents,
     licences,
     methods,
+    page,
     publish,
     soak,
     strip,
     train,
+    warm,
 )
 from .errors import UsageError, UserError
 from .surroundings import share_cores, spare_loopback
 
+INSTALL = "pip install 'csi-demo[train,cluster,test]', or requirements-dev.txt in a checkout"
 # What disks and permissions may do at any time.
 BEYOND_US = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE)
 
@@ -36,9 +40,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
+def _called() -> str:
+    """How the command line was called: `csi-demo`, as it is installed, or `python -m csi_demo`."""
+    return "csi-demo" if Path(sys.argv[0]).stem == "csi-demo" else "python -m csi_demo"
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    top = _Parser(prog="python -m csi_demo", description="Controllable Semantic Inpainting")
+    top = _Parser(prog=_called(), description="Controllable Semantic Inpainting")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     for module in (
         complete,
@@ -54,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
         publish,
         soak,
         licences,
+        page,
+        warm,
     ):
         module.add_to(commands)
     return top
@@ -89,5 +100,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"csi_demo: {error.strerror}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        print(f"csi_demo: this command needs {error.name}: install requirements-dev.txt", file=sys.stderr)
+        print(f"csi_demo: this command needs {error.name}: {INSTALL}", file=sys.stderr)
         return 2

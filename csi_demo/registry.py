@@ -14,7 +14,7 @@ class Entry:
 
     network: str  # in models
     config: str  # the class beside it that rebuilds it
-    recipe: str  # in training
+    recipe: str  # in research/training
     method: str = ""  # in methods, for a way of filling a hole
     label: str = ""  # the method's
 

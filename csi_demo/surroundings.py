@@ -39,6 +39,12 @@ def share_cores() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def shipped(name: str) -> Path:
+    """What comes with the code, such as the folder of weights: in the installed package, or beside it in a checkout."""
+    inside = Path(__file__).with_name("shipped") / name
+    return inside if inside.exists() else Path(__file__).resolve().parents[1] / name
+
+
 def user() -> str:
     """This user's number, or name where there are no numbers: not everybody who has a number has a name."""
     return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")

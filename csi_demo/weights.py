@@ -2,9 +2,9 @@
 
 A model is a folder: config.json, one or more fp16 safetensors files, metrics.json; its name is its path under the
 weights, such as ``csi`` or ``ablations/two-stage``. ``weights/manifest.json`` holds the SHA-256 of each file. By
-default the folder ``weights`` of this repository is read and the network is never touched; ``CSI_WEIGHTS_DIR`` names
-another folder, ``CSI_WEIGHTS_REPO=user/name[@revision]`` a Hub repository, whose files are kept in huggingface_hub's
-cache and read from there where the Hub does not answer.
+default the shipped weights are read and the network is never touched; ``CSI_WEIGHTS_REPO=user/name[@revision]`` takes
+those of a Hub repository, whose files are kept in huggingface_hub's cache and read from there where the Hub does not
+answer. ``CSI_WEIGHTS_DIR`` lays a folder over either: models that its manifest lists come from it, the others do not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from .device import make_forks_safe
 from .errors import WeightsError
 from .registry import build_network
+from .surroundings import shipped
 
 MANIFEST, METRICS = "manifest.json", "metrics.json"
 Module = TypeVar("Module", bound=nn.Module)
@@ -32,8 +33,8 @@ make_forks_safe()
 
 
 def weights_folder() -> Path:
-    """The folder that local weights are read from."""
-    return Path(os.environ.get("CSI_WEIGHTS_DIR") or Path(__file__).resolve().parent.parent / "weights")
+    """The folder that local weights are written to: CSI_WEIGHTS_DIR, or that of the shipped ones."""
+    return Path(os.environ.get("CSI_WEIGHTS_DIR") or shipped("weights"))
 
 
 def hub_reason(error: Exception) -> str:
@@ -74,13 +75,21 @@ def _from_hub() -> bool:
     return bool(os.environ.get("CSI_WEIGHTS_REPO"))
 
 
-def _resolve(file: str, folder: Path | None, *, anew: bool = False) -> Path:
-    """Path of a file such as ``csi/config.json`` in a folder of weights; None: in those that are configured, where it
-    is downloaded first if they are on the Hub."""
-    if folder is None and _from_hub():
+def _home(model: str, folder: Path | None = None) -> Path | None:
+    """The folder that a model's files come from: this one, else CSI_WEIGHTS_DIR where it lists the model, else that of
+    the shipped weights; None: the Hub. Raises WeightsError."""
+    if folder is None and os.environ.get("CSI_WEIGHTS_DIR") and model in _manifest(weights_folder()):
+        return weights_folder()
+    return folder or (None if _from_hub() else shipped("weights"))
+
+
+def _resolve(file: str, home: Path | None, *, anew: bool = False) -> Path:
+    """Path of a file such as ``csi/config.json`` in a folder of weights; None: on the Hub, from where it is downloaded
+    first."""
+    if home is None:
         repository, _, revision = os.environ["CSI_WEIGHTS_REPO"].partition("@")
         return _download(repository, file, _commit(repository, revision or None), anew=anew)
-    path = (folder or weights_folder()) / file
+    path = home / file
     if not path.is_file():
         raise WeightsError(
             f"{path} is missing: restore it, or point CSI_WEIGHTS_DIR or CSI_WEIGHTS_REPO to the weights"
@@ -95,36 +104,36 @@ def _read_json(path: Path) -> Any:
         raise WeightsError(f"{path} is damaged: not readable as JSON ({error})") from None
 
 
-def _entry(model: str, folder: Path | None = None, *, anew: bool = False) -> dict[str, str]:
+def _entry(model: str, home: Path | None, *, anew: bool = False) -> dict[str, str]:
     """The manifest's entry of a model. A manifest from the Hub that is damaged is fetched anew once."""
     try:
-        manifest = _manifest(folder, anew=anew)
+        manifest = _manifest(home, anew=anew)
         if model not in manifest:
-            path = _resolve(MANIFEST, folder)
+            path = _resolve(MANIFEST, home)
             raise WeightsError(f"{path} has no model {model!r}; it lists: {', '.join(manifest) or 'none'}")
     except WeightsError:
-        if anew or folder or not _from_hub():
+        if anew or home:
             raise
-        return _entry(model, anew=True)
+        return _entry(model, None, anew=True)
     return manifest[model]
 
 
-def _manifest(folder: Path | None, *, anew: bool = False) -> dict[str, dict[str, str]]:
-    path = _resolve(MANIFEST, folder, anew=anew)
+def _manifest(home: Path | None, *, anew: bool = False) -> dict[str, dict[str, str]]:
+    path = _resolve(MANIFEST, home, anew=anew)
     manifest = _read_json(path)
     if not isinstance(manifest, dict):
         raise WeightsError(f"{path} is damaged: not a list of models")
     return manifest
 
 
-def _checked(model: str, file: str, folder: Path | None = None) -> Path:
+def _checked(model: str, file: str, home: Path | None) -> Path:
     """Path of a model's file with the manifest's SHA-256. What came from the Hub damaged is fetched anew once."""
-    name, expected = f"{model}/{file}", _entry(model, folder).get(file, "nothing")
-    path = _resolve(name, folder)
+    name, expected = f"{model}/{file}", _entry(model, home).get(file, "nothing")
+    path = _resolve(name, home)
     digest = _sha256(path)
-    if digest != expected and folder is None and _from_hub():
+    if digest != expected and home is None:
         path = _resolve(name, None, anew=True)
-        digest, expected = _sha256(path), _entry(model, anew=True).get(file, "nothing")
+        digest, expected = _sha256(path), _entry(model, None, anew=True).get(file, "nothing")
     if digest != expected:
         raise WeightsError(f"{path} is damaged: its SHA-256 is {digest[:12]}…, the manifest says {expected[:12]}…")
     return path
@@ -136,34 +145,36 @@ def _sha256(file: Path) -> str:
 
 def load_json(model: str, file: str) -> Any:
     """A JSON file of a model's folder, checked against the manifest; None where the model has no such file."""
-    return _read_json(_checked(model, file)) if file in _entry(model) else None
+    home = _home(model)
+    return _read_json(_checked(model, file, home)) if file in _entry(model, home) else None
 
 
 def fingerprint(model: str) -> str:
     """SHA-256 of all the model's tensors, by those of its files in the manifest: tells its weights from others."""
-    digests = [digest for file, digest in sorted(_entry(model).items()) if file.endswith(".safetensors")]
+    digests = [digest for file, digest in sorted(_entry(model, _home(model)).items()) if file.endswith(".safetensors")]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def available(model: str, folder: Path | None = None) -> bool:
     """Whether the weights, those of a folder or those that are configured, list this model; a folder without a manifest
     lists none. Raises WeightsError for a manifest that is damaged or out of reach."""
-    if (folder or not _from_hub()) and not ((folder or weights_folder()) / MANIFEST).is_file():
+    if folder and not (folder / MANIFEST).is_file():
         return False
-    return model in _manifest(folder)
+    return model in _manifest(_home(model, folder))
 
 
 def load_config(model: str, folder: Path | None = None) -> dict[str, Any]:
     """The model's config.json, checked against the manifest; of a folder of weights, or of those configured."""
-    return _read_json(_checked(model, "config.json", folder))
+    return _read_json(_checked(model, "config.json", _home(model, folder)))
 
 
 def load_state(model: str, folder: Path | None = None) -> dict[str, Tensor]:
     """All tensors of a model as float32, checked against the manifest; of a folder of weights, or of those configured.
     Raises WeightsError naming a broken file."""
     state: dict[str, Tensor] = {}
-    for file in sorted(name for name in _entry(model, folder) if name.endswith(".safetensors")):
-        path = _checked(model, file, folder)
+    home = _home(model, folder)
+    for file in sorted(name for name in _entry(model, home) if name.endswith(".safetensors")):
+        path = _checked(model, file, home)
         try:
             state |= load_file(path)
         except Exception as error:
@@ -248,7 +259,7 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
 def read_metrics(model: str, folder: Path | None = None) -> dict[str, Any]:
     """A model's metrics.json, of a folder of weights or of those configured. Raises WeightsError for one that is
     missing or damaged."""
-    return _read_json(_resolve(f"{model}/{METRICS}", folder))
+    return _read_json(_resolve(f"{model}/{METRICS}", _home(model, folder)))
 
 
 def copy_model(source: str, folder: Path, model: str, metrics: Mapping[str, Any]) -> None:
@@ -265,8 +276,8 @@ def copy_model(source: str, folder: Path, model: str, metrics: Mapping[str, Any]
 
 
 def record_test(model: str, name: str, figures: Mapping[str, Any]) -> None:
-    """Puts figures measured on test faces under a name into the local metrics.json of a model."""
-    folder = weights_folder() / model
+    """Puts figures measured on test faces under a name into a model's metrics.json, where its weights come from."""
+    folder = (_home(model) or weights_folder()) / model
     metrics = _read_json(folder / METRICS)
     metrics.setdefault("test", {})[name] = dict(figures)
     save_metrics(folder, metrics)
@@ -283,9 +294,10 @@ def latents_text(latents: Mapping[str, Any]) -> str:
 
 
 def save_latents(model: str, latents: Mapping[str, Any]) -> None:
-    """Writes a local model's latents.json and its manifest entry."""
-    write_atomically(weights_folder() / model / "latents.json", latents_text(latents))
-    update_manifest(weights_folder())
+    """Writes a model's latents.json, where its weights come from, and its manifest entry."""
+    folder = _home(model) or weights_folder()
+    write_atomically(folder / model / "latents.json", latents_text(latents))
+    update_manifest(folder)
 
 
 def _digests(weights: Path) -> dict[str, dict[str, str]]:

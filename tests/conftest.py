@@ -17,9 +17,9 @@ from PIL import Image
 from csi_demo import masks
 from csi_demo.models import logistic_mixture
 from csi_demo.models.csi import CSI, CSIConfig
+from csi_demo.ops.soaking import Visitor
 from csi_demo.photo.placement import Placement
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.tools.soaking import Visitor
 
 from .server import Server, serving
 from .visitor import PlainMethod, noise

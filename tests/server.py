@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from csi_demo.tools.replicas import PATIENCE, free_port
+from csi_demo.ops.replicas import PATIENCE, free_port
 
 ROOT = Path(__file__).parents[1]
 __all__ = ["PATIENCE", "ROOT", "Server", "copy_folder", "free_port", "serving"]

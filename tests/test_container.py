@@ -99,7 +99,10 @@ def test_the_surroundings_are_what_they_are_meant_to_be(container: Container) ->
 def test_it_fills_from_the_command_line(container: Container) -> None:
     out = container.temporary / "out"
     words = ("complete", "examples/astronaut.png", "--aligned", "--mask", "mouth", "--out", str(out))
-    assert container.run(sys.executable, "-m", "csi_demo", *words) == (0, "", "")
+    status, printed, said = container.run(sys.executable, "-m", "csi_demo", *words)
+    assert (status, printed) == (0, "")
+    assert said.startswith("csi_demo: the kernel is compiled for this processor")
+    assert said.count("\n") == 1
     assert (out / "sample-0.png").is_file()
 
 

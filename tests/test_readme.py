@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from csi_demo.methods.csi.places import TURN
-from csi_demo.studies.ablations import introspective, report
-from csi_demo.studies.ablations.autoregressive import report as autoregressive
-from csi_demo.studies.ablations.variants import SHOWN
-from csi_demo.studies.guidance import COLUMNS as GUIDANCE_COLUMNS
-from csi_demo.studies.tables import CONTROL_COLUMNS, table
-from csi_demo.studies.variety import COLUMNS as VARIETY_COLUMNS
-from csi_demo.tools import benchmark, hard_soak, soaking
+from csi_demo.methods.small_csi import SHOWN
+from csi_demo.ops import benchmark, hard_soak, soaking
+from csi_demo.research.studies.ablations import introspective, report
+from csi_demo.research.studies.ablations.autoregressive import report as autoregressive
+from csi_demo.research.studies.guidance import COLUMNS as GUIDANCE_COLUMNS
+from csi_demo.research.studies.tables import CONTROL_COLUMNS, table
+from csi_demo.research.studies.variety import COLUMNS as VARIETY_COLUMNS
 from csi_demo.weights import fingerprint
 
 ROOT = Path(__file__).parents[1]

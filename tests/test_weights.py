@@ -8,7 +8,7 @@ import torch
 
 from csi_demo import weights
 from csi_demo.models.csi import CSI, CSIConfig
-from csi_demo.training.csi import WEIGHT_FILES
+from csi_demo.research.training.csi import WEIGHT_FILES
 
 from .conftest import random_model, tiny_config
 
@@ -70,8 +70,8 @@ def test_a_broken_manifest_names_itself(stored: Path):
     with pytest.raises(weights.WeightsError, match=r"manifest\.json is damaged"):
         load()
     (stored / "manifest.json").write_text("{}")
-    with pytest.raises(weights.WeightsError, match="no model 'csi'"):
-        load()
+    with pytest.raises(weights.WeightsError, match="no model 'other'"):
+        weights.load_config("other")
 
 
 def test_another_config_does_not_load(stored: Path):
@@ -92,6 +92,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_hub_repository_out_of_reach_is_said_in_one_line(stored: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CSI_WEIGHTS_DIR")
     monkeypatch.setenv("CSI_WEIGHTS_REPO", "somebody/faces@v1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(stored / "cache"))
@@ -139,3 +140,17 @@ def test_figures_and_files_of_a_model_in_a_folder_below(stored: Path):
     assert set(weights.local_metrics()) == {"csi", name}
     found = {str(file.relative_to(stored)) for file in weights.local_files()}
     assert {f"{name}/config.json", f"{name}/metrics.json", f"{name}/pixelcnn.safetensors"} <= found
+
+
+def test_a_folder_is_laid_over_the_shipped_weights(stored: Path):
+    assert load().config.filters == tiny_config().filters
+    assert weights.available("vae")
+    assert weights.load_config("vae") == json.loads((Path(__file__).parents[1] / "weights/vae/config.json").read_text())
+    weights.record_test("csi", "here", {"n": 1})
+    assert json.loads((stored / "csi" / "metrics.json").read_text()) == {"test": {"here": {"n": 1}}}
+
+
+def test_a_folder_without_weights_is_not_passed_over_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CSI_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(weights.WeightsError, match=r"manifest\.json is missing"):
+        weights.load_config("vae")

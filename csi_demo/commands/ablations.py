@@ -52,9 +52,9 @@ def _ablations(options: argparse.Namespace) -> int:
         raise UsageError("--minutes and --pictures are for --train")
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
-    from ..studies.ablations import introspective, report
-    from ..studies.ablations.autoregressive import report as autoregressive
-    from ..training.variants import recipes_of, train_missing
+    from ..research.studies.ablations import introspective, report
+    from ..research.studies.ablations.autoregressive import report as autoregressive
+    from ..research.training.variants import recipes_of, train_missing
 
     other = {"ian": introspective, "pixelcnn": autoregressive}.get(options.model)
     if other and options.record:

@@ -21,7 +21,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def _bench(options: argparse.Namespace) -> None:
     if not 1 <= options.repeats <= 1000:
         raise UsageError(f"--repeats {options.repeats} is out of range: 1 to 1000")
-    from ..tools import benchmark
+    from ..ops import benchmark
 
     figures = benchmark.bench(repeats=options.repeats) | {"command": options.line}
     print(benchmark.report(figures))

@@ -106,7 +106,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     if not options.mask:
         raise UsageError("--mask is needed, or --controls in its place")
-    from ..studies.tables import table
+    from ..research.studies.tables import table
 
     if not 0 <= options.workers <= 256:
         raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
@@ -144,26 +144,26 @@ def _rows(
         "options": tuning,
     }
     if options.photos:
-        from ..studies.photos import evaluate_photos
+        from ..research.studies.photos import evaluate_photos
 
         for row in evaluate_photos(method, options.photos, mask, **common):
             yield f"photos {mask} {'refined' if row['refine'] else 'as drawn'}", row
     else:
-        from ..studies.fills import evaluate
+        from ..research.studies.fills import evaluate
 
         yield mask, evaluate(method, options.data, mask, detect=options.c2st, **common)
 
 
 def _controls(options: argparse.Namespace) -> None:
-    from ..studies.controls import evaluate_controls
-    from ..studies.tables import CONTROL_COLUMNS, table
+    from ..research.studies.controls import evaluate_controls
+    from ..research.studies.tables import CONTROL_COLUMNS, table
 
     words = ("mask", "contact_sheet", "workers", "c2st", "settings")
     if any(getattr(options, word) for word in words) or len(options.method) > 1:
         raise UsageError("--controls goes without what fills are drawn with: each control has its own hole")
     (method,) = options.method
     if options.photos:
-        from ..studies.photos import KEPT_COLUMNS, evaluate_kept
+        from ..research.studies.photos import KEPT_COLUMNS, evaluate_kept
 
         rows = evaluate_kept(method, options.photos, options.controls, limit=options.limit, seed=options.seed)
         figures = {"n": rows[0]["n"], "controls": rows}
@@ -183,7 +183,7 @@ def _write(options: argparse.Namespace, figures: dict[str, Any]) -> None:
 
 
 def _samples(options: argparse.Namespace) -> None:
-    from ..studies.samples import evaluate_samples
+    from ..research.studies.samples import evaluate_samples
 
     positive(options.limit)
     every: dict[str, Any] = {}
@@ -199,8 +199,8 @@ def _samples(options: argparse.Namespace) -> None:
 
 
 def _variety(options: argparse.Namespace) -> None:
-    from ..studies.tables import table
-    from ..studies.variety import COLUMNS, evaluate_variety
+    from ..research.studies.tables import table
+    from ..research.studies.variety import COLUMNS, evaluate_variety
 
     positive(options.limit)
     rows = []
@@ -213,7 +213,7 @@ def _variety(options: argparse.Namespace) -> None:
 
 
 def _descent(options: argparse.Namespace) -> None:
-    from ..studies.descent import evaluate_descent
+    from ..research.studies.descent import evaluate_descent
 
     positive(options.limit)
     figures = evaluate_descent(options.data, options.mask, limit=options.limit, seed=options.seed)
@@ -222,8 +222,8 @@ def _descent(options: argparse.Namespace) -> None:
 
 
 def _guidance(options: argparse.Namespace) -> None:
-    from ..studies.guidance import COLUMNS, evaluate_guidance
-    from ..studies.tables import table
+    from ..research.studies.guidance import COLUMNS, evaluate_guidance
+    from ..research.studies.tables import table
 
     positive(options.limit)
     figures = evaluate_guidance(options.data, options.mask, trained=options.trained, limit=options.limit)
@@ -233,7 +233,7 @@ def _guidance(options: argparse.Namespace) -> None:
 
 
 def _editor(options: argparse.Namespace) -> None:
-    from ..studies import editing
+    from ..research.studies import editing
 
     positive(options.limit)
     every: dict[str, Any] = {}
@@ -249,7 +249,7 @@ def _editor(options: argparse.Namespace) -> None:
         elif part == "transfer":
             every[part] = editing.evaluate_transfer()
         else:
-            from ..tools.painting import measure_strokes
+            from ..ops.painting import measure_strokes
 
             every[part] = measure_strokes()
         _report(options, every[part], "ian", part)
@@ -257,7 +257,7 @@ def _editor(options: argparse.Namespace) -> None:
 
 
 def _attributes(options: argparse.Namespace) -> None:
-    from ..studies.recognition import evaluate_attributes
+    from ..research.studies.recognition import evaluate_attributes
 
     positive(options.limit)
     figures = evaluate_attributes(options.data, limit=options.limit)
@@ -266,7 +266,7 @@ def _attributes(options: argparse.Namespace) -> None:
 
 
 def _alignment(options: argparse.Namespace) -> None:
-    from ..studies.finding import evaluate_alignment
+    from ..research.studies.finding import evaluate_alignment
 
     positive(options.limit)
     figures = evaluate_alignment(options.data, limit=options.limit, seed=options.seed)

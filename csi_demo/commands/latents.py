@@ -57,14 +57,14 @@ def _discover(options: argparse.Namespace) -> None:
     from ..data import read_pack
     from ..methods.csi import CSIMethod
     from ..pixels import to_float
+    from ..research.studies.discovery.discover import discover
     from ..sampling import compiled
-    from ..studies.discovery.discover import discover
 
     if options.limit < 2:
         raise UsageError(f"--limit {options.limit} is out of range: 2 or more, for standard errors")
     frames = to_float(read_pack(options.data))
     if options.model == "ian":
-        from ..studies.discovery.editor import discover_editor
+        from ..research.studies.discovery.editor import discover_editor
 
         _written(options, discover_editor(frames, options.limit))
         return
@@ -91,7 +91,7 @@ def _written(options: argparse.Namespace, found: dict[str, Any]) -> None:
 def _discover_sliders(options: argparse.Namespace) -> None:
     from ..methods import load_method
     from ..methods.attributes import AttributeMethod, AttributeSliders
-    from ..studies.controls import evaluate_controls, offered
+    from ..research.studies.controls import evaluate_controls, offered
 
     method = load_method(options.method)
     if not isinstance(method, AttributeMethod):
@@ -102,7 +102,7 @@ def _discover_sliders(options: argparse.Namespace) -> None:
 
 
 def _traverse(options: argparse.Namespace) -> None:
-    from ..studies.discovery.traversal import grid_sheet, strongest, traversal_sheet
+    from ..traversal import grid_sheet, strongest, traversal_sheet
 
     photo = read_file(options.photo)
     recipe, method = read_recipe(options)

@@ -15,7 +15,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from ..tools.publishing import publish
+    from ..ops.publishing import publish
 
     commit = publish(options.repo_id, options.revision, private=options.private)
     print(f"published; load it with CSI_WEIGHTS_REPO={options.repo_id}@{commit}")

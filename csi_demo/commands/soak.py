@@ -40,7 +40,7 @@ def _soak(options: argparse.Namespace) -> int:
         return _hard(options)
     if options.small_disk:
         raise UsageError("--small-disk goes with --hard alone")
-    from ..tools import soaking
+    from ..ops import soaking
 
     url = options.url or URL
     url = url if url.endswith("/") else f"{url}/"
@@ -54,7 +54,7 @@ def _soak(options: argparse.Namespace) -> int:
 def _hard(options: argparse.Namespace) -> int:
     if options.url or options.pid or options.files:
         raise UsageError("--hard starts what it soaks: --url, --pid and --files go without it")
-    from ..tools import hard_soak
+    from ..ops import hard_soak
 
     figures = hard_soak.hard_soak(options.minutes, options.visitors, options.small_disk)
     print(hard_soak.report(figures))

@@ -37,9 +37,9 @@ def _literal(name: str, text: str) -> Any:
 def _train(options: argparse.Namespace) -> None:
     if options.minutes is not None and options.minutes <= 0:
         raise UsageError(f"--minutes {options.minutes:g} is out of range: more than 0")
-    from ..training.loop import train
+    from ..research.training.loop import train
 
-    kind = find("training", REGISTRY[options.model].recipe)
+    kind = find("research.training", REGISTRY[options.model].recipe)
     values = {name: _literal(name, text) for name, text in pairs(options.settings).items()}
     known = {field.name for field in fields(kind.settings_type)}
     model_fields = {field.name for field in fields(kind.config_type)}

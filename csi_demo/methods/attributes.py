@@ -10,6 +10,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .. import masks, weights
-from ..metrics.features import face_network
+from ..models.attributes import AttributeNet
 from .base import Control, Method
 from .csi.places import REGIONS
 
@@ -61,6 +62,13 @@ SLIDERS: Mapping[str, tuple[str, str, int]] = {
     "Pale_Skin": ("pale skin", "face", 1),
     "Chubby": ("round face", "face", 1),
 }
+
+
+@cache
+def face_network() -> AttributeNet:
+    """The trained face network, loaded once. Raises WeightsError."""
+    with torch.inference_mode(False):  # whoever asks first: others may want gradients through it
+        return weights.load_network("attributes")
 
 
 class AttributeMethod(Method):

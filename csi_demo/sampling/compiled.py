@@ -343,7 +343,7 @@ def _run(dtype: torch.dtype) -> None:
     entropy(torch.zeros(1, 3), torch.zeros(1, 10))
 
 
-code = MachineCode("the kernel", _run)
+code = MachineCode("the kernel", "kernel", _run)
 
 
 def after_fork() -> None:

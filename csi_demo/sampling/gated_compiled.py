@@ -188,7 +188,7 @@ def _run(dtype: torch.dtype) -> None:
     list(Fill(Layout(model, dtype), x, mask, conditions, torch.full((1, 4, 4, 3), 0.5), Taste()))
 
 
-code = MachineCode("the gated kernel", _run)
+code = MachineCode("the gated kernel", "gated_kernel", _run)
 
 
 def _flat(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:

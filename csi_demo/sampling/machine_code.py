@@ -7,9 +7,12 @@ import hashlib
 import logging
 import math
 import os
+import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +27,7 @@ from ..surroundings import own_folder, user
 VARIABLE = "NUMBA_CACHE_DIR"
 LANES = 16  # channels are padded to a multiple of this
 PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
+COMPILING = "once: half a minute, several on a busy machine (`csi-demo warm` does it beforehand)"
 EXIT_PATIENCE = 10.0  # seconds that a process which ends waits for it, at most
 SOURCES = ("arithmetic.py", "kernel.py", "gated_kernel.py")
 
@@ -59,7 +63,8 @@ def find_place() -> Path:
 
     It is named after what the sources say, for numba asks only whether the file that a function stands in is newer, not
     those of what it calls. It lies where the environment says, else beside the code, in the home, or, where neither can
-    be written to, as in a container, among the temporary files of this user.
+    be written to, as in a container, among the temporary files of this user; what was compiled beside the code before
+    is then copied there.
     """
     import numba
 
@@ -73,7 +78,14 @@ def find_place() -> Path:
     else:
         place = own_folder(Path(tempfile.gettempdir()) / f"csi-demo-numba-{user()}")
     said = b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES)
-    place = place / f"kernels-{hashlib.sha256(said).hexdigest()[:12]}"
+    name = f"kernels-{hashlib.sha256(said).hexdigest()[:12]}"
+    place, made = place / name, beside / name
+    if made.is_dir() and not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        copied = Path(shutil.copytree(made, tempfile.mkdtemp(dir=place.parent), dirs_exist_ok=True))
+        with suppress(OSError):  # another process was quicker
+            copied.rename(place)
+        shutil.rmtree(copied, ignore_errors=True)
     place.mkdir(parents=True, exist_ok=True)
     numba.config.CACHE_DIR = str(place)  # type: ignore[attr-defined]
     return place
@@ -89,8 +101,9 @@ class MachineCode:
     """The machine code of one kernel. run: uses all of the kernel once, in a dtype, which compiles it or reads it from
     the disk."""
 
-    def __init__(self, name: str, run: Callable[[torch.dtype], None]):
-        self.name, self._run = name, run
+    def __init__(self, name: str, source: str, run: Callable[[torch.dtype], None]):
+        """source: the module, among `SOURCES`, of the functions that are compiled."""
+        self.name, self.source, self._run = name, source, run
         self._ready, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._waited = False
@@ -101,6 +114,8 @@ class MachineCode:
         run; what is not compiled here must not be run by several processes at once."""
         try:
             with alone():
+                if not any(find_place().rglob(f"{self.source}.*.nbc")):
+                    print(f"csi_demo: {self.name} is compiled for this processor, {COMPILING}", file=sys.stderr)
                 self._run(dtype)
         except ImportError:
             _log.info("numba is not installed: pixels are drawn with torch, more slowly")

@@ -123,7 +123,7 @@ def not_visible(method: Method, ranks: Mapping[str, float]) -> list[str]:
 
 def has_variants() -> bool:
     """Whether the weights have the variants of `variant_fills`."""
-    from ..studies.ablations.variants import shown_available
+    from ..methods.small_csi import shown_available
 
     try:
         return shown_available()
@@ -137,7 +137,7 @@ def variant_fills(subject: Subject, seed: int) -> tuple[Image.Image, np.ndarray,
 
     Masks are boolean, True = observed. Raises PageError.
     """
-    from ..studies.ablations.variants import fill_shown, halve, small_frame
+    from ..methods.small_csi import fill_shown, halve, small_frame
 
     try:
         with _loading:

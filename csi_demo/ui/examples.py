@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
@@ -21,11 +20,12 @@ from .. import masks
 from ..errors import PageError, PhotoError
 from ..photo.placement import Placement
 from ..photo.reading import open_photo
+from ..surroundings import shipped
 from .engine import MAX_SAMPLES, MAX_SEED
 from .photo import Photo, by_hand, from_bytes, keep, plain_name
 from .subject import whole
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples"
+FOLDER = shipped("examples")
 PAINTED = "painted:"  # begins a hole that is no family's: the view's pixels, packed
 LONGEST_LINK = 6000  # characters
 WRONG_LINK = "This link is damaged, or from another version of this page. The first example is shown instead."

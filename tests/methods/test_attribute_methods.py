@@ -15,10 +15,10 @@ from csi_demo.errors import ControlError
 from csi_demo.methods import load_method
 from csi_demo.methods.attributes import SLIDERS, AttributeMethod, AttributeSliders
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.training.attribute_vae import AttributeVAERecipe, AttributeVAESettings
-from csi_demo.training.gated_pixelcnn import CONTEXT, GatedPixelCNNRecipe, GatedPixelCNNSettings
-from csi_demo.training.loop import train
-from csi_demo.training.pixelcnn_autoencoder import AutoencoderRecipe, AutoencoderSettings
+from csi_demo.research.training.attribute_vae import AttributeVAERecipe, AttributeVAESettings
+from csi_demo.research.training.gated_pixelcnn import CONTEXT, GatedPixelCNNRecipe, GatedPixelCNNSettings
+from csi_demo.research.training.loop import train
+from csi_demo.research.training.pixelcnn_autoencoder import AutoencoderRecipe, AutoencoderSettings
 
 METHODS = ("vae-attributes", "pixelcnn")
 SMALL = masks_to_tensor([masks.box(24, 46, 40, 56)])  # around the lips

@@ -16,8 +16,8 @@ from csi_demo.methods.dcgan import RESTRAINT, DCGANMethod, _Descent
 from csi_demo.methods.fitting import blended, calmed
 from csi_demo.models.dcgan import DCGAN, DCGANConfig, SmoothColour, completion_loss, contextual_weights
 from csi_demo.pixels import LUMA, masks_to_tensor
-from csi_demo.training.dcgan import AdversarialStep, DCGANRecipe, DCGANSettings
-from csi_demo.training.loop import train
+from csi_demo.research.training.dcgan import AdversarialStep, DCGANRecipe, DCGANSettings
+from csi_demo.research.training.loop import train
 
 TINY = {"latent_dim": 6, "generator_width": 4, "discriminator_width": 4, "encoder_channels": (4, 4, 4, 4)}
 MASK = masks_to_tensor([masks.family("mouth")])

@@ -12,9 +12,9 @@ from csi_demo.errors import CompletionError, ControlError
 from csi_demo.methods import load_method
 from csi_demo.methods.fitting import calmed
 from csi_demo.pixels import masks_to_tensor
-from csi_demo.training.loop import train
-from csi_demo.training.losses import DeepFeatures, normal_kl
-from csi_demo.training.vae import OneShotRecipe, VAERecipe, VAESettings
+from csi_demo.research.training.loop import train
+from csi_demo.research.training.losses import DeepFeatures, normal_kl
+from csi_demo.research.training.vae import OneShotRecipe, VAERecipe, VAESettings
 
 TINY = {"latent_dim": 4, "channels": (4, 4, 4, 4)}
 MASK = masks_to_tensor([masks.family("mouth")])

@@ -16,7 +16,7 @@ from csi_demo.errors import PhotoError
 from csi_demo.photo.finding import _mean, find_faces
 from csi_demo.photo.placement import Placement
 from csi_demo.photo.reading import open_photo
-from csi_demo.studies.finding import EYES, evaluate_alignment
+from csi_demo.research.studies.finding import EYES, evaluate_alignment
 
 COLLINS = np.array([(203.4, 101.0), (247.0, 103.4)])  # her eyes in the astronaut's 512x512 photo
 

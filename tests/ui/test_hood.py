@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from csi_demo import weights
+from csi_demo.methods import small_csi
+from csi_demo.methods.small_csi import SHOWN
 from csi_demo.models.csi import CSI
-from csi_demo.studies.ablations import variants
-from csi_demo.studies.ablations.variants import SHOWN
-from csi_demo.training.csi import WEIGHT_FILES
+from csi_demo.research.studies.ablations import variants
+from csi_demo.research.training.csi import WEIGHT_FILES
 from csi_demo.ui import engine
 from csi_demo.ui.blocks import build
 from csi_demo.ui.panels import hood
 
-from ..studies.test_ablations import TINY
+from ..research.studies.test_ablations import TINY
 from ..visitor import a_photo, painting
 
 pytestmark = pytest.mark.usefixtures("faces")
@@ -28,15 +29,15 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """Weights of tiny variants."""
     monkeypatch.setattr(variants, "SMALL", variants.SMALL | TINY)
     monkeypatch.setenv("CSI_WEIGHTS_DIR", str(tmp_path))
-    variants._loaded.cache_clear()
+    small_csi.loaded.cache_clear()
     for number, variant in enumerate(SHOWN):
         torch.manual_seed(number)
         model = CSI(variants.config_of(variant))
-        folder = tmp_path / variants.FOLDER / variant.name
+        folder = tmp_path / small_csi.FOLDER / variant.name
         weights.save_model(folder, model.config.to_dict(), model.state_dict(), {}, WEIGHT_FILES)
     weights.update_manifest(tmp_path)
     yield tmp_path
-    variants._loaded.cache_clear()
+    small_csi.loaded.cache_clear()
 
 
 def test_every_variant_is_shown_with_its_name_and_what_it_is_for(stored: Path):
@@ -58,7 +59,7 @@ def test_every_variant_is_shown_with_its_name_and_what_it_is_for(stored: Path):
 
 def test_it_is_hidden_without_the_variants_and_says_what_is_wrong(stored: Path):
     assert "alert" in hood.side_by_side(painting(a_photo()), "x")["inside"]
-    (stored / variants.FOLDER / SHOWN[0].name / "pixelcnn.safetensors").write_bytes(b"half")
+    (stored / small_csi.FOLDER / SHOWN[0].name / "pixelcnn.safetensors").write_bytes(b"half")
     assert "could not be loaded" in hood.side_by_side(painting(a_photo()), 0)["inside"]
     (stored / "manifest.json").unlink()
     assert not hood.offer()["hood"]["visible"]

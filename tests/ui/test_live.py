@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, expect
 
-from csi_demo.tools.soaking import Visitor
+from csi_demo.ops.soaking import Visitor
 from csi_demo.ui import filling, photo, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
 from csi_demo.ui.panels.steer import draw_sliders

@@ -203,7 +203,7 @@ def _sheet(start: Start | None, painting: object, seed: object, names: list[str]
         painted, number = read_painting(painting), whole(seed, "The seed", 0, MAX_SEED)
         if start is None or not names:
             raise PageError("This method has no controls to show.")
-        from ...studies.discovery.traversal import grid_sheet, traversal_sheet
+        from ...traversal import grid_sheet, traversal_sheet
 
         make, method = grid_sheet if together else traversal_sheet, engine.load(start.subject[0])
         yield {"sheet": render.sheet_view(make(painted.subject, method, names, number))}

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from csi_demo.tools.soaking import BusyError, TroubleError, Visitor
+from csi_demo.ops.soaking import BusyError, TroubleError, Visitor
 from csi_demo.ui import painter
 from csi_demo.ui.server.guard import MAX_BODY
 

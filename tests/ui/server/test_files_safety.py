@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from csi_demo.ops.soaking import Visitor
 from csi_demo.surroundings import user
-from csi_demo.tools.soaking import Visitor
 from csi_demo.ui.server import files
 
 from ...server import Server

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from csi_demo.errors import UsageError
+from csi_demo.ops.soaking import Visitor
 from csi_demo.surroundings import spare_loopback, user
-from csi_demo.tools.soaking import Visitor
 from csi_demo.ui.server import files, process
 
 from ...server import ROOT, Server, free_port, serving

@@ -1,1 +1,0 @@
-"""Around the models: speed, load, the Hub."""
