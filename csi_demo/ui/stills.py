@@ -23,7 +23,7 @@ PAINT = (79, 70, 229)
 
 
 def asked(query: Mapping[str, str]) -> int | None:
-    """The example whose photo and hole a link asks for, by its place; the first for no link, None where there is none."""
+    """The number of the example whose photo and hole a link asks for, None where there is none; without a link 0."""
     wanted = (query["photo"], query.get("hole", "mouth")) if "photo" in query else None
     for index, example in enumerate(all_examples()):
         if wanted is None or wanted == (example.photo, example.hole):

@@ -35,8 +35,7 @@ THEME = gr.themes.Base(
     button_primary_text_color_dark="white",
 )
 
-# In one rule, so that nothing of it reaches a page around a component: Gradio adds a copy of its own before each rule, and
-# leaves out those for containers. Three classes, since Gradio's own rules are as strong.
-CSS = ".gradio-container.gradio-container.gradio-container {%s}" % "".join(
-    static.text(name) for name in ("page.css", "painter.css", "editor.css")
-)
+# One rule around all, so that nothing of it reaches a page around a component: Gradio puts each rule once as it is and
+# once confined, and leaves out those for containers. Three classes, since Gradio's own rules are as strong.
+RULES = "".join(static.text(name) for name in ("page.css", "painter.css", "editor.css"))
+CSS = f".gradio-container.gradio-container.gradio-container {{{RULES}}}"

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import static, stills
+from ..editing import ready_edits
 from ..examples import FOLDER, all_examples
 
 HEAD = static.text("head.html").replace("$STORAGE", static.text("storage.js"))
@@ -68,9 +69,10 @@ def markup(query: Mapping[str, str]) -> str:
     """The pictures that a link asks for; the photo alone where no fill of its hole was made before."""
     edits, index = query.get("tab") == "edit", stills.asked(query)
     names = [example.photo for example in all_examples()]
-    photo = query.get("photo") if query.get("photo") in names else names[0]
+    ready = {str(number): edit.photo for number, edit in enumerate(ready_edits())}
+    photo = query.get("photo", ready.get(query.get("edit", "")) if edits else None)
     said = "An example. The editor is being made ready…"
-    shown, fill = FOLDER / str(photo), ""
+    shown, fill = FOLDER / (photo if photo in names else names[0]), ""
     if not edits and index is not None:
         shown, said = stills.hole_file(index), "An example with a hole. The page is being made ready…"
         fill = f"""<figure><img src="{_url(stills.fill_file(index))}" alt="The example, its hole filled">
