@@ -10,7 +10,7 @@ TIMED := tests/test_container.py $(addprefix tests/ops/test_,benchmark.py hard_s
   $(addprefix tests/ui/test_,carrying.py links.py live.py panels.py) \
   $(addprefix tests/ui/server/test_,endpoints_safety.py process.py)
 
-.PHONY: help demo quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
+.PHONY: help demo style quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
 
 # A target's line says after ## what it does.
 help:
@@ -19,16 +19,16 @@ help:
 demo: $(VENV)/.runtime  ## the page at http://127.0.0.1:7860
 	$(RUN) app.py
 
-quick: $(VENV)/.dev  ## style, types and the tests that take under a minute together
+style: $(VENV)/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+quick: style  ## style, types and the tests that take under a minute together
 	$(RUN) -m pytest tests/models tests/research/metrics tests/test_masks.py tests/research/training/test_losses.py
 
-test: $(VENV)/.dev programs  ## style, types and all tests (as root on Debian: gets Chromium, nginx)
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
+test: style programs  ## style, types and all tests (as root on Debian: gets Chromium, nginx)
 	$(RUN) -m pytest -n 2 --dist loadfile $(TIMED:%=--ignore=%)
 	$(RUN) -m pytest $(TIMED)
 

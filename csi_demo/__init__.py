@@ -31,6 +31,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """The public names, before any is imported, too."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Imports the public names on first use, so that ``import csi_demo`` costs nothing."""
     if name not in _HOMES:

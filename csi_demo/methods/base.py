@@ -111,6 +111,10 @@ class Method(ABC):
         if self.accelerated:
             self.device, self.model = device, self.model.to(device)
 
+    def __repr__(self) -> str:
+        options = ", ".join(option.name for option in self.options) or "none"
+        return f"<method {self.name} ({self.label}) on {self.device}: {len(self.controls)} controls, options {options}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process goes the name: the method is loaded there, or already is where a process was forked."""
         from . import load_method
