@@ -5,12 +5,8 @@ WHOLE ?= ../shared/data/celeba178
 OUT ?= runs/csi
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# Tests that look at a clock: each wants the machine for itself.
-TIMED := tests/test_container.py $(addprefix tests/ops/test_,benchmark.py hard_soak.py soaking.py) \
-  $(addprefix tests/ui/test_,carrying.py links.py live.py panels.py) \
-  $(addprefix tests/ui/server/test_,endpoints_safety.py process.py)
 
-.PHONY: help demo style quick test programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
+.PHONY: help demo style quick test test-slow programs train-csi train-dcgan train-vae train-vae-attributes train-pixelcnn train-attributes train-judge train-chooser train-refiner train-aligner figures ablations bench clean
 
 # A target's line says after ## what it does.
 help:
@@ -28,9 +24,11 @@ style: $(VENV)/.dev
 quick: style  ## style, types and the tests that take under a minute together
 	$(RUN) -m pytest tests/models tests/research/metrics tests/test_masks.py tests/research/training/test_losses.py
 
-test: style programs  ## style, types and all tests (as root on Debian: gets Chromium, nginx)
-	$(RUN) -m pytest -n 2 --dist loadfile $(TIMED:%=--ignore=%)
-	$(RUN) -m pytest $(TIMED)
+test: style programs  ## style, types and the tests to run after every change (as root on Debian: gets Chromium, nginx)
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/.dev programs  ## the other tests: soak, replicas, bench, studies, clocks, the page's side roads
+	$(RUN) -m pytest -m slow
 
 # What some tests drive, where it can be installed: a browser, and nginx, which is not started as a service (RUNLEVEL). A
 # failure only skips these tests.

@@ -91,11 +91,13 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Container:
     return made
 
 
+@pytest.mark.slow
 def test_the_surroundings_are_what_they_are_meant_to_be(container: Container) -> None:
     code = "import os; print(os.getuid(), os.environ.get('HOME'), os.access('csi_demo', os.W_OK))"
     assert container.run(sys.executable, "-c", code) == (0, "54321 None False\n", "")
 
 
+@pytest.mark.slow
 def test_it_fills_from_the_command_line(container: Container) -> None:
     out = container.temporary / "out"
     words = ("complete", "examples/astronaut.png", "--aligned", "--mask", "mouth", "--out", str(out))
@@ -106,6 +108,7 @@ def test_it_fills_from_the_command_line(container: Container) -> None:
     assert (out / "sample-0.png").is_file()
 
 
+@pytest.mark.slow
 def test_it_serves_is_healthy_and_stops_when_asked(container: Container) -> None:
     (command,) = steps("CMD")
     words = [re.sub("^python$", sys.executable, word) for word in re.findall(r'"([^"]*)"', command)]

@@ -41,9 +41,6 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
     evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
     evaluate.add_argument("--workers", type=int, default=0, help="processes of one thread each; 0: this one alone")
-    evaluate.add_argument(
-        "--c2st", action="store_true", help="also how well a detector, trained on half of the pictures, tells the fills"
-    )
 
     samples = _command(commands, "evaluate-samples", "how far pictures drawn from a prior are from faces", _samples)
     samples.add_argument("--method", nargs="+", default=["dcgan", "vae"], help=some)
@@ -112,8 +109,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
     if options.settings and options.record:
         raise UsageError("--record is for the defaults: it goes without --set")
-    if options.c2st and options.photos:
-        raise UsageError("--c2st looks at frames: it goes without --photos")
     runs = [(mask, method) for mask in options.mask for method in options.method]
     rows = []
     for mask, method in runs:
@@ -151,14 +146,14 @@ def _rows(
     else:
         from ..research.studies.fills import evaluate
 
-        yield mask, evaluate(method, options.data, mask, detect=options.c2st, **common)
+        yield mask, evaluate(method, options.data, mask, **common)
 
 
 def _controls(options: argparse.Namespace) -> None:
     from ..research.studies.controls import evaluate_controls
     from ..research.studies.tables import CONTROL_COLUMNS, table
 
-    words = ("mask", "contact_sheet", "workers", "c2st", "settings")
+    words = ("mask", "contact_sheet", "workers", "settings")
     if any(getattr(options, word) for word in words) or len(options.method) > 1:
         raise UsageError("--controls goes without what fills are drawn with: each control has its own hole")
     (method,) = options.method

@@ -5,6 +5,7 @@ A photo is upright, RGB, in sRGB, and carries no metadata. Metadata that cannot 
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from ..errors import PhotoError
 from .colour import to_srgb
-from .containers import is_cut, without_metadata
+from .containers import JPEG, candidates, is_cut, without_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF", "BMP")
 KINDS = "PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP file"
@@ -61,19 +62,24 @@ def to_photo(photo: PhotoLike, name: str | None = None) -> Image.Image:
         photo = _from_array(photo)
     if not isinstance(photo, Image.Image):
         return open_photo(photo, name)
-    return _read(photo, name or "the photo", lambda picture: _as_photo(_upright(picture)))
+    return _read(photo, name or "the photo", _as_photo)
 
 
-def open_photo(file: str | Path | bytes | BinaryIO, name: str | None = None) -> Image.Image:
+def open_photo(
+    file: str | Path | bytes | BinaryIO, name: str | None = None, notes: list[str] | None = None
+) -> Image.Image:
     """A picture file, by its path, its content or a binary stream, as a photo; transparency is laid on white, of an
     animation the first picture counts.
 
-    name: what errors call it. Raises PhotoError when it is no such file, cut off, or larger than 40 megapixels.
+    name: what errors call it; notes: takes what is to be said of a file that was read all the same, which otherwise
+    goes to standard error. Raises PhotoError when it is no such file, lacks pixels, or is larger than 40 megapixels.
     """
-    return _as_photo(open_picture(file, name))
+    return _as_photo(open_picture(file, name, notes))
 
 
-def open_picture(file: str | Path | bytes | BinaryIO, name: str | None = None) -> Image.Image:
+def open_picture(
+    file: str | Path | bytes | BinaryIO, name: str | None = None, notes: list[str] | None = None
+) -> Image.Image:
     """A picture file as it is stored, but upright: what `open_photo` reads before it makes a photo of it."""
     if isinstance(file, str | Path):
         name, file = name or Path(file).name, read_file(Path(file))
@@ -85,13 +91,46 @@ def open_picture(file: str | Path | bytes | BinaryIO, name: str | None = None) -
     try:
         return _decoded(file, name)
     except PhotoError as error:
-        bare = without_metadata(file)
-        if bare == file or TOO_LARGE in str(error):
+        if TOO_LARGE in str(error):
             raise
+        for read in (_without_metadata, _without_end):
+            try:
+                picture, note = read(file, name)
+            except PhotoError:
+                continue
+            _tell(f"{name} {note}" if note else "", notes)
+            return picture
+        raise error from None
+
+
+def _tell(note: str, notes: list[str] | None) -> None:
+    if note and notes is not None:
+        notes.append(note)
+    elif note:
+        print(f"csi_demo: {note}", file=sys.stderr)
+
+
+def _without_metadata(data: bytes, name: str) -> tuple[Image.Image, str]:
+    """The picture in a file whose metadata hinder reading it, of which nothing is to be said. Raises PhotoError."""
+    bare = without_metadata(data)
+    if bare == data:
+        raise PhotoError(f"{name} has no metadata")
+    return _decoded(bare, name), ""
+
+
+def _without_end(data: bytes, name: str) -> tuple[Image.Image, str]:
+    """The picture in a file that breaks off after its last pixel, and what to say of it. Raises PhotoError.
+
+    Whether a pixel is missing shows where more is put in the place of the end: it changes the picture then.
+    """
+    for ended, *others in candidates(without_metadata(data)):
         try:
-            return _decoded(bare, name)
+            picture, *trials = (_decoded(content, name) for content in (ended, *others))
         except PhotoError:
-            raise error from None
+            continue
+        if all(np.array_equal(np.asarray(picture), np.asarray(trial)) for trial in trials):
+            return picture, "breaks off after its last pixel, without an end marker: it was read all the same"
+    raise PhotoError(f"{name} lacks pixels")
 
 
 def _content(file: object, name: str) -> bytes:
@@ -105,8 +144,10 @@ def _content(file: object, name: str) -> bytes:
 def _decoded(data: bytes, name: str) -> Image.Image:
     _prepare()
     try:
+        if data.startswith(JPEG) and is_cut(data):  # Pillow does not mind where zeros follow
+            raise PhotoError(f"{name} has no end")
         with Image.open(BytesIO(data), formats=FORMATS) as picture:
-            return _read(picture, name, _upright)
+            return _read(picture, name, data=data)
     except PhotoError as error:
         if is_cut(data) and TOO_LARGE not in str(error):
             raise PhotoError(f"{name} is cut off: the file ends before its picture does") from None
@@ -121,15 +162,21 @@ def _decoded(data: bytes, name: str) -> Image.Image:
         raise PhotoError(f"{name} is not a picture that can be read: use a {KINDS}") from None
 
 
-def _read(picture: Image.Image, name: str, reading: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """What `reading` makes of a picture, which is decoded then. Raises PhotoError."""
+def _read(
+    picture: Image.Image,
+    name: str,
+    made: Callable[[Image.Image], Image.Image] = lambda picture: picture,
+    data: bytes = b"",
+) -> Image.Image:
+    """What is made of a picture, which is decoded and set upright for that. Raises PhotoError."""
     if picture.width * picture.height > MAX_PIXELS:
         raise PhotoError(f"{name} has {picture.width}x{picture.height} pixels: {TOO_LARGE}")
     if not picture.width or not picture.height:
         raise PhotoError(f"{name} has no pixels: it is {picture.width}x{picture.height}")
     try:
+        stored = _stored_as(picture)
         picture.load()
-        return reading(picture)
+        return made(_upright(_by_convention(picture, stored, data), _turn(picture)))
     except (PhotoError, MemoryError):
         raise
     except Exception as error:
@@ -138,21 +185,69 @@ def _read(picture: Image.Image, name: str, reading: Callable[[Image.Image], Imag
         raise PhotoError(f"{name} is not a picture that can be read: use a {KINDS}") from None
 
 
+def _stored_as(picture: Image.Image) -> str:
+    """How Pillow names the pixels of a file that it has not decoded yet, such as "L;4" or "I;16B"; "" otherwise."""
+    tiles = getattr(picture, "tile", None)
+    raw = tiles[0][3] if tiles else ""
+    return str(raw[0] if isinstance(raw, tuple) and raw else raw)
+
+
+def _by_convention(picture: Image.Image, stored: str, data: bytes) -> Image.Image:
+    """A picture whose levels and transparent colour mean what they mean with 8 bits; its own metadata stay.
+
+    Pillow takes a transparent colour of other depths for one of 8 bits, and TIFF's levels of more than 8 as they are,
+    though white may be zero, or 12 bits the most.
+    """
+    changed, clear = picture, picture.info.get("transparency")
+    if picture.format == "TIFF" and picture.mode.startswith("I;16"):
+        tags = picture.tag_v2  # type: ignore[attr-defined]
+        levels, bits = np.asarray(picture).astype(np.float64), int(tags.get(258, (16,))[0])
+        levels *= 65535 / (2**bits - 1)
+        changed = Image.fromarray(np.rint(65535 - levels if tags.get(262) == 0 else levels).astype(np.uint16))
+    elif isinstance(clear, int) and picture.mode.startswith("I;16"):
+        levels = np.asarray(picture)
+        opaque = levels != clear
+        if not opaque.all():
+            changed = Image.fromarray(np.rint(levels / 257.0).astype(np.uint8))
+            changed.putalpha(Image.fromarray(255 * opaque.astype(np.uint8)))
+        else:
+            changed = Image.fromarray(levels)
+    elif isinstance(clear, tuple) and stored == "RGB;16B" and data:
+        import cv2
+
+        whole = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+        opaque = (np.asarray(whole)[..., 2::-1] != np.array(clear)).any(-1)
+        changed = picture.convert("RGB")
+        changed.putalpha(Image.fromarray(255 * opaque.astype(np.uint8)))
+    elif isinstance(clear, int) and stored in ("L;2", "L;4"):
+        picture.info["transparency"] = clear * 255 // (2 ** int(stored[-1]) - 1)
+    if changed is not picture:
+        changed.info = {name: value for name, value in picture.info.items() if name != "transparency"}
+    return changed
+
+
 @cache
 def _prepare() -> None:
-    """Lets Pillow read HEIC, and be silent about odd metadata and many pixels, of which we say what there is to say."""
+    """Lets Pillow read HEIC, and TIFF's greys of more than 8 bits in which white is zero, which `_by_convention` turns
+    round, and be silent about odd metadata and many pixels, of which we say what there is to say."""
     from pi_heif import register_heif_opener
 
     register_heif_opener(thumbnails=False)
+    for order, bits, how in ((b"II", 12, ("I;16", "I;12")), (b"MM", 16, ("I;16B", "I;16B"))):
+        TiffImagePlugin.OPEN_INFO.setdefault((order, 0, (1,), 1, (bits,), ()), how)
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """A picture turned as its EXIF says, if that can be read; without it."""
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """What sets a picture upright as its EXIF says; nothing where that cannot be read."""
     try:
-        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+        return TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
-        turn = None
+        return None
+
+
+def _upright(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    """A picture turned, without its EXIF."""
     turned = picture if turn is None else picture.transpose(turn)
     if turned is picture and not picture.info.get("exif"):
         return picture

@@ -198,12 +198,12 @@ def _read(picture: object, mask: object) -> tuple[Image.Image, np.ndarray | str]
     if isinstance(mask, str) and len(mask) <= 40:
         masks.family(mask)
         return shown, mask
-    return shown, masks.from_image(open_picture(_content(mask, "The mask"), "the mask"))
+    return shown, masks.from_image(open_picture(_content(mask, "The mask"), "the mask", notes=[]))
 
 
 def _photo(picture: object) -> Image.Image:
     """Raises UserError."""
-    return open_photo(_content(picture, "The picture"), "the picture")
+    return open_photo(_content(picture, "The picture"), "the picture", notes=[])
 
 
 def _content(sent: object, what: str) -> bytes:

@@ -52,6 +52,7 @@ class Photo:
     place: Placement
     example: str = ""  # the file's name when it is one of ours
     name: str = "photo"  # what downloads are named after
+    note: str = ""  # what is to be said of its file
     suggestion: tuple[np.ndarray, Mapping[str, float]] | None = (
         None  # a mask of the view, and where sliders stand for it
     )
@@ -73,7 +74,7 @@ class Photo:
 
     def full(self) -> Image.Image:
         """The photo at its own size."""
-        return self.view if self.view.size == self.size else open_photo(self.data)
+        return self.view if self.view.size == self.size else open_photo(self.data, notes=[])
 
     @cached_property
     def frame(self) -> Image.Image:
@@ -175,8 +176,9 @@ def plain_name(name: object) -> str:
 
 def from_bytes(data: bytes, like: Photo | None = None, name: str = "photo") -> Photo:
     """Opens a picture file's content and keeps it. Its faces are those of `like`, or looked for. Raises PageError."""
+    notes: list[str] = []
     try:
-        picture = open_photo(data, "This file")
+        picture = open_photo(data, "This file", notes)
     except PhotoError as error:
         raise PageError(f"{error}.") from None
     if min(picture.size) < SMALLEST_SIDE:
@@ -195,6 +197,7 @@ def from_bytes(data: bytes, like: Photo | None = None, name: str = "photo") -> P
             faces=faces,
             place=like.place if like else faces[0] if faces else Placement.centred(picture.size),
             name=like.name if like else name,
+            note=" ".join(f"{note}." for note in notes),
         )
     )
 

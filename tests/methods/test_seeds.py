@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from csi_demo import complete_photo
 
+pytestmark = pytest.mark.slow
+
 print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
 fills = {}
 for name in ("csi mouth", "csi full", "vae left", "dcgan left"):

@@ -28,6 +28,7 @@ def small(monkeypatch):
     monkeypatch.setattr(benchmark.bench, "__defaults__", (((4, 3), (6, 5)), (1, 2), 7))
 
 
+@pytest.mark.slow
 def test_bench_writes_every_speed(small, tmp_path, capsys):
     out, picture = tmp_path / "bench.json", tmp_path / "bench.png"
     assert main(["bench", "--json", str(out), "--plot", str(picture), "--repeats", "1"]) == 0

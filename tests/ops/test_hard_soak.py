@@ -26,6 +26,7 @@ def has_nginx() -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_nginx(), reason="needs nginx: apt-get install nginx, or your system's own")
 def test_nothing_is_lost_but_the_work_of_the_stopped_replica(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -177,6 +178,7 @@ def test_what_else_is_lost_is_named(part: str, name: str, value: Any, message: s
     assert hard_soak.lost(WELL | {"tracebacks": 3}) == ["3 tracebacks in the logs"]
 
 
+@pytest.mark.slow
 def test_a_small_disk_is_filled_by_one_file_and_emptied_of_that_alone(tmp_path: Path) -> None:
     with hard_soak._mounted(tmp_path) as trouble:
         if trouble:

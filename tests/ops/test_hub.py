@@ -137,6 +137,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_hub_is_one_line_and_the_next_start_recovers(fault: str, filled: LoopbackHub, tmp_path: Path):
     filled.fault = fault
@@ -147,12 +148,14 @@ def test_a_fault_of_the_hub_is_one_line_and_the_next_start_recovers(fault: str, 
     assert (tmp_path / "out" / "sample-0.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_once_is_taken_up_again(filled: LoopbackHub, tmp_path: Path):
     filled.fault = "dropped once"
     assert fill(filled, tmp_path).returncode == 0
     assert [start for path, start in filled.starts if path.endswith("vae.safetensors")] == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_start_that_was_killed_is_taken_up_with_the_file_that_it_was_at(filled: LoopbackHub, tmp_path: Path):
     filled.fault = "stalled"
     with begun(filled, tmp_path, *FILL, "--out", "out", CSI_WEIGHTS_REPO=NAME) as killed:
@@ -168,6 +171,7 @@ def test_a_start_that_was_killed_is_taken_up_with_the_file_that_it_was_at(filled
     assert [(Path(path).name, start) for path, start in filled.starts] == [("vae.safetensors", 0)]
 
 
+@pytest.mark.slow
 def test_what_is_damaged_in_the_cache_is_fetched_anew(filled: LoopbackHub, tmp_path: Path):
     assert fill(filled, tmp_path).returncode == 0
     tampered = json.loads(shipped()["manifest.json"])
@@ -191,6 +195,7 @@ def test_what_is_damaged_in_the_cache_is_fetched_anew(filled: LoopbackHub, tmp_p
         assert len(filled.fetched()) <= 2, "the manifest and a file"
 
 
+@pytest.mark.slow
 def test_a_branch_is_published_and_loaded_and_an_unknown_one_named(hub: LoopbackHub, tmp_path: Path):
     words = ("publish", "--repo-id", NAME, "--revision", "v1", "--private")
     assert start(hub, tmp_path, *words, HF_TOKEN=TOKEN).returncode == 0

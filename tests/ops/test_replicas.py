@@ -17,6 +17,8 @@ from csi_demo.ops.soaking import Visitor
 
 from ..server import Server, serving
 
+pytestmark = pytest.mark.slow
+
 try:
     nginx_program()
 except SoakError as missing:

@@ -13,6 +13,7 @@ from csi_demo.ops import soaking
 from ..server import free_port, serving
 
 
+@pytest.mark.slow
 def test_visitors_come_and_go_without_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "soak.json"
     with serving(tmp_path) as server:

@@ -115,6 +115,7 @@ def test_a_face_in_twelve_megapixels_is_found(astronaut: Image.Image, box: tuple
     assert (pasted[~mask] != np.asarray(photo)[~mask]).any(1).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_accuracy_on_turned_and_scaled_pictures(whole_pictures: Path):
     figures = evaluate_alignment(whole_pictures, limit=40, seed=1)
     assert figures["n"] == 40

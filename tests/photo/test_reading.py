@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from csi_demo import complete_photo, find_faces
+from csi_demo import complete_photo, find_faces, masks
 from csi_demo.errors import PhotoError
 from csi_demo.photo.colour import srgb_profile
-from csi_demo.photo.reading import open_photo, to_photo
+from csi_demo.photo.reading import open_photo, open_picture, to_photo
 from csi_demo.pixels import png
 
 from ..server import ROOT
@@ -56,8 +57,9 @@ def with_chunk(data: bytes, kind: bytes, content: bytes, *, sound: bool = True) 
 # One reader for files, bytes and pictures
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize(
+    ("kind", "orientation"), [*(("JPEG", turn) for turn in range(1, 9)), ("PNG", 6), ("WEBP", 6), ("TIFF", 6)]
+)
 def test_a_turned_photo_is_upright_however_it_is_handed_over(kind: str, orientation: int, tmp_path: Path) -> None:
     data = stored(noise(24, 16), kind, exif=exif(orientation))
     (tmp_path / "photo").write_bytes(data)
@@ -146,17 +148,17 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_metadata_does_not_decide_whether_it_is_a_picture(kind: str, odd: bytes) -> None:
-    options = {"exif": odd} if odd else {}
-    plain = open_photo(stored(noise(24, 16), kind))
-    if kind == "PNG" and odd:
-        data = with_chunk(stored(noise(24, 16)), b"eXIf", odd)
-    else:
-        data = stored(noise(24, 16), kind, **options)
-    assert np.array_equal(open_photo(data), plain)
-    assert np.array_equal(to_photo(Image.open(io.BytesIO(data))), plain)
+def test_metadata_does_not_decide_whether_it_is_a_picture(odd: bytes) -> None:
+    for kind in ("JPEG", "PNG", "WEBP"):
+        options = {"exif": odd} if odd else {}
+        plain = open_photo(stored(noise(24, 16), kind))
+        if kind == "PNG" and odd:
+            data = with_chunk(stored(noise(24, 16)), b"eXIf", odd)
+        else:
+            data = stored(noise(24, 16), kind, **options)
+        assert np.array_equal(open_photo(data), plain)
+        assert np.array_equal(to_photo(Image.open(io.BytesIO(data))), plain)
 
 
 @pytest.mark.parametrize(
@@ -185,14 +187,14 @@ def test_a_broken_colour_profile_is_none() -> None:
 # Files that end too early
 
 
-@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP"])
-def test_a_truncated_file_is_called_that(kind: str, share: float, tmp_path: Path) -> None:
+def test_a_truncated_file_is_called_that(kind: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    data = stored(Image.fromarray(pixels), kind)
-    (tmp_path / "holiday.img").write_bytes(data[: int(share * len(data))])
-    with pytest.raises(PhotoError, match=r"holiday\.img is cut off: the file ends before its picture does"):
-        open_photo(tmp_path / "holiday.img")
+    data, file = stored(Image.fromarray(pixels), kind), tmp_path / "holiday.img"
+    for share in (0.2, 0.6, 0.95):
+        file.write_bytes(data[: int(share * len(data))])
+        with pytest.raises(PhotoError, match=r"holiday\.img is cut off: the file ends before its picture does"):
+            open_photo(file)
 
 
 def test_an_empty_file_is_called_that() -> None:
@@ -317,3 +319,115 @@ def test_results_say_that_they_are_in_srgb_and_nothing_else(tmp_path: Path) -> N
     assert saved.info["icc_profile"] == srgb_profile()
     assert not saved.getexif()
     assert np.array_equal(to_photo(Image.open(io.BytesIO(png(filled)))), filled)
+
+
+# 16 bits and other depths
+
+
+def tiff16(levels: np.ndarray, bits: int, *, white_is_zero: bool = False, order: str = "<") -> bytes:
+    """A grey TIFF file of one strip, of 12 bits packed or of 16."""
+    height, width = levels.shape
+    if bits == 12:
+        pairs = levels.reshape(-1, 2)
+        first, second = pairs[:, 0], pairs[:, 1]
+        strip = np.stack((first >> 4, (first & 15) << 4 | second >> 8, second & 255), 1).astype(np.uint8).tobytes()
+    else:
+        strip = levels.astype(f"{order}u2").tobytes()
+    entries = [(256, width), (257, height), (258, bits), (259, 1), (262, int(not white_is_zero))]
+    entries += [(273, 8), (277, 1), (278, height), (279, len(strip))]
+    table = b"".join(struct.pack(f"{order}HHIHxx", tag, 3, 1, value) for tag, value in entries)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(strip))
+    return head + strip + struct.pack(f"{order}H", len(entries)) + table + b"\0\0\0\0"
+
+
+def png_of(depth: int, kind: int, rows: np.ndarray, clear: tuple[int, ...]) -> bytes:
+    """A PNG file of one transparent colour; rows: (height, bytes)."""
+    height, width = rows.shape[0], rows.shape[1] * 8 // depth // {0: 1, 2: 3}[kind]
+    lines = np.pad(rows, ((0, 0), (1, 0))).astype(np.uint8)
+    head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear))
+    return b"".join((b"\x89PNG\r\n\x1a\n", *parts, chunk(b"IDAT", zlib.compress(lines.tobytes())), chunk(b"IEND", b"")))
+
+
+def ramp(width: int = 64, height: int = 32) -> np.ndarray:
+    return np.linspace(0, 65535, width * height).astype(np.uint16).reshape(height, width)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("white_is_zero", [True, False])
+def test_grey_of_16_bits_is_no_negative(white_is_zero: bool, order: str) -> None:
+    """The case: a TIFF in which white is zero was read as its negative."""
+    levels = 65535 - ramp() if white_is_zero else ramp()
+    shown = open_photo(tiff16(levels, 16, white_is_zero=white_is_zero, order=order))
+    assert np.array_equal(shown, open_photo(stored(Image.fromarray(np.rint(ramp() / 257).astype(np.uint8)))))
+
+
+@pytest.mark.parametrize("white_is_zero", [True, False])
+def test_grey_of_12_bits_is_not_dark(white_is_zero: bool) -> None:
+    levels = ramp() >> 4
+    shown = open_photo(tiff16(4095 - levels if white_is_zero else levels, 12, white_is_zero=white_is_zero))
+    assert np.abs(np.asarray(shown)[..., 0].astype(int) - np.rint(ramp() / 257)).max() <= 1
+
+
+def test_a_mask_in_which_white_is_zero_keeps_what_is_white() -> None:
+    keep = np.ones((32, 64), np.uint16)
+    keep[8:16, 8:16] = 0
+    mask = masks.from_image(open_picture(tiff16(65535 * (1 - keep), 16, white_is_zero=True)))
+    assert np.array_equal(mask, keep.astype(bool))
+
+
+@pytest.mark.parametrize("clear", [0x1234, 0x8180])
+def test_a_transparent_grey_of_16_bits_is_that_grey_alone(clear: int) -> None:
+    """The case: a transparent colour that no pixel has turned grey levels white."""
+    levels = ramp()
+    levels[levels == 0x1234] += 1
+    levels[4, 4] = 0x8180
+    shown = np.asarray(open_photo(png_of(16, 0, levels.astype(">u2").view(np.uint8), (clear,))))[..., 0]
+    wanted = np.rint(levels / 257)
+    wanted[levels == clear] = 255
+    assert np.array_equal(shown, wanted)
+
+
+def test_a_transparent_colour_of_16_bits_is_that_colour_alone() -> None:
+    pixels = np.full((2, 2, 3), 0x1200, np.uint16)
+    pixels[0, 0], pixels[1, 1] = 0x1234, 0x4321
+    data = png_of(16, 2, pixels.astype(">u2").reshape(2, 6).view(np.uint8), (0x1234,) * 3)
+    assert np.array_equal(np.asarray(open_photo(data))[..., 0], [[255, 18], [18, 67]])
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_a_transparent_grey_of_few_bits_is_that_grey(depth: int) -> None:
+    most, count = 2**depth - 1, 8 // depth
+    levels = np.resize(np.arange(most + 1), (2, 16))
+    packed = sum(levels[:, number::count] << depth * (count - 1 - number) for number in range(count))
+    shown = np.asarray(open_photo(png_of(depth, 0, np.asarray(packed), (0,))))[..., 0]
+    assert np.array_equal(shown, np.where(levels == 0, 255, levels * 255 // most))
+
+
+# Files that break off after their last pixel
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=str)
+@pytest.mark.parametrize("rest", [b"", b"\xff", bytes(5000)], ids=["none", "half", "zeros"])
+def test_a_jpeg_without_its_end_is_read_with_a_note(options: dict[str, Any], rest: bytes) -> None:
+    data, notes = stored(noise(200, 160), "JPEG", **options), []
+    assert np.array_equal(open_photo(data[:-2] + rest, "me.jpg", notes), open_photo(data))
+    assert notes == ["me.jpg breaks off after its last pixel, without an end marker: it was read all the same"]
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=str)
+def test_a_jpeg_that_lacks_pixels_is_refused(options: dict[str, Any]) -> None:
+    data = stored(noise(200, 160), "JPEG", **options)
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    for end in (*range(len(data) - 30, len(data) - 2), len(data) // 2, *scans[1:]):
+        for rest in (b"", bytes(5000)):
+            with pytest.raises(PhotoError, match="cut off"):
+                open_photo(data[:end] + rest)
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("PNG", 12), ("GIF", 1), ("WEBP", 1)])
+def test_other_files_without_their_end_are_read(kind: str, missing: int) -> None:
+    for width in range(40, 60, 4):
+        data = stored(noise(width, 40), kind)
+        if kind != "WEBP" or data.endswith(b"\0"):
+            assert np.array_equal(open_photo(data[:-missing]), open_photo(data))

@@ -322,6 +322,7 @@ def test_torch_draws_until_the_kernel_is_ready(frame, monkeypatch):
     assert last.progress == 1.0
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time_compiles():
     done = threading.Event()
     thread = threading.Thread(target=lambda: compiled.code.make() and done.set(), daemon=True)
@@ -348,12 +349,14 @@ assert before and found() == before
 """
 
 
+@pytest.mark.slow
 def test_a_fill_needs_nothing_but_what_was_compiled_alone(frame, tmp_path: Path):
     torch.save(frame, tmp_path / "frame.pt")
     words = [sys.executable, "-c", FILL_AND_LIST, str(tmp_path), str(tmp_path / "frame.pt")]
     subprocess.run(words, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, cwd=ROOT, check=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_the_streams_of_the_process_stay_its_own_while_the_kernel_is_made_ready(tmp_path: Path):
     (tmp_path / "colorama.py").write_text(
         "import sys\n__version__ = '0.4.6'\n"
@@ -369,6 +372,7 @@ def test_the_streams_of_the_process_stay_its_own_while_the_kernel_is_made_ready(
     subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, check=True, timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [compiled, gated_compiled])
 def test_a_process_that_ends_while_a_kernel_is_read_ends_well(module: ModuleType):
     assert module.code.make()  # so that it lies on the disk

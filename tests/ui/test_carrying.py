@@ -94,6 +94,7 @@ HURRY = """([hole, button]) => {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("button", ["#fill", "#compare"])
 def test_a_fill_that_was_asked_for_before_the_sliders_followed(page: Page, button: str) -> None:
     set_number(page, "samples", 1)

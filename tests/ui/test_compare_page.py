@@ -30,6 +30,7 @@ def downloaded(page: Page, button: str) -> Image.Image:
     return Image.open(io.BytesIO(download.value.path().read_bytes()))
 
 
+@pytest.mark.slow
 def test_a_method_shows_its_options_and_what_it_optimises(page: Page) -> None:
     expect(page.locator("#options input[type=checkbox]")).to_have_count(5)
     expect(page.locator("#options input[type=range]")).to_have_count(4)
@@ -74,6 +75,7 @@ def test_all_methods_side_by_side_and_their_downloads(page: Page) -> None:
     assert downloaded(page, "#save").size == (512, 512)
 
 
+@pytest.mark.slow
 def test_the_methods_to_compare_are_chosen_and_remembered(page: Page) -> None:
     page.click("#which button")
     page.click("#compared label:has-text('Gated PixelCNN')")
@@ -82,6 +84,7 @@ def test_the_methods_to_compare_are_chosen_and_remembered(page: Page) -> None:
     expect(page.locator("#compare")).to_have_text(f"Compare {len(method_labels()) - 1}", timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_stop_ends_a_comparison(page: Page) -> None:
     set_number(page, "option-0", 3000)  # DCGAN takes its time
     set_number(page, "option-2", 32)

@@ -25,6 +25,7 @@ def large() -> bytes:
     return file_of(smooth, "JPEG", quality=80)
 
 
+@pytest.mark.slow
 def test_a_result_of_24_megapixels_goes_through_the_api_again(
     large: bytes, method: PlainMethod, faces: list[Any]
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_result_of_24_megapixels_goes_through_the_api_again(
     assert len(again) < MAX_BODY
 
 
+@pytest.mark.slow
 def test_the_largest_photo_of_pure_noise_can_be_sent_back() -> None:
     """A neighbour: nothing is larger than noise."""
     rows = np.random.default_rng(0).integers(0, 256, (500, MAX_PIXELS // 4000, 3), dtype=np.uint8)

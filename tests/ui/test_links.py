@@ -139,11 +139,13 @@ def test_a_link_reproduces_the_picture_in_another_browser(browser: Browser, url:
         assert filled(other) == picture
 
 
+@pytest.mark.slow
 def test_a_damaged_link_opens_the_page(browser: Browser, url: str) -> None:
     with opened(browser, f"{url}?photo=nobody.png") as page:
         expect(page.locator("#status")).to_contain_text("This link is damaged", timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_visitors_own_photo_has_no_link(page: Page, tmp_path: Path) -> None:
     upload(page, PORTRAIT)
     preset(page, "Mouth")
@@ -184,6 +186,7 @@ def blog(tmp_path: Path, url: str) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(700, "light"), (390, "dark")])
 def test_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, scheme: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -223,6 +226,7 @@ def test_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, scheme: 
     page.close()
 
 
+@pytest.mark.slow
 def test_a_component_brings_the_page_into_another_without_a_third(
     browser: Browser,
     url: str,

@@ -122,6 +122,7 @@ WATCH_PICTURES = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_dragging_shows_new_pictures_and_ends_at_the_last_position(live: str, page: Page) -> None:
     set_number(page, "samples", 1)
     slider = page.locator("#slider-0 input[type=range]")
@@ -150,6 +151,7 @@ def coloured(index: int) -> Image.Image:
     return Image.new("RGB", (64, 64), (30 * index, 255 - 30 * index, 90 + 10 * index))
 
 
+@pytest.mark.slow
 def test_eight_visitors_drag_at_once_and_see_their_own_photo(live: str) -> None:
     visitors, waits = [Visitor(live) for _ in range(8)], [list[float]() for _ in range(8)]
     for index, visitor in enumerate(visitors):
@@ -251,6 +253,7 @@ def test_a_stroke_shows_while_it_is_drawn_and_is_undone(page: Page) -> None:
     expect(page.locator("#fill")).to_be_visible(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> None:
     box = editor_canvas(page)
     sent: list[dict[str, Any]] = []
@@ -287,6 +290,7 @@ def test_the_last_picture_of_a_stroke_is_that_of_its_last_move(page: Page) -> No
     expect(undo).to_be_disabled(timeout=PATIENCE)  # all moves are one stroke
 
 
+@pytest.mark.slow
 def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:
     box = editor_canvas(page)
     page.click("#editor [data-tool=dropper]")
@@ -309,6 +313,7 @@ def test_the_dropper_takes_a_colour_and_keys_paint(page: Page) -> None:
     assert slider.input_value() == "0"
 
 
+@pytest.mark.slow
 def test_an_example_is_one_click(page: Page) -> None:
     editor_canvas(page)
     page.click("#edits [data-example='0']")

@@ -109,6 +109,7 @@ def test_fingers_paint_on_a_phone(phone: Page) -> None:
     filled(phone)
 
 
+@pytest.mark.slow
 def test_a_pen_paints_and_the_eraser_takes_paint_away(page: Page) -> None:
     empty = after(page, lambda: page.click("#painter [data-act=clear]"))
     browser, spots = page.context.new_cdp_session(page), on_canvas(page, [(0.42, 0.26), (0.46, 0.27)])
@@ -139,6 +140,7 @@ PASTE = """(data) => {
 }"""
 
 
+@pytest.mark.slow
 def test_photos_are_dropped_and_pasted(page: Page) -> None:
     browser, (spot,) = page.context.new_cdp_session(page), on_canvas(page, [(0.44, 0.2)])
     dragged = {"items": [], "files": [str(ROOT / "examples" / "face-1.png")], "dragOperationsMask": 1}
@@ -191,6 +193,7 @@ def test_the_second_face_of_a_group_is_filled(page: Page, tmp_path: Path) -> Non
     assert 200 + 0.22 * 300 < rows.min() < rows.max() < 200 + 0.34 * 300
 
 
+@pytest.mark.slow
 def test_keys_paint_and_escape_cancels(page: Page) -> None:
     empty = after(page, lambda: page.click("#painter [data-act=clear]"))
     page.locator("#painter canvas").focus()
@@ -252,6 +255,7 @@ def test_stop_ends_a_fill_and_keeps_what_is_drawn(page: Page) -> None:
     expect(page.locator("#status")).to_contain_text("Stopped at")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
@@ -262,6 +266,7 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
         page.wait_for_function(f"{right} <= {width}")  # the canvas follows the window a moment later
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_told_and_the_fill_can_be_tried_again(browser: Browser, url: str) -> None:
     page = browser.new_page()
     page.goto(url)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from csi_demo.ui import downloads, filling, painter, photo, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTIONS
@@ -108,3 +108,31 @@ def test_transparency_stays_what_it_was(method: PlainMethod) -> None:
     result = results.finished_result(run_fill(what=painting(shown))[-1]["result"])
     with Image.open(io.BytesIO(downloads.full_size(result, True, downloads.LIKE_PHOTO)[0])) as saved:
         assert np.array_equal(np.asarray(saved.getchannel("A")), np.asarray(alpha))
+
+
+@pytest.mark.parametrize("hindrance", ["text", "exif", "end"])
+def test_what_was_read_can_be_saved(method: PlainMethod, hindrance: str) -> None:
+    """The case: a PNG with 5 MB of compressed text was filled, but "Download" did nothing."""
+    if hindrance == "text":
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Comment", "x" * 5_000_000, zip=True)
+        data = file_of(noise(96, 64), pnginfo=text)
+    elif hindrance == "exif":
+        data = file_of(noise(96, 64), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
+    else:
+        data = file_of(noise(96, 64), "JPEG")[:-2]
+    shown = a_photo(data)
+    assert bool(shown.note) == (hindrance == "end")
+    result = results.finished_result(run_fill(what=painting(shown))[-1]["result"])
+    content, _ = downloads.full_size(result, True, downloads.LIKE_PHOTO)
+    with Image.open(io.BytesIO(content)) as saved:
+        assert (saved.format, saved.size) == ("PNG" if hindrance == "text" else "JPEG", (96, 64))
+        assert not {"Comment", "exif"} & saved.info.keys()
+
+
+def test_a_side_too_long_for_a_format_makes_it_a_png(method: PlainMethod) -> None:
+    shown = a_photo(file_of(noise(16_500, 700)))
+    result = results.finished_result(run_fill(what=painting(shown), samples=1)[-1]["result"])
+    content, name = downloads.full_size(result, False, "WebP")
+    assert name.endswith(".png")
+    assert content.startswith(b"\x89PNG")

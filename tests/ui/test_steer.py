@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 
+import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -34,6 +35,7 @@ def test_a_mouth_brings_other_sliders_to_the_top_than_eyes(page: Page) -> None:
     assert set(mouth) != set(eyes)
 
 
+@pytest.mark.slow
 def test_evidence_is_a_click_away_and_covers_nothing(page: Page) -> None:
     settle(page)
     texts, sliders = page.locator("#main .info-text:visible"), page.locator("#main input[type=range]")
@@ -73,6 +75,7 @@ def sheet(page: Page) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
 
 
+@pytest.mark.slow
 def test_sheets_of_what_the_sliders_do(page: Page) -> None:
     settle(page)
     unfold(page, "#traversal")
@@ -85,6 +88,7 @@ def test_sheets_of_what_the_sliders_do(page: Page) -> None:
     assert grid.size != rows.size
 
 
+@pytest.mark.slow
 def test_methods_without_controls_have_none_of_it(page: Page) -> None:
     unfold(page, "#settings")
     page.click("#method label:has-text('VAE one-shot')")

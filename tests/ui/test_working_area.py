@@ -54,6 +54,7 @@ def box(page: Page, selector: str) -> dict[str, float]:
     return dict(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1366, 650), (390, 844), (1280, 900)], ids=["laptop", "phone", "desktop"])
 def test_the_fill_and_the_slider_that_is_moved_are_seen_at_once(
     browser: Browser,
@@ -153,6 +154,7 @@ def test_tools_for_holes(page: Page, tmp_path: Path) -> None:
     assert np.array_equal(hole(page).reshape(64, 64), levels[::2, ::2] == 0)
 
 
+@pytest.mark.slow
 def test_keys_zoom_and_what_lies_outside_the_square(page: Page) -> None:
     page.keyboard.press("?")
     expect(page.locator("#painter dialog")).to_be_visible()
@@ -216,6 +218,7 @@ def test_results_of_a_visit(page: Page) -> None:
     assert after(page, lambda: page.click("#painter [data-act=undo]")) == before
 
 
+@pytest.mark.slow
 def test_a_first_visit_is_shown_around_once(browser: Browser, url: str, tmp_path: Path) -> None:
     context = browser.new_context()
     page = context.new_page()
@@ -269,6 +272,7 @@ def test_nothing_violates_the_guidelines_for_accessibility(browser: Browser, url
         assert violations(page) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "dark")])
 def test_nothing_of_the_editor_violates_the_guidelines(browser: Browser, url: str, width: int, scheme: Any) -> None:
     with opened(browser, url, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
@@ -292,6 +296,7 @@ def test_nothing_of_the_editor_violates_the_guidelines(browser: Browser, url: st
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_the_picture_that_is_edited_is_seen_beside_its_sliders(phone: Page) -> None:
     phone.get_by_role("tab", name="Edit").click()
     expect(phone.locator("#editor .csi-ready")).to_be_visible(timeout=PATIENCE)
@@ -305,6 +310,7 @@ def test_the_picture_that_is_edited_is_seen_beside_its_sliders(phone: Page) -> N
     assert stage["y"] + stage["height"] <= moved["y"] + 1
 
 
+@pytest.mark.slow
 def test_keys_reach_nothing_that_cannot_be_seen(page: Page) -> None:
     small: list[str] = []
     page.locator("body").press("Tab")
@@ -321,6 +327,7 @@ def test_keys_reach_nothing_that_cannot_be_seen(page: Page) -> None:
     assert small == []
 
 
+@pytest.mark.slow
 def test_a_swipe_beside_the_square_scrolls_the_page(phone: Page) -> None:
     phone.click("#painter [data-act=zoom]")  # the whole photo, most of which lies outside the square
 

@@ -14,12 +14,10 @@ from torch import Tensor
 
 from ... import masks
 from ...data import read_pack
-from ...errors import CompletionError
 from ...methods import load_method
 from ...photo import sheets
 from ...pixels import masks_to_tensor, png, to_float
 from ...weights import write_atomically
-from ..metrics.c2st import FEWEST, c2st
 from ..metrics.features import face_network, judge_network
 from ..metrics.frechet import distance_to_faces
 from ..metrics.inside import measure
@@ -38,7 +36,6 @@ def evaluate(
     seed: int = 0,
     contact_sheet: Path | None = None,
     workers: int = 0,
-    detect: bool = False,
     controls: Mapping[str, float] | None = None,
     options: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
@@ -53,13 +50,10 @@ def evaluate(
     picture's first sample against the true pictures, in the features of the face network and of the judge, which no
     training saw; for more pictures than they have features), seconds_per_image (of one sample, 4 at a time), n.
     Picture k takes the seeds seed + 4 k ... seed + 4 k + 3, and for mask families with fresh masks the k-th mask.
-    workers: processes of one thread each that share the pictures; 0: this process alone. detect: also c2st and
-    c2st_error, how well a detector tells the fills from the true pictures (see `detector.c2st`); it takes 8 or more.
+    workers: processes of one thread each that share the pictures; 0: this process alone.
     """
     load_method(method_name)  # an unknown method is refused before the pictures are read
     frames = read_pack(data, limit).numpy()
-    if detect and len(frames) < FEWEST:
-        raise CompletionError(f"{len(frames)} pictures: a detector needs {FEWEST} or more, half of them to learn from")
     rng, draw = np.random.default_rng(seed), masks.sampler(mask_name)
     jobs = [
         (method_name, frame, draw(rng), range(seed + SAMPLES * index, seed + SAMPLES * (index + 1)), controls, options)
@@ -84,8 +78,6 @@ def evaluate(
     for name, network in (("frechet", face_network()), ("frechet_judge", judge_network())):
         if (distance := distance_to_faces(filled[:, 0], faces, network)) is not None:
             means[name] = distance
-    if detect:
-        means |= c2st(faces, filled, masks_to_tensor(hole for _, _, hole, *_ in jobs), seed)
     return {"n": len(rows)} | {key: round(value, 4) for key, value in means.items()}
 
 

@@ -20,8 +20,6 @@ COLUMNS = (
     "diversity",
     "frechet",
     "frechet_judge",
-    "c2st",
-    "c2st_error",
     "seconds_per_image",
     "seconds_finish",
     "n",

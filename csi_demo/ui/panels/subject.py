@@ -114,6 +114,8 @@ def show_photo(
         note = photo.NO_FACE
     elif view and faces > 1:
         note = f"{faces} faces were found. The first is chosen; click another one to choose it."
+    if view and picture.note:
+        note = f"{picture.note} {note}".strip()
     places = picture.places
     scene = painter.scene(
         picture.key,

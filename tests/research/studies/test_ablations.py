@@ -173,6 +173,7 @@ def test_in_one_stage_the_encoder_learns_from_the_hole(one_stage: bool):
     assert model.encoder.training == one_stage
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_stage_two_starts_from_the_stage_one_that_is_shared(made_up: Path, tmp_path: Path):
     folder = tmp_path / "runs"
@@ -191,6 +192,7 @@ def test_stage_two_starts_from_the_stage_one_that_is_shared(made_up: Path, tmp_p
     assert training.VariantRecipe(variants.NO_LATENTS, (64, 32), folder).settings.pictures == (0, 96)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_the_command_trains_measures_draws_and_records(made_up: Path, tmp_path: Path, capsys, monkeypatch):
     write_pack(made_up / "test.parquet", 12, 3)
@@ -240,6 +242,7 @@ def test_variants_of_an_introspective_network_differ_in_one_thing_at_a_time():
     assert all(one.settings.deep_feature_weight == 0 for one in recipes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_the_command_does_the_same_for_an_introspective_network(made_up: Path, tmp_path: Path, capsys, monkeypatch):
     small = {"generator_channels": (8, 8, 6, 6), "critic_channels": (6, 8, 8), "head_channels": (6, 6, 6)}
@@ -281,6 +284,7 @@ def test_variants_of_the_gated_pixelcnn_see_as_far_and_weigh_as_much_as_those_of
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_the_command_does_the_same_for_the_gated_pixelcnn(made_up: Path, tmp_path: Path, capsys, monkeypatch):
     tiny = {"filters": 4, "layers": 1, "head_filters": 8, "embedding": 4, "context_channels": (8, 8), "map_channels": 4}

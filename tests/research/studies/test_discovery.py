@@ -314,6 +314,7 @@ def test_latents_measured_on_other_weights_are_left_aside(tmp_path: Path, monkey
     assert all(control.kind == "latent" and control.label == control.name for control in controls)
 
 
+@pytest.mark.slow
 def test_traverse(tmp_path: Path):
     photo, out = str(FRAME), tmp_path / "sheet.png"
     names = [control.name for control in list_controls("csi")]
@@ -328,6 +329,7 @@ def test_traverse(tmp_path: Path):
     assert Image.open(out).height > 3 * two.shape[0]
 
 
+@pytest.mark.slow
 def test_discover_on_real_faces(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CSI_CACHE", str(tmp_path / "cache"))
     few, out = tmp_path / "few.parquet", tmp_path / "latents.json"
@@ -345,6 +347,7 @@ def test_discover_on_real_faces(packs: Path, tmp_path: Path, monkeypatch: pytest
     }
 
 
+@pytest.mark.slow
 def test_a_slider_that_is_left_out_is_not_offered(packs: Path):
     method = load_method("pixelcnn")
     sliders = {entry.name: entry.attribute for entry in steered(method)}
@@ -358,6 +361,7 @@ def test_a_slider_that_is_left_out_is_not_offered(packs: Path):
         offered(method, {"controls": seen, "n": 2}, packs, ["wings"])
 
 
+@pytest.mark.slow
 def test_evaluate_controls_on_real_faces(packs: Path, tmp_path: Path, capsys):
     out = tmp_path / "controls.json"
     words = ["evaluate", "--controls", "--data", str(packs / "val.parquet")]

@@ -84,6 +84,7 @@ def test_evaluate_on_real_faces(packs: Path, tmp_path: Path):
     assert changed["bits_per_dim"] == figures["bits_per_dim"]  # of the true pixels, under the model itself
 
 
+@pytest.mark.slow
 def test_several_methods_and_masks_in_one_run_shared_by_two_processes(packs: Path, tmp_path: Path, capsys):
     out, alone = tmp_path / "figures.json", tmp_path / "alone.json"
     words = ["evaluate", "--data", str(packs / "val.parquet"), "--limit", "2"]
@@ -105,6 +106,7 @@ def test_several_methods_and_masks_in_one_run_shared_by_two_processes(packs: Pat
         assert same[name] == pytest.approx(rows[3][name], abs=1e-3), name
 
 
+@pytest.mark.slow
 def test_samples_that_differ_in_expression(packs: Path, tmp_path: Path):
     out = tmp_path / "variety.json"
     words = ["evaluate-variety", "--data", str(packs / "val.parquet"), "--limit", "6", "--json", str(out)]
@@ -117,6 +119,7 @@ def test_samples_that_differ_in_expression(packs: Path, tmp_path: Path):
     assert json.loads(out.read_text())["rows"][0]["mask"] == "full"
 
 
+@pytest.mark.slow
 def test_samples_and_descent_on_real_faces(packs: Path, tmp_path: Path):
     val = str(packs / "val.parquet")
     sheet, out = tmp_path / "samples.png", tmp_path / "samples.json"

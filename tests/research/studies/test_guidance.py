@@ -13,6 +13,7 @@ from csi_demo.research.training.attribute_vae import AttributeVAERecipe, Attribu
 from csi_demo.research.training.loop import train
 
 
+@pytest.mark.slow
 def test_the_rows_of_models_that_are_trained_stand_beside_the_papers(made_up: Path, tmp_path: Path, capsys):
     out = tmp_path / "guidance.json"
     folders = [tmp_path / place for place in ("encoder", "decoder", "both")]

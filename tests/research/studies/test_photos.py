@@ -26,6 +26,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory, astronaut: Image.Image) -> Pa
     return folder / "pack.parquet"
 
 
+@pytest.mark.slow
 def test_whole_photos_are_measured_as_drawn_and_refined(pack: Path, astronaut: Image.Image, tmp_path: Path) -> None:
     out, sheet = tmp_path / "photos.json", tmp_path / "sheet.png"
     words = ["evaluate", "--photos", str(pack), "--mask", "mouth", "--json", str(out), "--contact-sheet", str(sheet)]
@@ -41,6 +42,7 @@ def test_whole_photos_are_measured_as_drawn_and_refined(pack: Path, astronaut: I
         assert picture.width > 4 * astronaut.width
 
 
+@pytest.mark.slow
 def test_refining_keeps_what_a_slider_decides(pack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "kept.json"
     assert main(["evaluate", "--photos", str(pack), "--controls", "smile", "fringe", "--json", str(out)]) == 0

@@ -104,6 +104,7 @@ def test_training_lowers_the_loss_and_writes_curves(made_up: Path, tmp_path: Pat
     assert stored["training"]["settings"]["learning_rate"] == [3e-3, 3e-3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["vae", "beta-tcvae", "info-beta-tcvae"])
 def test_other_objectives_train(made_up: Path, tmp_path: Path, objective: str):
     settings = CSISettings(**(TINY_TRAINING | {"pictures": (16, 8)}))
@@ -111,6 +112,7 @@ def test_other_objectives_train(made_up: Path, tmp_path: Path, objective: str):
     assert np.isfinite([row["val_loss"] for row in metrics["training"]["curve"]]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switch", [{"latent_dim": 0}, {"reverse_stream": False}])
 def test_ablated_models_train(made_up: Path, tmp_path: Path, switch: dict):
     settings = CSISettings(**(TINY_TRAINING | {"pictures": (16, 16)}))
@@ -147,6 +149,7 @@ def run_training(launcher: list[str], folder: Path, out: Path, *words: str) -> s
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_together(made_up: Path, tmp_path: Path):
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
@@ -159,6 +162,7 @@ def test_two_processes_train_together(made_up: Path, tmp_path: Path):
     assert said.count("stage 2") == 1, "each line is printed once"
 
 
+@pytest.mark.slow
 def test_time_limit_and_a_kill_leave_a_checkpoint_that_resumes(made_up: Path, tmp_path: Path):
     out = tmp_path / "out"
     endless = settings_words(pictures=(10**6, 8), checkpoint_minutes=0.001)
@@ -178,6 +182,7 @@ def test_time_limit_and_a_kill_leave_a_checkpoint_that_resumes(made_up: Path, tm
     assert process.returncode == 0, said
 
 
+@pytest.mark.slow
 def test_the_aligner_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CSI_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(aligner, "HELD_OUT", 2)
@@ -265,6 +270,7 @@ def test_folders_without_packs_and_files_that_are_none(tmp_path: Path, made_up: 
     assert not list((tmp_path / "cache").glob("*.part"))
 
 
+@pytest.mark.slow
 def test_real_packs_hold_what_their_readme_says(packs: Path):
     frames = data.read_pack(packs / "val.parquet")
     assert frames.shape == (1000, 3, 64, 64)

@@ -175,6 +175,7 @@ def test_a_session_cannot_be_given_the_state_of_another(server: Server, visitor:
 # Lost connections
 
 
+@pytest.mark.slow
 def test_a_visitor_who_leaves_half_way_ends_the_work(server: Server, visitor: Visitor) -> None:
     visitor.set("method", "dcgan")
     leaving = [Visitor(server.url) for _ in range(4)]  # two work at once
@@ -197,6 +198,7 @@ def test_an_unknown_session_is_told_so_without_a_word_in_the_log(server: Server)
     assert "Traceback" not in server.log.read_text()[before:]
 
 
+@pytest.mark.slow
 def test_who_listens_late_hears_all(server: Server, visitor: Visitor) -> None:
     fill = visitor.after(visitor.event("fill", "click"))
     visitor.join(fill)
@@ -206,6 +208,7 @@ def test_who_listens_late_hears_all(server: Server, visitor: Visitor) -> None:
     assert '"process_completed"' in httpx.get(where, timeout=30).text
 
 
+@pytest.mark.slow
 def test_half_open_connections_do_not_keep_others_out(server: Server) -> None:
     host = urlsplit(server.url).netloc
     lines = [socket.create_connection(("127.0.0.1", server.port), 20) for _ in range(50)]
@@ -223,6 +226,7 @@ def join_often(visitor: Visitor, event: dict[str, Any]) -> None:
         visitor.join(event)
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_said_in_one_line(server: Server, visitor: Visitor) -> None:
     visitor.set("method", "dcgan")
     fill = visitor.after(visitor.event("fill", "click"))

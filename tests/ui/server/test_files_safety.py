@@ -116,6 +116,7 @@ def test_pages_that_are_not_used_are_closed(server: Server, route: str) -> None:
 # Files
 
 
+@pytest.mark.slow
 def test_an_upload_that_broke_off_and_one_that_nobody_asked_for_are_deleted(
     server: Server,
 ) -> None:
@@ -136,6 +137,7 @@ def test_an_upload_that_broke_off_and_one_that_nobody_asked_for_are_deleted(
     assert not any(file.is_file() for file in left)
 
 
+@pytest.mark.slow
 def test_a_sweep_spares_what_is_young(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "file").write_text("x")

@@ -53,6 +53,7 @@ def refused(**environment: str) -> str:
 # Starting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
@@ -88,6 +89,7 @@ def test_loopback_is_spared_by_proxies_and_what_was_spared_before_stays(monkeypa
         spare_loopback()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PyTorch's OpenMP to be GNU's, as on Linux")
 @pytest.mark.parametrize(("said", "policy"), [(None, "PASSIVE"), ("active", "ACTIVE")])
 def test_threads_sleep_while_they_wait(said: str | None, policy: str, tmp_path: Path) -> None:
@@ -237,6 +239,7 @@ def importing(program: subprocess.Popen[str], what: str) -> None:
 LIBRARIES = [name for name in ("_socket", "numpy", "libopenblas", "orjson") if name not in sys.builtin_module_names]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=["Ctrl-C", "SIGTERM"])
 def test_it_ends_quietly_while_it_starts(library: str, number: int, status: int, tmp_path: Path) -> None:
@@ -248,6 +251,7 @@ def test_it_ends_quietly_while_it_starts(library: str, number: int, status: int,
     assert (out, said) == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["numpy", "libtorch"])
 def test_a_command_ends_quietly_on_ctrl_c(library: str, tmp_path: Path) -> None:
     photo = str(ROOT / "examples" / "astronaut.jpg")
@@ -275,6 +279,7 @@ def test_a_command_ends_quietly_on_ctrl_c(library: str, tmp_path: Path) -> None:
 # Forks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["csi", "vae"])
 def test_a_fork_after_a_fill_fills_alike(method: str) -> None:
     code = """
