@@ -121,7 +121,7 @@ def test_it_serves_is_healthy_and_stops_when_asked(container: Container) -> None
             with suppress(httpx.HTTPError):
                 health = httpx.get(f"http://127.0.0.1:{port}/healthz")
         assert health is not None
-        assert health.json() == {"loaded": True, "running": 0, "waiting": 0}
+        assert {"loaded": True, "running": 0, "waiting": 0}.items() <= health.json().items()
         page.send_signal(signal.SIGTERM)
         _, said = page.communicate(timeout=30)
     assert page.returncode == 0

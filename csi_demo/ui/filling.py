@@ -8,12 +8,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import gradio as gr
-
 from ..complete import FrameStep, Request
 from ..errors import CompletionError, PageError
 from ..photo.sheets import Reel
-from . import engine, render, sharing
+from . import engine, painter, render, sharing
 from .aside import aside
 from .desk import Desk, Order
 from .engine import MAX_SEED
@@ -25,8 +23,7 @@ from .subject import Painted, read_painting, whole
 from .wiring import Update
 
 SECONDS_BETWEEN_UPDATES = 0.1
-QUICK = 0.3  # seconds that a fill may go on for although its sliders have moved on
-FOLLOWING = ("save", "strip", "gif", "use")  # buttons that do something with a complete result
+QUICK = 0.3  # seconds that a fill that follows the sliders may take until it is said that it runs
 KEPT_RESULTS = 12  # of a visitor
 
 
@@ -65,15 +62,21 @@ def begin(key: object) -> Update:
     """What a fill or a comparison shows until its turn comes."""
     line, run = render.progress_line("Waiting for a free place…", 0.0), _run_under(key)
     KEPT.get(run).steered = None
-    return {"run": run, "status": line} | _buttons(idle=False)
+    return {"run": run, "status": line}
+
+
+def again(key: object, seed: object, samples: object) -> Update:
+    """What a fill by the next seeds begins with."""
+    following = seed + samples if type(seed) is int and type(samples) is int else 0
+    return begin(key) | {"seed": following if 0 <= following <= MAX_SEED else 0}
 
 
 def stop(key: object) -> Update:
-    """Ends a run, and says so at once: the stop button."""
+    """Ends a run: the stop button."""
     run = KEPT.get(key)
     if isinstance(run, Run):
         run.stopped = True
-    return {"stop": gr.update(interactive=False), "status": render.plain_line("Stopping…")}
+    return {}
 
 
 def settle(key: object) -> None:
@@ -85,7 +88,7 @@ def settle(key: object) -> None:
 
 def turned_away() -> Update:
     """What a fill or a comparison shows that did not come about, most likely for want of a place in the queue."""
-    return _refused("Too many are waiting at the moment. Please try again in a minute.")
+    return {"status": render.trouble("Too many are waiting at the moment. Please try again in a minute.")}
 
 
 def outdate(key: object, method: str | None) -> None:
@@ -105,7 +108,7 @@ def stoppable(work: Callable[[Desk], Generator[Update]]) -> Callable[..., Genera
 
     def until_stopped(key: object, *values: Any) -> Generator[Update]:
         run, desk = KEPT.get(key), Desk.of(*values)
-        yield from _until_stopped(run if isinstance(run, Run) else Run(), work(desk), desk.look.crisp)
+        yield from _until_stopped(run if isinstance(run, Run) else Run(), work(desk), desk)
 
     return until_stopped
 
@@ -113,22 +116,22 @@ def stoppable(work: Callable[[Desk], Generator[Update]]) -> Callable[..., Genera
 def compare_chosen(key: object, compared: object, *values: Any) -> Generator[Update]:
     """`compare` as an event calls it: with the names of the methods to run before the values of `Desk.of`."""
     run, desk = KEPT.get(key), replace(Desk.of(*values), compared=compared)
-    yield from _until_stopped(run if isinstance(run, Run) else Run(), compare(desk), desk.look.crisp)
+    yield from _until_stopped(run if isinstance(run, Run) else Run(), compare(desk), desk)
 
 
-def _until_stopped(run: Run, work: Generator[Update], crisp: bool) -> Generator[Update]:
+def _until_stopped(run: Run, work: Generator[Update], desk: Desk) -> Generator[Update]:
     key: str | None = None
     with closing(aside(work, lambda: run.stopped)) as updates:
         while True:
             if key and key not in run.results[-1:]:  # the page has it since the last update
                 run.has(key)
-            if run.outdated:
-                yield _buttons(idle=True)
+            if run.outdated:  # what comes in its place has the word
+                yield {}
                 return
             if run.stopped:
                 result = kept_result(key)
                 if result is None or not result.finished:
-                    yield _stopped(result, crisp)
+                    yield _stopped(result, desk)
                 return
             update = next(updates, None)
             if update is None and run.stopped:
@@ -141,17 +144,18 @@ def _until_stopped(run: Run, work: Generator[Update], crisp: bool) -> Generator[
 
 def fill(desk: Desk) -> Generator[Update]:
     """Fills the hole and shows it being drawn: results, status, result's key, buttons."""
-    yield _getting_ready()
+    yield _getting_ready(desk.painting)
     try:
         yield from _fill(desk.order(), desk.look)
     except ValueError as error:
-        yield _refused(str(error))
+        yield _refused(error, desk.painting)
 
 
 def refill(key: object, *values: Any) -> Generator[Update]:
-    """Fills the hole anew since a slider has moved, without a word unless it takes long; the run is a new one.
+    """Fills the hole anew since a slider has moved; the run is a new one, and the fill before stands until it is
+    complete.
 
-    values: as of `Desk.of`. Leaves all as it is for a method that is not live, for values that belong to another photo
+    values: as of `Desk.of`. Fills nothing for a method that is not live, for values that belong to another photo
     or hole, or where something is wrong, which the fill button tells.
     """
     desk = Desk.of(*values)
@@ -160,13 +164,13 @@ def refill(key: object, *values: Any) -> Generator[Update]:
     except ValueError:
         order = None
     if order is None or not order.request.method.live or not desk.own_start(order.painted, order.request.method):
-        yield {}  # a generator that yields nothing would empty its outputs
+        yield {"status": render.plain_line("The sliders have moved: fill again.", painter.mark(desk.painting))}
         return
     key = _run_under(key)
     run = KEPT.get(key)
     if run.steered is None or kept_result(run.steered) is None:
         run.steered = KEPT.put(None, 64)
-    for update in _until_stopped(run, _fill(order, desk.look, QUICK, run.steered), desk.look.crisp):
+    for update in _until_stopped(run, _fill(order, desk.look, run.steered), desk):
         yield {"run": key} | update
 
 
@@ -175,14 +179,14 @@ def compare(desk: Desk) -> Generator[Update]:
 
     The slots' values are for the method that is chosen; the others run at their defaults.
     """
-    yield _getting_ready()
+    yield _getting_ready(desk.painting)
     try:
         painted, number = read_painting(desk.painting), whole(desk.seed, "The seed", 0, MAX_SEED)
         choices, chosen = engine.compared(desk.compared), engine.load(desk.method)
         settings = {chosen.name: desk.settings(painted, chosen)}
         yield from _compare(painted, number, choices, settings, desk.look)
     except ValueError as error:
-        yield _refused(str(error))
+        yield _refused(error, desk.painting)
 
 
 def fill_linked(
@@ -197,11 +201,11 @@ def fill_linked(
         if painted.photo.example != example.photo:  # a component opens its link after what its page has opened
             yield {}
             return
-        yield _getting_ready()
+        yield _getting_ready(painting)
         order = Order.of(painted, method, example.seed, example.samples, example.settings)
         yield from _fill(order, chosen_look(look, where, refine))
     except ValueError as error:
-        yield _refused(str(error))
+        yield _refused(error, painting)
 
 
 def _run(request: Request) -> Generator[tuple[tuple[Sample, ...], float]]:
@@ -220,27 +224,29 @@ def _sample(label: str, seed: int, index: int, step: FrameStep, reel: Reel) -> S
     return Sample(label, seed, reel.film(index), beside, figures, step.info.get("seconds"))
 
 
-def _fill(order: Order, look: Look, patience: float = 0.0, key: str | None = None) -> Generator[Update]:
-    """patience: seconds before anything unfinished is shown; key: of the result whose place this one takes."""
-    painted, method = order.painted, order.request.method
-    shown = time.monotonic() + patience - SECONDS_BETWEEN_UPDATES
+def _fill(order: Order, look: Look, replaced: str | None = None) -> Generator[Update]:
+    """replaced: the key of the result whose place this one takes, and which is shown until this one is complete."""
+    painted, method, key = order.painted, order.request.method, replaced
+    shown = time.monotonic() + (QUICK if replaced else 0.0) - SECONDS_BETWEEN_UPDATES
     result: Result | None = None
     try:
         with closing(_run(order.request)) as moments:
             for samples, progress in moments:
                 result = Result(painted.photo, painted.subject, samples, progress, edit=painted.edit)
                 if progress < 1.0 and time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
-                    key = KEPT.put(result, result.cost, key)
-                    line = render.progress_line("Filling the hole…", progress)
-                    yield _shown(key, render.running_view(result, look.crisp), line, complete=False)
+                    line = render.progress_line("Filling the hole…", progress, result.mark)
+                    if replaced:
+                        yield {"status": line}
+                    else:
+                        key = KEPT.put(result, result.cost, key)
+                        yield _shown(key, render.running_view(result, look.crisp), line)
                     shown = time.monotonic()
     except CompletionError as error:
         if result is None:
             raise PageError(f"{method.label} gave up: {error}.") from None
-        line = render.trouble(f"{method.label} gave up: {error}. What it had reached is shown.")
+        line = render.trouble(f"{method.label} gave up: {error}. What it had reached is shown.", result.mark)
         key = KEPT.put(result, result.cost, key)
-        view = render.running_view(result, look.crisp)
-        yield _shown(key, view, line, complete=False) | _buttons(idle=True)
+        yield _shown(key, render.running_view(result, look.crisp), line)
         return
     result = Result(
         painted.photo,
@@ -252,7 +258,7 @@ def _fill(order: Order, look: Look, patience: float = 0.0, key: str | None = Non
         settings={**order.request.controls, **order.request.options},
         method=method.name,
     )
-    yield _finished(result, render.finished_line(samples, _cut(painted)), key, look)
+    yield _finished(result, render.finished_line(samples, _cut(painted), result.mark), key, look)
 
 
 def _compare(
@@ -282,7 +288,7 @@ def _compare(
                         )
                         key = KEPT.put(result, result.cost, key)
                         view = render.running_view(result, look.crisp, waiting)
-                        yield _shown(key, view, render.progress_line(f"{label}…", overall), complete=False)
+                        yield _shown(key, view, render.progress_line(f"{label}…", overall, result.mark))
                         shown = time.monotonic()
         except (PageError, CompletionError) as error:
             troubles.append(f"{label} gave up: {str(error).rstrip('.')}.")
@@ -292,39 +298,31 @@ def _compare(
         raise PageError(" ".join(troubles))
     result = Result(painted.photo, painted.subject, finished, 1.0, compared=True, edit=painted.edit)
     line = render.compared_line(result, time.monotonic() - began, _cut(painted))
-    line += render.trouble(" ".join(troubles)) if troubles else ""
+    line += render.trouble(" ".join(troubles), result.mark) if troubles else ""
     yield _finished(result, line, key, look)
 
 
-def _getting_ready() -> Update:
-    return {"status": render.progress_line("Getting ready…", 0.0)}
+def _getting_ready(painting: object) -> Update:
+    return {"status": render.progress_line("Getting ready…", 0.0, painter.mark(painting))}
 
 
-def _refused(message: str) -> Update:
-    return {"status": render.trouble(message)} | _buttons(idle=True)
+def _refused(error: Exception, painting: object) -> Update:
+    return {"status": render.trouble(str(error), painter.mark(painting))}
 
 
-def _stopped(result: Result | None, crisp: bool) -> Update:
+def _stopped(result: Result | None, desk: Desk) -> Update:
     line = f"Stopped at {round(100 * result.progress)} %." if result else "Stopped."
-    view = {"pictures": render.running_view(result, crisp)} if result else {}
-    return view | {"status": render.plain_line(line)} | _buttons(idle=True)
+    view = {"pictures": render.running_view(result, desk.look.crisp)} if result else {}
+    return view | {"status": render.plain_line(line, painter.mark(desk.painting))}
 
 
 def _finished(result: Result, line: str, key: str | None, look: Look) -> Update:
     key = KEPT.put(result, result.cost, key)
-    shown = _shown(key, render.result_view(result, look, key), line, complete=True)
-    return shown | {"share": sharing.share_view(result)} | _buttons(idle=True)
+    return _shown(key, render.result_view(result, look, key), line) | {"share": sharing.share_view(result)}
 
 
-def _shown(key: str, view: str, line: str, *, complete: bool) -> Update:
-    """The pictures of a result; what follows it can be done once it is complete."""
-    following = {name: gr.update(interactive=complete) for name in FOLLOWING}
-    return {"pictures": view, "status": line, "result": key} | following
-
-
-def _buttons(*, idle: bool) -> Update:
-    """The fill, the compare and the stop button while nothing runs, or something."""
-    return {name: gr.update(interactive=idle != (name == "stop")) for name in ("fill", "compare", "stop")}
+def _shown(key: str, view: str, line: str) -> Update:
+    return {"pictures": view, "status": line, "result": key}
 
 
 def _cut(painted: Painted) -> str:

@@ -2,15 +2,17 @@
 
 From the browser (`props.value` of the component), at most MAX_LENGTH characters, one of
 
-    {"upload": PATH, "name": TEXT}    a file was chosen and sent, and what it was called; event "upload"
+    {"upload": PATH, "name": TEXT, "turn": NUMBER}
+                                      a file was chosen and sent, and what it was called; event "upload"
     {"photo": KEY, "size": [WIDTH, HEIGHT], "runs": [...], "edit": NUMBER}
                                       the hole as it is painted now; event "input"
 
 and to the browser, one of
 
-    {"trouble": TEXT}   what was wrong; photo and hole stay as they are
+    {"trouble": TEXT, "turn": NUMBER}   what was wrong; photo and hole stay as they are
     {"photo": KEY, "size": [WIDTH, HEIGHT], "view": DATA_URL, "frames": [[[x, y] x 4] ...], "chosen": INDEX,
-     "presets": [{"label": TEXT, "runs": [...]} ...], "runs": [...], "note": TEXT, "undoable": BOOLEAN, "edit": NUMBER}
+     "presets": [{"label": TEXT, "runs": [...]} ...], "runs": [...], "note": TEXT, "undoable": BOOLEAN, "edit": NUMBER,
+     "turn": NUMBER}
 
 Events beside these carry their own data: "submit" what a page asks for that has this one as a component, {"link":
 QUERY}; "edit" where the square was put by hand, {"x": X, "y": Y, "side": PIXELS,
@@ -21,7 +23,8 @@ it, the whole photo at most VIEW_SIDE pixels long, so that browser and server ag
 Points are in pixels of the view. runs: lengths of the runs of kept and hole pixels, in turn, row after row, the first
 kept (perhaps 0). Without "view" the photo on the canvas stays, without "runs" the hole on it. KEY is a secret of the
 visitor who sent the photo. edit tells one state of the painting from another; a result carries that of its hole, so
-that the browser knows whether it belongs to what is painted. undoable: an undo brings the photo before back.
+that the browser knows whether it belongs to what is painted. undoable: an undo brings the photo before back. turn:
+the upload's that it answers; the browser goes by the last one.
 """
 
 from __future__ import annotations
@@ -36,10 +39,15 @@ import numpy as np
 from ..errors import PageError
 from . import static
 from .server.guard import MAX_FILE
+from .server.keep import KEPT_MINUTES
 
 VIEW_SIDE = 1600
-SCRIPTS = ("stage.js", "shown.js", "steps.js", "tools.js", "painter.js", "hands.js")
+SCRIPTS = ("stage.js", "shown.js", "steps.js", "tools.js", "painter.js", "state.js", "hands.js")
 MAX_LENGTH = 2_000_000
+GONE = (
+    f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use, and when the server "
+    "starts anew. Choose it again."
+)
 BROKEN = "The page sent something that cannot be read. Reload the page and choose the photo again."
 
 
@@ -48,7 +56,7 @@ def painter() -> gr.HTML:
     return gr.HTML(
         None,
         html_template=static.text("painter.html"),
-        js_on_load="".join(static.text(name, MAX_BYTES=MAX_FILE) for name in SCRIPTS),
+        js_on_load="".join(static.text(name, MAX_BYTES=MAX_FILE, GONE=GONE) for name in SCRIPTS),
         apply_default_css=False,
         elem_id="painter",
     )
@@ -69,6 +77,15 @@ def read(value: object) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise PageError(BROKEN)
     return content
+
+
+def mark(value: object) -> str:
+    """Photo and edit of what the browser sent, by which it knows what a line of text is of; "" for anything else."""
+    try:
+        content = read(value)
+    except PageError:
+        return ""
+    return f"{str(content.get('photo'))[:40]} {str(content.get('edit', 0))[:20]}"
 
 
 def to_mask(content: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
@@ -103,6 +120,7 @@ def scene(
     note: str = "",
     undoable: bool = False,
     edit: int | None = None,
+    turn: object = None,
 ) -> str:
     """What the painter is to show. presets and mask: label -> mask, mask, both of the view's size; view: a data URL."""
     content: dict[str, Any] = {
@@ -116,6 +134,8 @@ def scene(
     }
     if edit is not None:
         content["edit"] = edit
+    if turn is not None:
+        content["turn"] = turn
     if view is not None:
         content["view"] = view
     if mask is not None:
@@ -123,6 +143,6 @@ def scene(
     return json.dumps(content, separators=(",", ":"))
 
 
-def trouble(message: str) -> str:
+def trouble(message: str, turn: object = None) -> str:
     """Tells the painter what was wrong."""
-    return json.dumps({"trouble": message})
+    return json.dumps({"trouble": message, "turn": turn})

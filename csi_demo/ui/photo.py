@@ -21,9 +21,9 @@ from ..photo.placement import SMALLEST, Placement
 from ..photo.reading import open_photo
 from ..photo.sheets import memory_of
 from ..pixels import FRAME
-from .painter import VIEW_SIDE
+from .painter import GONE, VIEW_SIDE
 from .server.guard import MAX_FILE
-from .server.keep import Keep
+from .server.keep import KEPT_MINUTES, Keep
 
 MAX_BYTES = MAX_FILE
 SMALLEST_SIDE = 16
@@ -32,8 +32,6 @@ NO_FACE = (
     "No face was found. Place the square by hand: choose the square tool (S), and let the eyes "
     "lie just below the middle of the square, about a third of its width apart."
 )
-KEPT_MINUTES = 20
-GONE = f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use. Choose it again."
 
 _log = logging.getLogger(__name__)
 

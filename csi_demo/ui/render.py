@@ -80,6 +80,11 @@ class Result:
         return tuple(sample.seed for sample in self.samples)
 
     @property
+    def mark(self) -> str:
+        """Of its photo and hole, as `painter.mark` has it."""
+        return f"{self.photo.key} {self.edit}"
+
+    @property
     def finished(self) -> bool:
         """Whether every sample is as it stays."""
         return self.progress >= 1.0
@@ -318,19 +323,17 @@ def _look(crisp: bool) -> str:
     return " csi-crisp" if crisp else ""
 
 
-def progress_line(text: str, progress: float) -> str:
-    """A progress bar under a line of text; progress from 0 to 1."""
-    percent = round(100 * progress)
+def progress_line(text: str, progress: float, of: str = "") -> str:
+    """What runs, for the line of status; progress from 0 to 1, of: see `plain_line`."""
     return (
-        f'<div class="csi-status"><span>{escape(text)}</span><span>{percent} %</span></div>'
-        f'<div class="csi-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
+        f'<div class="csi-status" data-of="{escape(of)}" data-progress="{round(100 * progress)}">{escape(text)}</div>'
     )
 
 
-def plain_line(text: str) -> str:
-    """A line of text."""
-    return f'<div class="csi-status" role="status"><span>{escape(text)}</span></div>'
+def plain_line(text: str, of: str = "") -> str:
+    """A line of text; of: the painting that it is of, as `painter.mark` has it, and beside which alone it is shown
+    (static/state.js). Without one it is of what was asked for last."""
+    return f'<div class="csi-status" data-of="{escape(of)}">{escape(text)}</div>'
 
 
 def sheet_view(picture: Image.Image) -> str:
@@ -355,35 +358,39 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
     return f'<div class="csi-tiles csi-compared csi-crisp">{figures}</div>'
 
 
-def slider_note(title: str, text: str, starts: Mapping[str, float], names: Mapping[str, str], measured: bool) -> str:
+def slider_note(
+    title: str, text: str, starts: Mapping[str, float], names: Mapping[str, str], measured: bool, of: str
+) -> str:
     """A heading and a line of text over the sliders; starts: element's id -> where its own reset button is to put it;
-    names: of the controls, by the element's id; measured: whether there are figures to show of them."""
+    names: of the controls, by the element's id; measured: whether there are figures to show of them; of: the painting
+    that they are of, see `plain_line`."""
     figures = (
         '<button type="button" data-evidence aria-pressed="false" title="What was measured of each slider">Figures'
         "</button>"
     )
     return (
         f'<div class="csi-note"><h2>{escape(title)}</h2><p>{escape(text)}</p>{figures if measured else ""}</div>'
-        f'<span hidden data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
+        f'<span hidden data-of="{escape(of)}" '
+        f'data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
     )
 
 
-def trouble(message: str) -> str:
-    """A message that something has to be changed."""
-    return f'<div class="csi-trouble" role="alert">{escape(message)}</div>'
+def trouble(message: str, of: str = "") -> str:
+    """A message that something has to be changed; of: see `plain_line`."""
+    return f'<div class="csi-trouble" role="alert" data-of="{escape(of)}">{escape(message)}</div>'
 
 
-def finished_line(samples: Sequence[Sample], note: str = "") -> str:
-    """The closing line of a fill."""
+def finished_line(samples: Sequence[Sample], note: str = "", of: str = "") -> str:
+    """The closing line of a fill; of: see `plain_line`."""
     seconds = samples[0].seconds or 0.0
     text = f"Filled in {seconds:.{1 if seconds >= 1.0 else 2}f} s."
     if len(samples) > 1:
         text += f" {len(samples)} fills to choose from."
-    return plain_line(f"{text} {note}".strip())
+    return plain_line(f"{text} {note}".strip(), of)
 
 
 def compared_line(result: Result, seconds: float, note: str = "") -> str:
     """The closing line of a comparison."""
     count = len(result.samples)
     text = f"Compared {count} {'method' if count == 1 else 'methods'} in {seconds:.1f} s. Choose one below."
-    return plain_line(f"{text} {note}".strip())
+    return plain_line(f"{text} {note}".strip(), result.mark)

@@ -17,8 +17,6 @@ from . import painter, render
 
 BROKEN = "Something went wrong here, not with what you did. Please try again; if that does not help, reload the page."
 
-BUTTONS = ("fill", "compare", "stop")
-
 _log = logging.getLogger(__name__)
 
 # A component's name -> its new value, or a `gr.update`. What is not named stays as it is.
@@ -61,8 +59,7 @@ def _caught(error: Exception, outputs: Mapping[str, Component], where: str) -> U
     """An error as what an event shows: in the line of status, the painter, or the first place that takes text."""
     message = said(error, where)
     if "status" in outputs:
-        idle = {name: gr.update(interactive=name != "stop") for name in BUTTONS if name in outputs}
-        return {"status": render.trouble(message)} | idle
+        return {"status": render.trouble(message)}
     if "painter" in outputs:
         return {"painter": painter.trouble(message)}
     texts = [name for name, component in outputs.items() if isinstance(component, gr.HTML)]

@@ -50,11 +50,14 @@ def test_a_slider_refills_in_one_update(method: PlainMethod, drawn: tuple[str, s
     assert again["run"] == only["run"]
 
 
-def test_a_long_refill_shows_its_rows(method: PlainMethod, drawn: tuple[str, str], monkeypatch: Any) -> None:
+def test_a_long_refill_says_how_far_it_is_and_shows_no_rows(
+    method: PlainMethod, drawn: tuple[str, str], monkeypatch: Any
+) -> None:
     monkeypatch.setattr(PlainMethod, "pause", 0.02)
     updates = list(refilled(*drawn))
     assert 4 <= len(updates) < 50  # not every row
     assert "Filling the hole" in updates[0]["status"]
+    assert [update for update in updates if "pictures" in update] == updates[-1:]
 
 
 def test_a_newer_move_ends_a_long_refill_at_its_next_row(
@@ -66,7 +69,7 @@ def test_a_newer_move_ends_a_long_refill_at_its_next_row(
     filling.outdate(key, "plain")
     (last,) = updates
     assert method.closed
-    assert last.keys() == {"run", "fill", "compare", "stop"}
+    assert last.keys() == {"run"}
 
 
 def test_a_short_refill_is_left_to_end(method: PlainMethod, drawn: tuple[str, str]) -> None:
@@ -83,19 +86,19 @@ def test_a_refill_ends_the_fill_before_it(method: PlainMethod, drawn: tuple[str,
     next(updates)
     list(refilled(*drawn, key=key))
     (last,) = updates
-    assert last.keys() == {"fill", "compare", "stop"}
+    assert last == {}
 
 
 def test_a_slider_of_another_photo_or_of_a_slow_method_does_nothing(
     method: PlainMethod, drawn: tuple[str, str], monkeypatch: Any
 ) -> None:
     what, start = drawn
-    nothing: list[Update] = [{}]
-    assert list(refilled(painting(a_photo()), start)) == nothing
-    assert list(refilled(what, None)) == nothing
-    assert list(refilled("broken", start)) == nothing
+    for values in ((painting(a_photo()), start), (what, None), ("broken", start)):
+        (only,) = refilled(*values)
+        assert only.keys() == {"status"}
     monkeypatch.setattr(PlainMethod, "live", False)
-    assert list(refilled(what, start)) == nothing
+    (only,) = refilled(what, start)
+    assert "The sliders have moved" in only["status"]
     assert method.calls == []
 
 

@@ -35,8 +35,9 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
     picture = Image.open(PORTRAIT).resize((1800, 1800))  # larger than what is painted on
     picture.save(tmp_path / "holiday.png")
     upload(page, tmp_path / "holiday.png")
-    expect(page.locator("#painter .csi-say")).to_contain_text("Paint the part")
+    expect(page.locator("#status")).to_contain_text("Ready to fill")  # the mouth, until something else is painted
     expect(page.locator("#painter [data-act=undo]")).to_be_disabled()
+    page.click("#painter [data-act=clear]")
     # The portrait's face lies around (0.44, 0.2) of the photo.
     whole = after(page, lambda: paint(page, [(0.40, 0.26), (0.46, 0.27)]))
     assert after(page, lambda: page.click("#painter [data-act=clear]")) != whole
@@ -206,9 +207,8 @@ def test_keys_paint_and_escape_cancels(page: Page) -> None:
     assert after(page, lambda: page.keyboard.press("Control+z")) == empty
     assert after(page, lambda: page.keyboard.press(" ")) == painted
     page.click("#painter [data-act=clear]")
-    page.click("#fill")
     expect(page.locator("#status")).to_contain_text("There is no hole yet")
-    expect(page.locator("#fill")).to_be_enabled()
+    expect(page.locator("#fill")).to_be_disabled()
 
 
 def test_bad_uploads_are_explained_and_the_photo_stays(page: Page, tmp_path: Path) -> None:

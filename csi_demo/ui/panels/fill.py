@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from .. import engine, filling
+from .. import engine, filling, static
 from ..engine import MAX_SAMPLES, MAX_SEED
 from ..wiring import Update, listen
 from . import COMPUTE, QUICK, Panels
@@ -23,11 +23,22 @@ class FillPanel:
         # fresh one at each start would make browsers forget.
         self.kept = gr.BrowserState(_every(), storage_key="csi-compared", secret="csi-compared")
         with gr.Row(elem_id="run"):
-            self.fill = gr.Button("Fill the hole", variant="primary", min_width=110, scale=4, elem_id="fill")
-            self.compare = gr.Button("Compare all", min_width=100, scale=2, elem_id="compare")
-            self.stop = gr.Button("Stop", variant="stop", interactive=False, min_width=60, scale=1, elem_id="stop")
-        self.status = gr.HTML(elem_id="status")
-        self.buttons: dict[str, Component] = {"fill": self.fill, "compare": self.compare, "stop": self.stop}
+            self.fill, self.again, self.compare, self.stop = (
+                gr.Button(label, variant=kind, interactive=False, min_width=width, scale=scale, elem_id=name)  # type: ignore[arg-type]
+                for label, kind, width, scale, name in (
+                    ("Fill the hole", "primary", 110, 4, "fill"),
+                    ("Again", "secondary", 60, 1, "again"),
+                    ("Compare all", "secondary", 100, 2, "compare"),
+                    ("Stop", "stop", 60, 1, "stop"),
+                )
+            )
+        self.status = gr.HTML(
+            None,
+            html_template=static.text("status.html"),
+            js_on_load=static.text("status.js"),
+            apply_default_css=False,
+            elem_id="status",
+        )
 
     def draw_settings(self) -> None:
         """The method, the number of fills, and where chance begins."""
@@ -71,7 +82,7 @@ class FillPanel:
 
     def outputs(self, panels: Panels) -> dict[str, Component]:
         """What a fill changes."""
-        return panels.shown.outputs | self.buttons | {"status": self.status}
+        return panels.shown.outputs | {"status": self.status}
 
     def inputs(self, panels: Panels) -> list[Component]:
         """What `Desk.of` takes."""
@@ -80,19 +91,20 @@ class FillPanel:
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
-        for button, work, chosen in (
-            (self.fill, filling.stoppable(filling.fill), []),
-            (self.compare, filling.compare_chosen, [self.compared]),
+        begun = {"run": self.run, "status": self.status, "seed": self.seed}
+        for button, begin, work, chosen in (
+            (self.fill, filling.begin, filling.stoppable(filling.fill), []),
+            (self.again, filling.again, filling.stoppable(filling.fill), []),
+            (self.compare, filling.begin, filling.compare_chosen, [self.compared]),
         ):
-            begun = {"run": self.run, "status": self.status} | self.buttons
-            beginning = listen(button.click, filling.begin, self.run, begun, queue=False, **QUICK)
+            given = [self.run, self.seed, self.samples][: 3 if begin is filling.again else 1]
+            beginning = listen(button.click, begin, given, begun, queue=False, **QUICK)
             self._work(beginning, work, [self.run, *chosen, *self.inputs(panels)], panels)
         remembered = {"compared": self.compared, "compare": self.compare}
         listen(panels.demo.load, recall, self.kept, remembered, queue=False, **QUICK)
         keeping = {"kept": self.kept, "compare": self.compare}
         listen(self.compared.input, choose_compared, self.compared, keeping, queue=False, **QUICK)
-        stopped = {"stop": self.stop, "status": self.status}
-        listen(self.stop.click, filling.stop, self.run, stopped, queue=False, **QUICK)
+        listen(self.stop.click, filling.stop, self.run, {"status": self.status}, queue=False, **QUICK)
         panels.steer.wire_sliders(self.method.input, panels)
 
     def wire_linked(self, opening: Any, linked: Component, panels: Panels) -> None:
@@ -107,7 +119,7 @@ class FillPanel:
     def _work(self, before: Any, work: Callable[..., Any], inputs: list[Component], panels: Panels) -> None:
         """Lets work that shows a result follow an event, and tells the visitor where there was no place for it."""
         outputs = self.outputs(panels)
-        working = listen(before.then, work, inputs, outputs, **QUICK, **COMPUTE)
+        working = listen(before.then, work, inputs, outputs, trigger_mode="multiple", **QUICK, **COMPUTE)
         listen(working.failure, filling.turned_away, None, outputs, queue=False, **QUICK)
 
 

@@ -91,7 +91,9 @@ def use_result(key: object, refine: object) -> Update:
         picture = photo.from_bytes(png(result.full(refine is not False), quickly=True), like=result.photo)
     except ValueError as error:
         return {"status": render.trouble(str(error))}
-    line = render.plain_line("The result is the photo now. Paint the next hole, or undo to go back.")
+    line = render.plain_line(
+        "The result is the photo now. Paint the next hole, or undo to go back.", f"{picture.key} 0"
+    )
     return {"status": line} | show_photo(picture, undoable=True)
 
 
@@ -106,8 +108,7 @@ def go_back(run: object, look: object, where: object, refine: object, event: gr.
         return {"status": render.trouble(str(error))}
     filling.settle(run)
     update = show_photo(picture, mask=mask, edit=result.edit) | results.show_result(key, look, where, refine)
-    following = {name: gr.update(interactive=True) for name in filling.FOLLOWING}
     if not result.compared:
         update |= {"seed": result.seeds[0], "samples": len(result.seeds), "method": result.method}
-    line = render.plain_line("An earlier result of this visit.")
-    return update | following | {"result": key, "share": sharing.share_view(result), "status": line, "run": run}
+    line = render.plain_line("An earlier result of this visit.", result.mark)
+    return update | {"result": key, "share": sharing.share_view(result), "status": line, "run": run}

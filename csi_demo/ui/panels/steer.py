@@ -11,7 +11,7 @@ import gradio as gr
 
 from ...errors import PageError
 from ...methods import Control
-from .. import engine, filling, render, static
+from .. import engine, filling, painter, render, static
 from ..engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SEED, SLOT_IDS
 from ..subject import Start, kept_start, on_grid, read_painting, whole
 from ..wiring import Update, any_of, listen
@@ -127,7 +127,7 @@ def draw_sliders(name: str | None, painting: object, key: object = None, *slots:
     starts = {name: start.values[control] for name, control in names.items()}
     update: Update = {
         "start": start.kept(),
-        "note": render.slider_note(*said, starts, names, bool(method.controls)),
+        "note": render.slider_note(*said, starts, names, bool(method.controls), painter.mark(painting)),
         "surprise": gr.update(visible=bool(method.controls)),
         "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
         "inside": "",

@@ -27,6 +27,7 @@ PRESETS = {
     "Centre": "center",
     "All": "full",
 }
+FIRST_HOLE = "mouth"  # of a visitor's photo in which a face was found
 PLACE = (  # label, help and value of the square's four numbers
     ("X", "of its centre", 0),
     ("Y", "of its centre", 0),
@@ -83,7 +84,7 @@ class SubjectPanel:
         for opening in self.openings:
             fill.wire_linked(opening, self.linked, panels)
         listen(self.examples.select, choose_example, None, example, **QUICK)
-        listen(self.painter.upload, take_upload, self.painter, self.outputs, **QUICK)
+        listen(self.painter.upload, take_upload, self.painter, self.outputs, trigger_mode="multiple", **QUICK)
         listen(self.face.input, choose_face, [self.painter, self.face], self.outputs, **QUICK)
         listen(self.painter.select, click_face, self.painter, self.outputs, **QUICK)
         listen(self.painter.edit, drag_square, self.painter, self.outputs, **QUICK)
@@ -106,6 +107,7 @@ def show_photo(
     mask: np.ndarray | None = None,
     undoable: bool = False,
     edit: int | None = None,
+    turn: object = None,
 ) -> Update:
     """What shows a photo, with view, or only its frame, without; the other values are those of `painter.scene`."""
     faces = len(picture.faces)
@@ -128,6 +130,7 @@ def show_photo(
         note=note,
         undoable=undoable,
         edit=edit,
+        turn=turn,
     )
     chosen, place = picture.chosen, picture.place
     numbers = (place.x, place.y, place.size, place.angle)
@@ -149,10 +152,15 @@ def take_upload(painting: object) -> Update:
     """Shows a photo that has just been sent."""
     try:
         content = painter.read(painting)
-        data, name = photo.receive(content.get("upload")), photo.plain_name(content.get("name"))
-        return show_photo(photo.from_bytes(data, name=name))
     except PageError as error:
         return _refused(error)
+    turn = content.get("turn")
+    try:
+        data, name = photo.receive(content.get("upload")), photo.plain_name(content.get("name"))
+        picture = photo.from_bytes(data, name=name)
+        return show_photo(picture, mask=picture.preset(FIRST_HOLE) if picture.faces else None, turn=turn)
+    except PageError as error:
+        return {"painter": painter.trouble(str(error), turn)}
 
 
 def click_face(painting: object, event: gr.EventData) -> Update:
@@ -222,10 +230,11 @@ def _linked(query: Callable[[], dict[str, str]]) -> Update:
     """What `open_example` gives, the example that `filling.fill_linked` is to fill, or the edit that is wanted."""
     try:
         found = query()
-        example, edit, said = from_link(found), edit_from_link(found), {}
+        example, edit, wrong = from_link(found), edit_from_link(found), ""
     except PageError as error:
-        example, edit, said = None, None, {"status": render.trouble(str(error))}
+        example, edit, wrong = None, None, str(error)
     opened = open_example(example or all_examples()[0])
+    said = {"status": render.trouble(wrong, painter.mark(opened["painter"]))} if wrong else {}
     return opened | said | {"linked": None if edit is not None else example, "edit": edit}
 
 

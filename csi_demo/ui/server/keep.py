@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+KEPT_MINUTES = 20  # what visitors sent, after its last use
+
 
 class Keep:
     """Values by keys that nobody can guess. The longest unused go first when they cost more than `limit` bytes."""

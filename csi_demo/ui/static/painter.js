@@ -9,14 +9,14 @@ let edit = null; // the number of what is painted: undo brings an earlier one ba
 let edits = 0;
 let moved = false; // the visitor chose what part of the photo is shown
 let loads = 0;
+let turns = 0; // of uploads
+let holeNow = "none"; // see holeOf
 let link = element.closest("gradio-app")?.dataset.link; // as a component, in a page whose own address is no link
 const fingers = new Map(); // on the canvas: pointer -> where it is, in pixels of the window
 
 function say(text, trouble = false) {
-  const line = find(".csi-say");
-  line.textContent = text;
-  line.classList.toggle("csi-trouble", trouble);
-  line.classList.toggle("csi-hint", text === HELP);
+  note = { of: mark(), text: trouble ? "" : text, trouble: trouble ? text : "" };
+  refresh();
 }
 
 function runs() {
@@ -50,12 +50,13 @@ const state = () => ({ scene, view, edit, runs: runs() });
 
 function publish(tell = true) {
   if (!scene) return;
-  const lengths = runs(), said = lengths.join();
+  const lengths = runs(), holes = lengths.join();
+  holeNow = holeOf(lengths);
   props.value = JSON.stringify({ photo: scene.photo, size: [mask.width, mask.height], runs: lengths, edit });
   find("[data-act=undo]").disabled = !undo.length;
   find("[data-act=redo]").disabled = !redo.length;
   for (const [index, button] of [...find(".csi-presets").children].entries())
-    button.setAttribute("aria-pressed", scene.presets[index].runs.join() === said);
+    button.setAttribute("aria-pressed", scene.presets[index].runs.join() === holes);
   showState();
   if (tell) trigger("input");
 }
@@ -105,29 +106,44 @@ function useTool(name) {
 async function take(file) {
   if (!file) return;
   if (file.size > MAX_BYTES) return say(`This file is larger than ${MAX_BYTES / 2 ** 20} MB. Choose a smaller photo.`, true);
-  const load = ++loads;
-  say("Reading the photo…");
+  const turn = (reading = ++turns);
+  note = null;
+  refresh();
   try {
     const name = `photo-${crypto.getRandomValues(new Uint32Array(3)).join("-")}`;
     const { path } = await upload(new File([file], name));
-    if (load !== loads) return;
-    props.value = JSON.stringify({ upload: path, name: file.name.slice(0, 100) });
+    if (turn !== reading) return;
+    props.value = JSON.stringify({ upload: path, name: file.name.slice(0, 100), turn });
     trigger("upload");
   } catch {
-    if (load === loads) say("The photo could not be sent. Check the connection and choose it again.", true);
+    if (turn !== reading) return;
+    read();
+    say("The photo could not be sent. Check the connection and choose it again.", true);
   }
 }
 
 // What stood there until the page worked; a link to the other tab keeps it until that one does.
 const opened = () => element.closest("gradio-app")?.querySelector(".csi-opening:not([data-edit])")?.remove();
 
+// Ends the reading of a photo; a button that was pressed meanwhile is pressed now, if there is a photo for it.
+function read(there = false) {
+  const button = then;
+  reading = 0;
+  then = null;
+  refresh();
+  if (there && !button?.disabled) button?.click();
+}
+
 async function show(sent) {
+  if (sent.turn && sent.turn !== reading) return publish(false); // another photo was chosen since
   const load = ++loads;
   if (sent.trouble) {
+    if (sent.turn) read();
     say(sent.trouble, true);
     opened();
     return publish(false);
   }
+  const preset = sent.view || !scene ? -1 : scene.presets.findIndex(({ runs: lengths }) => lengths.join() === runs().join());
   const before = sent.undoable && scene ? state() : null;
   if (sent.view) {
     const picture = new Image();
@@ -144,16 +160,16 @@ async function show(sent) {
   scene = sent;
   stroke = null;
   edit = sent.edit ?? (sent.view ? 0 : ++edits); // 0: as the server sent it, and as it has it until publish
-  if (sent.runs) setRuns(sent.runs);
+  if (sent.runs || preset >= 0) setRuns(sent.runs ?? scene.presets[preset].runs); // a ready-made hole goes with the square
   showPresets();
   element.querySelector(".csi-painter").classList.add("csi-ready");
-  say(sent.note || HELP);
   fit();
   const small = frameSide() < 0.7 * Math.min(mask.width, mask.height);
   if (sent.view) zoomOn(small && (sent.frames.length === 1 || Boolean(before)) && !sent.note);
   else if (zoomed) zoomOn(true);
   publish();
   opened();
+  if (sent.turn) read(true);
   if (!link) return;
   trigger("submit", { link });
   link = "";

@@ -36,6 +36,7 @@ new MutationObserver(() => {
     complete: source.classList.contains("csi-after"),
     crisp: source.closest(".csi-crisp") !== null,
     thumb: source.dataset.thumb || element.querySelector("[aria-pressed=true] img")?.src,
+    compared: element.querySelector(".csi-compared") !== null,
     title: element.querySelector(".csi-compared [aria-pressed=true] b")?.textContent ?? "",
   };
   page.dispatchEvent(new CustomEvent("csi-shown", { detail }));

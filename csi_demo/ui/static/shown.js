@@ -86,7 +86,7 @@ function showState() {
   tag.textContent = original ? "Original" : share > 0 && shown?.complete ? `${pinned ? "Pinned" : "Before"}  |  After` : "";
   tag.hidden = !tag.textContent;
   stage.classList.toggle("csi-filled", Boolean(shown));
-  page.classList.toggle("csi-stale", result !== null && !shown);
+  refresh();
   redraw();
 }
 

@@ -31,6 +31,16 @@ function name() {
     }
   }
 }
+// What they are of, and what keeps the method from filling.
+let told = "";
+function tell() {
+  const of = element.querySelector("[data-of]:not(.csi-trouble)")?.dataset.of ?? null;
+  const trouble = element.querySelector(".csi-trouble")?.textContent ?? "", now = `${of} ${trouble}`;
+  if ((!of && !trouble) || now === told) return;
+  told = now;
+  (element.closest(".gradio-container") ?? document.body).dispatchEvent(new CustomEvent("csi-drawn", { detail: { of, trouble } }));
+}
+new MutationObserver(tell).observe(element, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-of"] });
 let naming = false;
 new MutationObserver(() => {
   if (naming) return;

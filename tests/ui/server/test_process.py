@@ -184,7 +184,8 @@ def test_a_visitor_behind_a_prefix_fills(prefixed: Server) -> None:
         visitor.fill()
         assert "Filled in" in visitor.shown("status")
     health = httpx.get(f"{prefixed.url}csi2/healthz")
-    assert (health.status_code, health.json()) == (200, {"loaded": True, "running": 0, "waiting": 0})
+    assert health.status_code == 200
+    assert {"loaded": True, "running": 0, "waiting": 0}.items() <= health.json().items()
     said = httpx.get(prefixed.metrics_url).text  # type: ignore[attr-defined]
     assert 'csi_fills_total{ended="complete",method="csi"} 1.0' in said
     assert "csi_queue_length 0.0" in said
