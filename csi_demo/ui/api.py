@@ -15,7 +15,7 @@ from .. import masks
 from ..complete import Finish, Request, Subject
 from ..errors import PageError
 from ..photo.reading import open_photo, open_picture
-from . import data_url, engine, photo, render
+from . import data_url, engine, photo
 from .engine import MAX_SAMPLES, MAX_SEED
 from .subject import whole
 from .wiring import said
@@ -150,7 +150,7 @@ def edit(
             brush=Brush(local=not _switch(plain, "plain")),
             strength=strength,
         )
-        return {"picture": render.exact_url(edited), "seconds": round(time.monotonic() - began, 3)}
+        return {"picture": data_url.exact_url(edited), "seconds": round(time.monotonic() - began, 3)}
 
 
 class _Spoken:
@@ -226,7 +226,7 @@ def _filled(
     request = Request(subject, loaded, seeds, *loaded.split(settings), finish)
     *_, last = engine.complete(request)
     return {
-        "pictures": [render.png_url(request.finished(fill)) for fill in last.pictures],
+        "pictures": [data_url.png_url(request.finished(fill)) for fill in last.pictures],
         "seeds": list(seeds),
         "figures": last.info.get("figures", [{} for _ in seeds]),
         "seconds": round(time.monotonic() - began, 3),

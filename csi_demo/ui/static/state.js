@@ -49,7 +49,7 @@ function decide(now) {
   return {
     status: status(), say: say(),
     buttons: { fill, compare: fill, again: fill && done && !now.compared, stop: Boolean(now.running),
-      save: done, strip: done, gif: done, use: done },
+      save: done, bundle: done, strip: done, gif: done, use: done },
     sliders: Boolean(now.sliders && !now.blocked && !reading && hole === "some"),
     wait: reading || hole === "some" ? "They come in a moment." : "They come with a hole.",
     stale: now.filled ? "" : now.stale,
