@@ -15,6 +15,7 @@ from .commands import (
     bench,
     complete,
     complete_many,
+    docs,
     edit,
     figures,
     latents,
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         licences,
         page,
         warm,
+        docs,
     ):
         module.add_to(commands)
     return top

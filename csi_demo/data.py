@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import DataError
+from .photo.reading import SUFFIXES
 from .surroundings import own_folder, user
 
 FRAME = (64, 64)  # width and height
@@ -104,9 +105,14 @@ def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) ->
     return packs[0] if len(packs) == 1 else torch.cat(packs)
 
 
-def read_encoded(file: str | Path, limit: int | None = None) -> list[bytes]:
-    """The pictures of a pack as the files that they are. Raises DataError."""
-    return [cell["bytes"].as_py() for cell in _column(_existing(file))[:limit]]
+def read_encoded(source: str | Path, limit: int | None = None) -> list[bytes]:
+    """Pictures as the files that they are: of a pack, or those that lie in a folder, by name. Raises DataError."""
+    if not Path(source).is_dir():
+        return [cell["bytes"].as_py() for cell in _column(_existing(source))[:limit]]
+    files = sorted(file for file in Path(source).iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not files:
+        raise DataError(f"no photos in {source}: their names end in {', '.join(SUFFIXES)}")
+    return [file.read_bytes() for file in files[:limit]]
 
 
 def picture_size(folder: str | Path, split: str) -> tuple[int, int]:

@@ -24,8 +24,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument(
         "--photos",
         type=Path,
-        metavar="FILE",
-        help="instead of --data: a pack of whole photos, filled as `complete` does",
+        metavar="FILE|FOLDER",
+        help="instead of --data: whole photos, a pack or a folder of them, filled as `complete` does",
     )
     evaluate.add_argument("--method", nargs="+", default=["csi"], help=some)
     evaluate.add_argument(
@@ -39,7 +39,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "whether refining keeps that",
     )
     evaluate.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
-    evaluate.add_argument("--contact-sheet", type=Path, help="a PNG of the first 16: masked, true, 4 samples")
+    evaluate.add_argument(
+        "--contact-sheet",
+        type=Path,
+        help="a PNG: of the first 16 masked, true, 4 samples; of all photos true, masked, as drawn, refined",
+    )
     evaluate.add_argument("--workers", type=int, default=0, help="processes of one thread each; 0: this one alone")
 
     samples = _command(commands, "evaluate-samples", "how far pictures drawn from a prior are from faces", _samples)

@@ -322,12 +322,12 @@ def report(figures: dict[str, Any]) -> str:
             "hole": row["hole"],
             "samples": row["samples"],
             "µs a pixel": f"{row['us_per_pixel']:.1f}",
-            "of the limit": f"{row['times_the_limit']:.1f} x",
-            "slider to picture": f"{row['slider_ms']:.0f} ms",
-            "of one sample": f"{row['times_one_sample']:.2f} x",
-            "once before that": f"{row['new_hole_ms'] + row['new_seeds_ms']:.0f} ms",
-            "than the whole stream": f"{row['times_faster_than_whole_stream']:.0f} x faster",
-            "than torch": f"{row['times_faster_than_torch']:.1f} x faster",
+            "of the limit": f"{row['times_the_limit']:.1f}x",
+            "slider to picture, ms": f"{row['slider_ms']:.0f}",
+            "of one sample": f"{row['times_one_sample']:.2f}x",
+            "before the first, ms": f"{row['new_hole_ms'] + row['new_seeds_ms']:.0f}",
+            "faster than the whole stream": f"{row['times_faster_than_whole_stream']:.0f}x",
+            "faster than torch": f"{row['times_faster_than_torch']:.1f}x",
         }
         for row in figures["holes"]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,16 +56,14 @@ def sheet(
 
 
 def photo_sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Photos, each row's at their own size side by side."""
-    width = max(sum(photo.width + GAP for photo in row) for row in rows) - GAP
-    heights = [max(photo.height for photo in row) + GAP for row in rows]
-    paper, top = Image.new("RGB", (width, sum(heights) - GAP), PAPER), 0
-    for row, height in zip(rows, heights, strict=True):
-        left = 0
-        for photo in row:
-            paper.paste(photo, (left, top))
-            left += photo.width + GAP
-        top += height
+    """Pictures of one size in rows of one length, several rows beside each other, so that the sheet is about square."""
+    (width, height), length = rows[0][0].size, len(rows[0])
+    across, down = length * width + GAP, height + GAP
+    beside = max(1, round(math.sqrt(len(rows) * down / across)))
+    paper = Image.new("RGB", (beside * across - GAP, -(-len(rows) // beside) * down - GAP), PAPER)
+    for number, row in enumerate(rows):
+        for place, picture in enumerate(row):
+            paper.paste(picture, (number % beside * across + place * width, number // beside * down))
     return paper
 
 

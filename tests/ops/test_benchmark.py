@@ -45,7 +45,7 @@ def test_bench_writes_every_speed(small, tmp_path, capsys):
         assert row["times_the_limit"] == pytest.approx(row["us_per_pixel"] / row["limit_us_per_pixel"])
     assert [row["times_one_sample"] for row in rows][::2] == [1.0, 1.0]
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert capsys.readouterr().out.count("x faster") == 2 * 4
+    assert capsys.readouterr().out.count("faster than torch") == 1
 
 
 def test_multiply_adds_of_a_whole_frame_are_those_of_every_convolution():

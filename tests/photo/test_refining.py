@@ -11,7 +11,7 @@ from csi_demo import masks
 from csi_demo.complete import Finish, Subject, complete_photo
 from csi_demo.errors import PhotoError
 from csi_demo.photo.placement import Placement
-from csi_demo.photo.refining import SIDE, Scene
+from csi_demo.photo.refining import SIDE, Scene, as_sharp
 
 PLACE = Placement(150.0, 110.0, 140.0, 10.0)
 
@@ -129,3 +129,17 @@ def test_python_refines_unless_told_not_to(astronaut: Image.Image):
     apart = np.abs(np.asarray(refined).astype(int) - np.asarray(plain))
     assert apart[hole].mean() > 1.0
     assert not apart[~hole].any()
+
+
+def test_a_fill_gets_no_sharper_than_its_photo():
+    rng, hole = np.random.default_rng(0), np.zeros((SIDE, SIDE), dtype=bool)
+    hole[60:110, 40:90] = True
+    sharp = rng.normal(0.0, 0.1, (SIDE, SIDE, 3)).astype(np.float32)
+    soft, softer = (cv2.GaussianBlur(sharp, (0, 0), deviation) for deviation in (1.5, 2.0))
+    redrawn = np.where(hole[..., None], sharp, softer)
+    for around, share in ((sharp, 1.0), (soft, 0.0), (softer, 0.0)):
+        plain = np.where(hole[..., None], softer, around)
+        drawn = as_sharp(plain, np.where(hole[..., None], redrawn, around), hole)
+        assert np.array_equal(drawn[~hole], plain[~hole])
+        gained = np.abs(drawn - plain)[hole].mean() / np.abs(redrawn - plain)[hole].mean()
+        assert gained > 0.6 if share else gained == 0.0

@@ -20,6 +20,7 @@ from ...data import read_encoded
 from ...errors import CompletionError, ControlError
 from ...methods import load_method
 from ...photo.finding import find_faces
+from ...photo.placement import Placement
 from ...photo.reading import open_photo
 from ...photo.refining import SIDE, can_refine
 from ...photo.sheets import photo_sheet
@@ -32,20 +33,21 @@ from .controls import ends, steered
 from .shared import shared
 
 SAMPLES = 2  # drawn for every photo; the figures are means over both
-CONTACT_SHEET = 8  # photos on a contact sheet, at most
+TILE, AROUND = 256, 1.25  # side of a picture on a contact sheet, and how many sides of the frame it shows
 KEPT = 0.1  # of a probability: what refining may change of what a control does to a face
 KEPT_COLUMNS = ("control", "hole", "judge", "drawn", "refined", "apart", "kept", "n")
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A photo whose face was found, the photo with its hole, and what became of it, refined or not: figures, the
-    samples, and frames of 128 pixels a side of the photo and of the first sample, (1, 3, 128, 128)."""
+    """A photo whose face was found, and what became of it, refined or not: figures, and frames of 128 pixels a side of
+    the photo and of the first sample, (1, 3, 128, 128).
 
-    photo: Image.Image
-    masked: Image.Image
+    tiles: the face in the photo, with its hole, in the first sample as drawn and refined.
+    """
+
+    tiles: list[Image.Image]
     figures: dict[bool, dict[str, float]]
-    pictures: dict[bool, list[Image.Image]]
     truth: Tensor
     frames: dict[bool, Tensor]
 
@@ -62,7 +64,7 @@ def evaluate_photos(
     controls: Mapping[str, float] | None = None,
     options: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Fills a hole of the same family in whole photos of a pack; figures without and with refining, two dicts.
+    """Fills a hole of a family in whole photos of a pack or folder; two dicts of figures, without refining and with.
 
     Each has refine, found (share of photos in which a face was found; the others are left out), psnr, ssim, l1, colour,
     seam and sharpness as `fills.evaluate` has them, but at the photo's own resolution, diversity, frechet and
@@ -85,8 +87,7 @@ def evaluate_photos(
     if not filled:
         raise CompletionError(f"no face was found in any of {len(files)} photos")
     if contact_sheet is not None:
-        rows = [(one.photo, one.masked, one.pictures[False][0], one.pictures[True][0]) for one in filled]
-        write_atomically(contact_sheet, png(photo_sheet(rows[:CONTACT_SHEET])))
+        write_atomically(contact_sheet, png(photo_sheet([one.tiles for one in filled])))
     return [_means(filled, refine) | {"found": round(len(filled) / len(files), 4)} for refine in (False, True)]
 
 
@@ -169,7 +170,13 @@ def _fill(
         figures[refine] |= {"seconds_per_image": filling / SAMPLES + finishing, "seconds_finish": finishing}
         frames[refine] = to_tensor(place.frame(pictures[refine][0], SIDE))
     masked = Image.fromarray(np.where(subject.mask[..., None], np.asarray(photo), np.uint8(200)))
-    return Filled(photo, masked, figures, pictures, to_tensor(place.frame(photo, SIDE)), frames)
+    tiles = [_tile(picture, place) for picture in (photo, masked, pictures[False][0], pictures[True][0])]
+    return Filled(tiles, figures, to_tensor(place.frame(photo, SIDE)), frames)
+
+
+def _tile(photo: Image.Image, place: Placement) -> Image.Image:
+    """The face and some of what is around it."""
+    return Placement(place.x, place.y, AROUND * place.size, place.angle).frame(photo, TILE)
 
 
 def _means(filled: Sequence[Filled], refine: bool) -> dict[str, Any]:

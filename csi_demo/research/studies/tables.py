@@ -46,3 +46,8 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -
     lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     lines += [f"| {' | '.join(str(row.get(name, '')) for name in names)} |" for row in rows]
     return "\n".join(lines)
+
+
+def meanings(columns: Mapping[str, str]) -> str:
+    """What columns mean, as a Markdown list."""
+    return "\n".join(f"- `{name}`: {text}." for name, text in columns.items())

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 
 from csi_demo.cli import main
+from csi_demo.data import read_encoded
+from csi_demo.errors import DataError
+from csi_demo.research.studies.photos import TILE
 
 NOBODY = Image.new("RGB", (178, 218), (90, 120, 90))
 
@@ -27,7 +30,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory, astronaut: Image.Image) -> Pa
 
 
 @pytest.mark.slow
-def test_whole_photos_are_measured_as_drawn_and_refined(pack: Path, astronaut: Image.Image, tmp_path: Path) -> None:
+def test_whole_photos_are_measured_as_drawn_and_refined(pack: Path, tmp_path: Path) -> None:
     out, sheet = tmp_path / "photos.json", tmp_path / "sheet.png"
     words = ["evaluate", "--photos", str(pack), "--mask", "mouth", "--json", str(out), "--contact-sheet", str(sheet)]
     assert main(words) == 0
@@ -39,7 +42,16 @@ def test_whole_photos_are_measured_as_drawn_and_refined(pack: Path, astronaut: I
         assert 0.0 < row["l1"] < 0.5
     assert refined["sharpness"] > drawn["sharpness"]
     with Image.open(sheet) as picture:
-        assert picture.width > 4 * astronaut.width
+        assert picture.size == (4 * TILE, TILE)
+
+
+def test_a_folder_of_photos_does_as_a_pack(astronaut: Image.Image, tmp_path: Path) -> None:
+    astronaut.save(tmp_path / "a.png")
+    (tmp_path / "notes.txt").write_text("no photo")
+    assert read_encoded(tmp_path) == [(tmp_path / "a.png").read_bytes()]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no photos in"):
+        read_encoded(tmp_path / "empty")
 
 
 @pytest.mark.slow

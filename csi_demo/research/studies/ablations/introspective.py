@@ -16,7 +16,7 @@ from ....models.ian import IAN, IANConfig
 from ....photo.sheets import sheet
 from ....pixels import png, to_float, to_pictures
 from ...metrics.features import face_network
-from ..tables import table
+from ..tables import meanings, table
 from .measures import BATCH, distances, enlarged
 
 SHEET = 6  # pictures in a row of a sheet
@@ -89,9 +89,8 @@ def report(test: Path, folder: Path, *, limit: int | None = None, seed: int = 0)
 
 def markdown(figures: Mapping[str, Any]) -> str:
     """The table, with what the paper says and what the columns mean."""
-    meanings = "; ".join(f"{name}: {text}" for name, text in COLUMNS.items())
-    rows = table(figures["rows"], ("variant", *COLUMNS, "pictures"))
-    return f"### What makes an IAN of a VAE/GAN\n\nThe paper: {CLAIM}\n\n{rows}\n\n{meanings}.\n"
+    rows = table(figures["rows"], ("variant", *COLUMNS))
+    return f"### What makes an IAN of a VAE/GAN\n\nThe paper: {CLAIM}\n\n{rows}\n\n{meanings(COLUMNS)}\n"
 
 
 def write_figures(test: Path, folder: Path, out: Path, *, seed: int = 0) -> list[Path]:

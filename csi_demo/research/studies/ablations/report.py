@@ -18,7 +18,7 @@ from ....models import logistic_mixture
 from ....models.csi import CSI
 from ....photo.sheets import sheet
 from ....pixels import png, to_float, to_pictures
-from ..tables import table
+from ..tables import meanings, table
 from .measures import (
     HOLE,
     ROUGH,
@@ -60,11 +60,8 @@ CLAIMS: tuple[tuple[str, str, str, tuple[Variant, ...], tuple[str, ...]], ...] =
             "redraw",
             "mutual_information",
             "total_correlation",
-            "dimension_kl",
             "spread",
-            "mean_spread",
             "sigma",
-            "mmd",
         ),
     ),
     (
@@ -81,24 +78,21 @@ CLAIMS: tuple[tuple[str, str, str, tuple[Variant, ...], tuple[str, ...]], ...] =
         "Without it a line shows at the lower and right edges of the hole; without latents the bidirectional PixelCNN "
         "still inpaints.",
         (TWO_STAGE, FORWARD_ONLY, NO_LATENTS),
-        ("variant", "seam", "seam_error", "bits_per_dim", "bits_error", "gain", "gain_error", "edge_gain", "diversity"),
+        ("variant", "seam", "bits_per_dim", "gain", "edge_gain"),
     ),
     (
         "receptive-field",
         "Receptive field (section 3)",
         "With a small one details cannot be modelled far, so that more is left to the latents.",
         (BLOCKS_1, TWO_STAGE, BLOCKS_5),
-        ("variant", "reach", "bits_per_dim", "bits_error", "seam", "seam_error", "control", "diversity"),
+        ("variant", "reach", "bits_per_dim", "seam", "control"),
     ),
 )
 COLUMNS = {
     "redraw": "mean L1 between draws of one picture over that between draws of different ones (1: latents ignored)",
-    "mutual_information": "nats a picture, with the two next parts of the KL of equation 2, by equation 5 without its "
-    "factor 1/N: the aggregate posterior is that of the test pictures, so that it is at most log n",
+    "mutual_information": "nats a picture (equation 5); the total correlation is the next part of equation 2",
     "spread": "standard deviation of the aggregate posterior (prior: 1), mean over the latents",
-    "mean_spread": "of the posteriors' means alone",
     "sigma": "mean standard deviation of a picture's posterior",
-    "mmd": "squared maximum mean discrepancy to the prior",
     "diversity": "mean L1 (of 2) between fills with latents drawn from the prior, pixel noise fresh",
     "control": "the same with the pixel noise kept: what the latents alone change",
     "corner": f"roughness of such fills in the hole's last {ROUGH}x{ROUGH} pixels over that of the true ones",
@@ -151,14 +145,13 @@ def _present(folder: Path | None) -> list[Variant]:
 
 def markdown(figures: Mapping[str, Any]) -> str:
     """A table for each claim that there are rows for, with what the paper says and what the columns mean."""
-    parts = []
+    parts, names = [], []
     for key, title, claim, _, columns in CLAIMS:
         if figures[key]:
-            meanings = "; ".join(f"{name}: {COLUMNS[name]}" for name in columns if name in COLUMNS)
-            parts.append(
-                f"### {title}\n\nThe paper: {claim}\n\n{table(figures[key], (*columns, 'pictures'))}\n\n{meanings}.\n"
-            )
-    return "\n".join(parts)
+            names += [name for name in columns if name in COLUMNS and name not in names]
+            parts.append(f"### {title}\n\nThe paper: {claim}\n\n{table(figures[key], columns)}\n")
+    listed = meanings({name: COLUMNS[name] for name in names})
+    return "\n".join([*parts, f"### What the columns mean\n\n{listed}\n"])
 
 
 def write_figures(test: Path, folder: Path | None, out: Path, *, seed: int = 0) -> list[Path]:

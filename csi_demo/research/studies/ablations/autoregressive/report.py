@@ -18,7 +18,7 @@ from .....models.pixelcnn_autoencoder import PixelCNNAutoencoder
 from .....photo.sheets import sheet
 from .....pixels import png, to_float, to_pictures
 from ....metrics.labels import embeddings
-from ...tables import table
+from ...tables import meanings, table
 from ..measures import HOLE, hole_mask, mean_and_error
 from . import measures
 from .measures import by_attribute, draw_hole, hole_bits, nothing, numbers, portraits, rebuild
@@ -36,7 +36,6 @@ CLAIMS = {
         {
             "bits_per_dim": "-log2 p a channel of the hole's true pixels, given what is visible above and to the left "
             "(forward only) or all around; with latents, given those of the posterior",
-            "bits_error": "its standard error",
             "weights": "numbers in the network",
         },
     ),
@@ -44,11 +43,8 @@ CLAIMS = {
         "Samples by attribute",
         "One model draws convincing samples of every class that it is told; here the classes are a face's attributes.",
         {
-            "wanted": "change of the attribute's mean probability between samples with it and without, given all else "
-            "that the face network sees in a test face, as that network sees them",
-            "right_way": "share of faces on which it goes the right way",
-            "wanted_judge": "the first, as the judge sees it",
-            "right_way_judge": "the second",
+            "wanted_judge": "change of the attribute's mean probability between samples with it and without",
+            "right_way_judge": "share of faces on which it goes the right way",
         },
     ),
     "portraits": (
@@ -61,7 +57,6 @@ CLAIMS = {
             "likeness": "correlation of a portrait's features with the person's photo, as the judge sees them, whose "
             "mean over all faces is taken off",
             "likeness_of_another": "the same, with another person's photo",
-            "redraw": "mean L1 between portraits of one face over that between portraits of different ones",
         },
     ),
     "autoencoders": (
@@ -70,12 +65,10 @@ CLAIMS = {
         "differ; with the squared error it holds what lowers that, and the decoder answers with one blurred picture.",
         {
             "l1": "mean absolute difference between faces and their (first) reconstructions, of a range of 2",
-            "roughness": "mean difference of neighbouring pixels over the faces' own",
             "redraw": "mean L1 between two draws of one code over that between draws of different ones (0: alike)",
             "attributes": "share of attributes that the face network sees on the same side in a face and in what the "
             "code gives",
-            "frechet": "Fréchet distance of the reconstructions to the faces, as the face network sees them",
-            "frechet_judge": "the same, as the judge does",
+            "frechet_judge": "Fréchet distance of the reconstructions to the faces, as the judge sees them",
             "bits_per_dim": "-log2 p a channel of the picture given its code",
             "weights": "numbers in the network",
         },
@@ -118,9 +111,8 @@ def markdown(figures: Mapping[str, Any]) -> str:
     parts = []
     for name, (title, claim, columns) in CLAIMS.items():
         if figures[name]:
-            meanings = "; ".join(f"{column}: {text}" for column, text in columns.items())
-            rows = table(figures[name], ("variant", *columns, "pictures"))
-            parts.append(f"### {title}\n\nThe claim: {claim}\n\n{rows}\n\n{meanings}.\n")
+            rows = table(figures[name], ("variant", *columns))
+            parts.append(f"### {title}\n\nThe claim: {claim}\n\n{rows}\n\n{meanings(columns)}\n")
     return "\n".join(parts)
 
 
