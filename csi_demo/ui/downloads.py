@@ -73,7 +73,7 @@ def bundle(result: Result, refine: bool, kind: str, crisp: bool, file: Path) -> 
             entry = f"{index + 1}-{label}-seed-{sample.seed}{Path(full).suffix}"
             packed.writestr(entry, content)
             first = {"file": entry, "method": sample.method, "seed": sample.seed}
-            rows.append(first | comparing.measured(sample) | sample.figures)
+            rows.append({**first, **comparing.measured(sample), **sample.figures})
         packed.writestr("mask.png", png(mask_picture(result), quickly=True))
         packed.writestr("strip.png", png(sheets.strip(result.strip_tiles(crisp), crisp), quickly=True))
         packed.writestr("figures.csv", table(rows))
