@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,9 @@ class Recipe:
     refine: bool
 
     def fingerprint(self, photo: bytes) -> str:
-        """SHA-256 of a photo's file and of everything that decides how it is filled in."""
+        """SHA-256 of a photo's file and of everything that decides how it is filled in, the weights among it."""
         settings = {name: value for name, value in vars(self).items() if name not in ("command", "painted")}
-        text = json.dumps(settings, default=str, sort_keys=True)
+        text = json.dumps(settings, default=str, sort_keys=True) + _weights_of(self.method)
         painted = b"" if self.painted is None else self.painted.tobytes()
         return hashlib.sha256(b"\0".join((text.encode(), painted, photo))).hexdigest()
 
@@ -68,12 +69,18 @@ class Recipe:
         return Request(subject, method, tuple(self.seeds), self.controls, self.options, Finish(self.blend, self.refine))
 
 
+@cache
+def _weights_of(method: str) -> str:
+    return weights.fingerprint(method) if weights.available(method) else ""
+
+
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
     complete = commands.add_parser("complete", help="fill a hole in a photo")
     complete.add_argument("photo", type=Path)
     add_settings(complete)
     complete.add_argument("--out", type=Path, required=True, help=f"a folder for sample-0.png … and {RUN}")
+    complete.add_argument("--json", action="store_true", help=f"print what {RUN} holds")
     complete.set_defaults(run=_complete)
 
 
@@ -147,7 +154,10 @@ def _read_mask(name: str) -> np.ndarray | None:
 def _complete(options: argparse.Namespace) -> None:
     photo = read_file(options.photo)
     recipe, method = read_recipe(options)
-    write_files(result_files(photo, options.photo.name, recipe, method), options.out)
+    files = result_files(photo, options.photo.name, recipe, method)
+    write_files(files, options.out)
+    if options.json:
+        print(files[RUN].decode(), end="")
 
 
 def result_files(photo: bytes, name: str, recipe: Recipe, method: Method) -> dict[str, bytes]:

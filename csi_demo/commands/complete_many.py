@@ -1,37 +1,44 @@
-"""`complete-many`: fills the same hole in every photo of a folder, shared among processes by Ray."""
+"""`complete-many`: fills holes in every photo of a folder, by processes of this machine or of a Ray cluster."""
 
 from __future__ import annotations
 
 import argparse
+import copy
+import csv
 import json
-import logging
 import os
 import shutil
-import socket
-import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from ..errors import PhotoError, UsageError
-from ..methods import Method
+from ..errors import UsageError, UserError
 from ..photo.reading import SUFFIXES, read_file
-from .complete import RUN, Recipe, add_settings, read_recipe, result_files, write_files
+from ..sampling import machine_code
+from .common import write_json
+from .complete import RUN, Recipe, add_settings, read_recipe, write_files
+from .progress import Progress
+from .workers import Job, default_workers, in_processes, on_cluster
 
-ROOT = Path(__file__).resolve().parents[2]
 UNFINISHED = ".csi-demo-unfinished-"
-PASSED_ON = ("CSI_WEIGHTS_DIR", "CSI_WEIGHTS_REPO")  # settings that the workers take over
+REPORT = "report.json"
+COLUMNS = ("photo", "name", "method", "mask", "seed", "samples")  # of a table; others are controls and options
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
-    many = commands.add_parser("complete-many", help="fill the same hole in every photo of a folder, with Ray")
+    many = commands.add_parser("complete-many", help="fill holes in every photo of a folder")
     many.add_argument("folder", type=Path, help=f"of photos: {', '.join(SUFFIXES)}")
     add_settings(many)
+    many.add_argument(
+        "--table",
+        type=Path,
+        help=f"a CSV file of fills, one a row: {', '.join(COLUMNS)}, or the name of a control or option as a column; "
+        "an empty cell is as the command line says, a row without a photo is for all",
+    )
     many.add_argument("--recursive", action="store_true", help="photos in folders below it, too")
-    many.add_argument("--out", type=Path, required=True, help="a folder that gets a folder for each photo")
+    many.add_argument("--out", type=Path, required=True, help=f"gets a folder for each photo, and {REPORT}")
     many.add_argument("--address", help="of a Ray cluster; default: processes of this machine alone")
     many.add_argument("--workers", type=int, help="processes of one thread each; default: as many as there are CPUs")
     many.set_defaults(run=_complete_many)
@@ -42,37 +49,101 @@ def _complete_many(options: argparse.Namespace) -> int:
         raise UsageError(f"--workers {options.workers} is out of range: 1 to 1024")
     if not options.folder.is_dir():
         raise UsageError(f"no such folder: {options.folder}")
+    if options.out.resolve() == options.folder.resolve():
+        raise UsageError(f"--out {options.out} is the folder of photos itself: choose another")
     photos, skipped = find_photos(options.folder, options.recursive, options.out)
     if not photos:
         raise UsageError(f"no photos in {options.folder}{_why(skipped)}: their names end in {', '.join(SUFFIXES)}")
-    recipe, method = read_recipe(options)
+    jobs = list(_jobs(options, photos))
     _prepare(options.out)
-    places = {photo: options.out / photo.relative_to(options.folder) for photo in photos}
-    left = [photo for photo, place in places.items() if not _is_done(photo, place, recipe)]
-    failed = 0
-    for photo, result in _fill_all(left, recipe, method, options.address, options.workers) if left else ():
-        if isinstance(result, Exception):
-            failed += 1
-            reason = (str(result).strip() or type(result).__name__).splitlines()[0]
-            print(f"csi_demo: {photo.relative_to(options.folder)}: {reason}", file=sys.stderr)
-        else:
-            _store(result, places[photo], options.out)
-    done = f"{len(left) - failed} filled in, {len(photos) - len(left)} done before, {failed} failed"
-    print(f"{done}, {sum(skipped.values())} skipped{_why(skipped)}")
-    return 1 if failed else 0
+    machine_code.wait_until_made()
+    left = [job for job in jobs if not _is_done(job)]
+    report = Report(options.line, len(left), len(jobs) - len(left), skipped)
+    if options.address:
+        results = on_cluster(left, options.address, options.workers)
+    else:
+        results = in_processes(left, options.workers or default_workers())
+    try:
+        for job, result in results:
+            if isinstance(result, Exception):
+                reason = (str(result).strip() or type(result).__name__).splitlines()[0]
+                report.fails(str(job.folder.relative_to(options.out)), reason)
+            else:
+                _store(result, job.folder, options.out)
+                report.progress.step()
+    finally:
+        report.write(options.out)
+    print(report.summary())
+    return 1 if report.failed else 0
+
+
+def _jobs(options: argparse.Namespace, photos: list[Path]) -> Iterator[Job]:
+    """What is to be done, in the order of the photos. Raises as `read_recipe`."""
+    if options.table is None:
+        recipe, _ = read_recipe(options)
+        for photo in photos:
+            yield Job(photo, recipe, options.out / photo.relative_to(options.folder))
+        return
+    rows = _read_table(options)
+    unknown = [name for name, _, _ in rows if name and options.folder / name not in photos]
+    if unknown:
+        raise UsageError(f"{options.table}: no photo {unknown[0]} in {options.folder}")
+    for photo in photos:
+        for name, row, recipe in rows:
+            if not name or options.folder / name == photo:
+                yield Job(photo, recipe, options.out / photo.relative_to(options.folder) / row)
+
+
+def _read_table(options: argparse.Namespace) -> list[tuple[str, str, Recipe]]:
+    """The rows of the table, checked: photo or "", the name of the row's folder, recipe. Raises UserError."""
+    try:
+        with options.table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{options.table} cannot be read as a CSV file: {error}") from None
+    if not rows:
+        raise UsageError(f"{options.table} has no rows below its names of columns: {', '.join(COLUMNS)}")
+    found: list[tuple[str, str, Recipe]] = []
+    for number, row in enumerate(rows, 1):
+        cells = {str(name).strip(): str(value or "").strip() for name, value in row.items()}
+        name = cells.get("name") or f"row-{number}"
+        try:
+            if Path(name).name != name or name.startswith("."):
+                raise UsageError(f"{name!r} cannot be the name of a folder")
+            if any(name == other and cells.get("photo", "") in (photo, "") for photo, other, _ in found):
+                raise UsageError(f"a second row of the name {name!r}")
+            found.append((cells.get("photo", ""), name, _row_recipe(options, cells)))
+        except UserError as error:
+            raise UsageError(f"{options.table}, row {number}: {error}") from None
+    return found
+
+
+def _row_recipe(options: argparse.Namespace, cells: Mapping[str, str]) -> Recipe:
+    """The command line's settings with those of a row in their place."""
+    changed = copy.copy(options)
+    for name in ("method", "mask"):
+        setattr(changed, name, cells.get(name) or getattr(options, name))
+    for name in ("seed", "samples"):
+        if text := cells.get(name):
+            if not text.isdecimal():
+                raise UsageError(f"{name} {text!r} is not a whole number")
+            setattr(changed, name, int(text))
+    own = [f"{name}={value}" for name, value in cells.items() if value and name not in COLUMNS]
+    changed.settings = [*options.settings, *own]
+    return read_recipe(changed)[0]
 
 
 def find_photos(folder: Path, recursive: bool, out: Path) -> tuple[list[Path], Counter[str]]:
     """The photos in a folder, and in the folders below it if that is wanted, in order; and why the rest is skipped.
 
-    out: is not looked into. Raises UsageError for a folder that cannot be read.
+    out: is not looked into. Raises UsageError where the folder itself cannot be read.
     """
-    photos: list[Path] = []
-    skipped: Counter[str] = Counter()
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}") from None
+    photos: list[Path] = []
+    skipped: Counter[str] = Counter()
     for entry in entries:
         if entry.name.startswith("."):  # and so what macOS puts beside each file on other systems' disks
             skipped["hidden"] += 1
@@ -82,9 +153,13 @@ def find_photos(folder: Path, recursive: bool, out: Path) -> tuple[list[Path], C
             elif entry.is_symlink():
                 skipped["links to folders"] += 1
             elif entry.resolve() != out.resolve():
-                below, rest = find_photos(entry, recursive, out)
-                photos += below
-                skipped += rest
+                try:
+                    below, rest = find_photos(entry, recursive, out)
+                except UsageError:
+                    skipped["folders that cannot be read"] += 1
+                else:
+                    photos += below
+                    skipped += rest
         elif not entry.exists():
             skipped["broken links"] += 1
         elif entry.suffix.lower() in SUFFIXES and entry.is_file():
@@ -108,11 +183,11 @@ def _prepare(out: Path) -> None:
         raise UsageError(f"cannot write to {out}: {error.strerror}") from None
 
 
-def _is_done(photo: Path, folder: Path, recipe: Recipe) -> bool:
-    """Whether a folder has the result of this photo and recipe."""
+def _is_done(job: Job) -> bool:
+    """Whether a job's folder has its result."""
     try:
-        run = json.loads((folder / RUN).read_bytes())
-        return run["fingerprint"] == recipe.fingerprint(read_file(photo))
+        run = json.loads((job.folder / RUN).read_bytes())
+        return run["fingerprint"] == job.recipe.fingerprint(read_file(job.photo))
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
@@ -131,80 +206,39 @@ def _store(files: Mapping[str, bytes], folder: Path, out: Path) -> None:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
 
 
-class _Worker:
-    """A process of one thread that has loaded the method."""
+class Report:
+    """What has been done so far: said while it goes on, and kept in `REPORT`."""
 
-    def __init__(self, recipe: Recipe, method: Method) -> None:
-        import cv2
-        import torch
+    def __init__(self, command: str, todo: int, before: int, skipped: Counter[str]):
+        self.command, self.before, self.skipped, self.progress = command, before, skipped, Progress(todo)
+        self.failed: dict[str, str] = {}
 
-        torch.set_num_threads(1)
-        cv2.setNumThreads(1)
-        self.recipe, self.method = recipe, method
+    @property
+    def filled(self) -> int:
+        """How many are."""
+        return self.progress.done - len(self.failed)
 
-    def fill(self, photo: bytes) -> dict[str, bytes]:
-        """The files of a photo's result."""
-        return result_files(photo, "the photo", self.recipe, self.method)
+    def fails(self, name: str, reason: str) -> None:
+        """One failed, which is said at once."""
+        self.failed[name] = reason
+        self.progress.say(f"{name}: {reason}")
+        self.progress.step()
 
+    def summary(self) -> str:
+        """The counts in a line."""
+        counts = f"{self.filled} filled in, {self.before} done before, {len(self.failed)} failed"
+        return f"{counts}, {sum(self.skipped.values())} skipped{_why(self.skipped)}"
 
-def _knock(address: str) -> None:
-    """Raises UsageError where nothing listens at an address: Ray itself would try, and complain, for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        if port.isdecimal():
-            socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"no Ray at {address}: {error}") from None
-
-
-def _fill_all(
-    photos: Sequence[Path], recipe: Recipe, method: Method, address: str | None, workers: int | None
-) -> Iterator[tuple[Path, dict[str, bytes] | Exception]]:
-    """Each photo with the files of its result, or with what went wrong, in the order in which they are done."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address:
-        _knock(address)
-    else:
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # on any system: listen on loopback alone
-    import ray
-    from ray.exceptions import RayError, RayTaskError
-
-    waiting, count = list(reversed(photos)), min(workers or os.cpu_count() or 1, len(photos))
-    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    try:
-        ray.init(
-            address=address or "local",
-            runtime_env={"env_vars": passed_on | {"PYTHONPATH": str(ROOT), "CSI_DEVICE": "cpu"}},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            num_cpus=None if address else count,
-            include_dashboard=None if address else False,
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(f"no Ray at {address or 'this machine'}: {str(error).splitlines()[0]}") from None
-    try:
-        if address:
-            cpus = int(ray.cluster_resources().get("CPU", 1))
-            count = min(workers or cpus, cpus, len(photos))
-        kind: Any = ray.remote(num_cpus=1, max_restarts=-1)(_Worker)
-        idle = [kind.remote(recipe, method) for _ in range(count)]
-        running: dict[Any, tuple[Path, Any]] = {}
-        while waiting or running:
-            while waiting and idle:
-                photo, worker = waiting.pop(), idle.pop()
-                try:
-                    running[worker.fill.remote(read_file(photo))] = photo, worker
-                except PhotoError as error:
-                    idle.append(worker)
-                    yield photo, error
-            for reference in ray.wait(list(running))[0] if running else ():
-                photo, worker = running.pop(reference)
-                idle.append(worker)
-                try:
-                    yield photo, ray.get(reference)
-                except RayTaskError as error:
-                    yield photo, error.cause
-                except RayError as error:
-                    yield photo, error
-    finally:
-        ray.shutdown()
+    def write(self, out: Path) -> None:
+        """Raises UsageError where that cannot be done."""
+        self.progress.clear()
+        report = {
+            "command": self.command,
+            "filled": self.filled,
+            "done_before": self.before,
+            "failed": self.failed,
+            "skipped": dict(sorted(self.skipped.items())),
+            "seconds": round(self.progress.seconds, 3),
+            "per_second": round(self.progress.rate, 3),
+        }
+        write_json(report, out / REPORT)

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 from ..errors import UsageError
+from ..surroundings import shipped
 
-ROOT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = ROOT / "requirements.txt"
+REQUIREMENTS = shipped("requirements.txt")
 # Terms that would reach to the code here, whose licence is MIT; the "lesser" one does not.
 FORBIDDING = re.compile(r"(?<!lesser )general public|(?<!l)gpl|affero|sspl|non-?commercial|proprietary", re.IGNORECASE)
 ALTERNATIVE = re.compile(r"\sor\s", re.IGNORECASE)

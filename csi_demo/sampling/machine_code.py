@@ -155,6 +155,13 @@ class MachineCode:
 _every: list[MachineCode] = []
 
 
+def wait_until_made() -> None:
+    """Waits for what is being made ready, so that processes begun after it find it on the disk."""
+    for code in _every:
+        if code._thread is not None:
+            code._thread.join()
+
+
 def after_fork() -> None:
     """In the child of a fork."""
     for code in _every:

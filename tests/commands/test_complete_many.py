@@ -1,9 +1,10 @@
-"""`complete-many` with Ray on loopback and the shipped weights."""
+"""`complete-many` with processes of this machine, with Ray on loopback, and the shipped weights."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,8 +21,6 @@ from csi_demo.cli import main
 
 from ..server import ROOT
 
-pytest.importorskip("ray", reason="needs Ray, which requirements-dev.txt installs")
-
 EXAMPLES = ROOT / "examples"
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -31,6 +30,7 @@ LOOPBACK = {
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": str(ROOT),
 }
+PROGRESS = re.compile(r"csi_demo: \d+ of \d+, .* left\n")  # said after half a minute
 FILL = ("--mask", "mouth", "--method", "vae", "--samples", "2", "--set", "iterations=2")
 
 
@@ -49,6 +49,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def cluster() -> Iterator[str]:
     """The address of a Ray cluster of one CPU."""
+    pytest.importorskip("ray", reason="needs Ray, which requirements-dev.txt installs")
     script = (
         "import ray; print(ray.init('local', num_cpus=1, include_dashboard=False).address_info['address']); input()"
     )
@@ -69,15 +70,19 @@ def command(folder: Path, *words: str, fill: tuple[str, ...] = FILL) -> list[str
 def complete_many(folder: Path, *words: str, fill: tuple[str, ...] = FILL) -> subprocess.CompletedProcess[str]:
     """Starts the command from another folder than the repository's."""
     words = tuple(command(folder, *words, fill=fill))
-    return subprocess.run(words, env=os.environ | LOOPBACK, cwd=folder.parent, capture_output=True, text=True)
+    ended = subprocess.run(words, env=os.environ | LOOPBACK, cwd=folder.parent, capture_output=True, text=True)
+    ended.stderr = PROGRESS.sub("", ended.stderr)
+    return ended
 
 
 def results(folder: Path) -> dict[str, tuple[bytes, ...]]:
     """Photo -> its samples."""
     out = folder.parent / "out"
-    return {one.name: tuple(file.read_bytes() for file in sorted(one.glob("sample-*.png"))) for one in out.iterdir()}
+    folders = [entry for entry in out.iterdir() if entry.is_dir()]
+    return {one.name: tuple(file.read_bytes() for file in sorted(one.glob("sample-*.png"))) for one in folders}
 
 
+@pytest.mark.slow
 def test_a_folder_is_filled_as_single_photos_are_and_taken_up_again(folder: Path):
     out = folder.parent / "out"
     first = complete_many(folder, "--workers", "2")
@@ -88,6 +93,15 @@ def test_a_folder_is_filled_as_single_photos_are_and_taken_up_again(folder: Path
     )
     assert first.stdout == "2 filled in, 0 done before, 1 failed, 1 skipped (1 no photos by their names)\n"
     assert {name: len(samples) for name, samples in results(folder).items()} == {"astronaut.jpg": 2, "face-1.png": 2}
+    report = json.loads((out / "report.json").read_text())
+    assert report["command"].startswith("python -m csi_demo complete-many")
+    assert report["seconds"] > 0 < report["per_second"]
+    assert {name: report[name] for name in ("filled", "done_before", "skipped")} == {
+        "filled": 2,
+        "done_before": 0,
+        "skipped": {"no photos by their names": 1},
+    }
+    assert list(report["failed"]) == ["broken.png"]
     for name, samples in results(folder).items():
         alone = folder.parent / "alone" / name
         assert main(["complete", str(folder / name), *FILL, "--out", str(alone)]) == 0
@@ -112,6 +126,7 @@ def test_a_folder_is_filled_as_single_photos_are_and_taken_up_again(folder: Path
     assert set(results(folder)) == {"astronaut.jpg", "face-1.png"}
 
 
+@pytest.mark.slow
 def test_what_was_made_otherwise_is_made_again_on_a_cluster(folder: Path, cluster: str):
     (folder / "broken.png").unlink()
     for name in ("astronaut.jpg", "face-1.png"):
@@ -140,6 +155,7 @@ def written(out: Path) -> dict[Path, tuple[int, int]]:
     return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in out.glob("*.png/*")}
 
 
+@pytest.mark.slow
 def test_two_hundred_frames_are_each_done_once_though_the_run_is_killed_half_way(tmp_path: Path):
     folder, out = tmp_path / "photos", tmp_path / "out"
     folder.mkdir()
@@ -162,9 +178,9 @@ def test_two_hundred_frames_are_each_done_once_though_the_run_is_killed_half_way
     again = complete_many(folder, fill=fill)
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout == f"{200 - done} filled in, {done} done before, 0 failed, 0 skipped\n"
-    assert sorted(one.name for one in out.iterdir()) == [f"{number:03}.png" for number in range(200)]
+    assert sorted(entry.name for entry in out.iterdir()) == [*(f"{n:03}.png" for n in range(200)), "report.json"]
     assert before.items() <= written(out).items()
-    for one in out.iterdir():
+    for one in out.glob("*.png"):
         assert sorted(file.name for file in one.iterdir()) == ["run.json", "sample-0.png"]
         assert json.loads((one / "run.json").read_text())["seeds"] == [0]
         Image.open(one / "sample-0.png").load()
@@ -193,8 +209,108 @@ def test_a_fingerprint_tells_photos_masks_and_settings_apart(tmp_path: Path):
     assert len(found | {fingerprint()}) == 6
 
 
+def test_a_table_has_methods_seeds_and_settings_of_each_photo(folder: Path):
+    (folder / "broken.png").unlink()
+    rows = [
+        "photo,name,method,seed,samples,iterations,smile",
+        ",plain,,,,,",
+        "face-1.png,glad,vae-attributes,3,1,2,0.5",
+    ]
+    (folder.parent / "table.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
+    ended = complete_many(folder, "--table", "table.csv", "--workers", "1")
+    said = "3 filled in, 0 done before, 0 failed, 1 skipped (1 no photos by their names)\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, said, "")
+    runs = {
+        str(file.parent.relative_to(folder.parent / "out")): json.loads(file.read_text())
+        for file in (folder.parent / "out").rglob("run.json")
+    }
+    assert set(runs) == {"astronaut.jpg/plain", "face-1.png/plain", "face-1.png/glad"}
+    glad, plain = runs["face-1.png/glad"], runs["face-1.png/plain"]
+    assert (glad["method"], glad["seeds"], glad["controls"]) == ("vae-attributes", [3], {"smile": 0.5})
+    assert (plain["method"], plain["seeds"], plain["controls"]) == ("vae", [0, 1], {})
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("", "has no rows"),
+        ("method\nmagic", "row 1: unknown method 'magic'"),
+        ("seed\n1.5", "row 1: seed '1.5' is not a whole number"),
+        ("smirk\n1", "row 1: unknown control of vae: 'smirk'"),
+        ("name\n../../away", "row 1: '../../away' cannot be the name of a folder"),
+        ("name\na\na", "row 2: a second row of the name 'a'"),
+        ("photo\nnobody.png", "no photo nobody.png in"),
+    ],
+)
+def test_a_table_that_means_nothing_is_named(folder: Path, rows: str, said: str, capsys):
+    table = folder.parent / "table.csv"
+    table.write_text(rows)
+    out = folder.parent / "out"
+    assert main(["complete-many", str(folder), *FILL, "--table", str(table), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_folder_of_photos_does_not_take_their_fills(folder: Path, capsys):
+    before = sorted(folder.rglob("*"))
+    assert main(["complete-many", str(folder), *FILL, "--out", str(folder / "..") + "/photos"]) == 2
+    assert "is the folder of photos itself" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_a_process_that_is_ended_costs_no_photo_and_none_outlives_the_command(folder: Path):
+    (folder / "broken.png").unlink()
+    fill = ("--mask", "mouth", "--method", "dcgan", "--set", "steps=150")
+    with subprocess.Popen(
+        command(folder, "--workers", "1", fill=fill),
+        env=os.environ | LOOPBACK,
+        cwd=folder.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as many:
+        workers = wait_for_workers(many)
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        out, said = many.communicate(timeout=240)
+    assert out.startswith("2 filled in, 0 done before, 0 failed")
+    assert (many.returncode, PROGRESS.sub("", said)) == (0, "")
+
+    shutil.rmtree(folder.parent / "out")
+    with subprocess.Popen(
+        command(folder, "--workers", "1", fill=fill), env=os.environ | LOOPBACK, cwd=folder.parent
+    ) as many:
+        (worker,) = wait_for_workers(many)
+        many.kill()
+    deadline = time.monotonic() + 30
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_alive(worker)
+
+
+def wait_for_workers(many: subprocess.Popen) -> list[int]:
+    """The processes that load or fill beside the command's own."""
+    while many.poll() is None:
+        children = Path(f"/proc/{many.pid}/task/{many.pid}/children").read_text().split()
+        found = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"the command ended with status {many.returncode}")
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_an_address_at_which_nothing_listens_is_said_in_one_line(folder: Path):
     ended = complete_many(folder, "--address", "127.0.0.1:1")
     assert ended.returncode == 2
     assert ended.stderr == "csi_demo: no Ray at 127.0.0.1:1: [Errno 111] Connection refused\n"
-    assert not list((folder.parent / "out").iterdir())
+    assert [entry.name for entry in (folder.parent / "out").iterdir()] == ["report.json"]

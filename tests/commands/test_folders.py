@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,22 @@ def test_recursive_finds_photos_below_but_neither_results_nor_in_circles(tmp_pat
     photos, skipped = find_photos(tmp_path, True, tmp_path / "out")
     assert [str(photo.relative_to(tmp_path)) for photo in photos] == ["a.png", "one/b.png", "one/two/c.png"]
     assert skipped == {"hidden": 2, "links to folders": 1}
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_a_folder_that_cannot_be_read_is_skipped_and_counted() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        touched(folder, "a.png", "closed/b.png")
+        (folder / "closed").chmod(0o700)
+        os.seteuid(65534)
+        try:
+            photos, skipped = find_photos(folder, True, folder / "out")
+        finally:
+            os.seteuid(0)
+    assert [photo.name for photo in photos] == ["a.png"]
+    assert skipped == {"folders that cannot be read": 1}
 
 
 def test_a_folder_of_none_says_what_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import signal
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -29,8 +30,11 @@ from ...device import check_device
 from ...errors import TrainingError
 from .muon import Muon
 from .reporting import Minute, line, write_curves
+from .watching import Watch
 
 CHECKPOINT = "state.pt"
+LAUNCHERS = ("ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID")  # who sets them wants several processes
+ON_CPUS = "on CPUs use `torchrun --nproc-per-node 2 -m csi_demo train …`"
 LOOK = 25  # steps between two looks at the figures where a look makes an accelerator wait
 
 
@@ -51,6 +55,7 @@ class Settings:
     bf16: bool = True
     compile: bool = False
     checkpoint_minutes: float = 2.0
+    sheet_minutes: float = 10.0  # between two sheets of fills; 0: none
 
     def replace(self, **changes: Any):
         return replace(self, **changes)
@@ -156,16 +161,21 @@ def train(
     resume: bool = False,
     minutes: float | None = None,
     device: str = "auto",
+    tensorboard: bool = False,
 ) -> dict[str, Any]:
-    """Trains through all stages, or for so many minutes, and leaves a checkpoint, curves and exported weights in `out`.
+    """Trains through all stages, or for so many minutes, and leaves a checkpoint, curves, sheets of fills and exported
+    weights in `out`.
 
-    device: "auto", "cpu" or "cuda". Returns the metrics. Raises DeviceError, DataError for missing packs and
-    TrainingError for a checkpoint that cannot be resumed, or a loss that is not finite; then the last good checkpoint
-    stays in place.
+    device: "auto", "cpu" or "cuda"; tensorboard: curves and sheets for it, too. Returns the metrics. Raises
+    DeviceError, DataError for missing packs and TrainingError for a checkpoint that exists or cannot be resumed, or a
+    loss that is not finite; then the last good checkpoint stays in place.
     """
     began = time.monotonic()
     settings = recipe.settings
     check_device(device, "--device")
+    checkpoint = out / CHECKPOINT
+    if checkpoint.is_file() and not resume:
+        raise TrainingError(f"{checkpoint} exists: pass --resume to go on with it, or another --out to start afresh")
     needed = recipe.stages()[-1]
     for name in ("pictures", "learning_rate"):
         values = getattr(settings, name)
@@ -176,6 +186,8 @@ def train(
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if settings.bf16 else "no")
     if settings.batch % accelerator.num_processes:
         raise TrainingError(f"batch {settings.batch} does not divide among {accelerator.num_processes} processes")
+    if accelerator.num_processes == 1 and any(name in os.environ for name in LAUNCHERS):
+        print(f"csi_demo: one process alone takes part: {ON_CPUS}", file=sys.stderr)
     held_out = held_out[: settings.val_pictures]
     frames = frames.to(accelerator.device)  # as uint8: a batch is drawn where it is used
     look = LOOK if accelerator.device.type == "cuda" else 1
@@ -185,14 +197,20 @@ def train(
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedWeights(model, settings.ema)
     progress: dict[str, Any] = {"stage": 1, "pictures": 0, "steps": 0, "seconds": 0.0, "history": [], "optimiser": None}
-    checkpoint = out / CHECKPOINT
-    if checkpoint.is_file() and not resume:
-        raise TrainingError(f"{checkpoint} exists: pass --resume to go on with it, or another --out to start afresh")
     if resume and checkpoint.is_file():
         progress = _load(checkpoint, model, average)
     earlier = progress["seconds"]
-    stopping = _Stop(minutes, began)
+    stopping, checkpoints, sheets = (
+        _Stop(minutes, began),
+        Timer(settings.checkpoint_minutes),
+        Timer(settings.sheet_minutes),
+    )
     figures = Minute()
+    watch = (
+        Watch(recipe.name if settings.sheet_minutes else "", out, held_out, tensorboard)
+        if accelerator.is_main_process
+        else None
+    )
 
     optimiser: Any = None
 
@@ -206,6 +224,19 @@ def train(
             metrics = _metrics(recipe, progress, accelerator)
             recipe.export(average.module, metrics, out / recipe.name)
             write_curves(out, progress["history"], recipe.unit)
+
+    def report(stage: int) -> None:
+        """A row of the history, from the figures since the last one."""
+        with accelerator.autocast():
+            val = recipe.validate(average.module, stage, held_out, len(frames), accelerator.device)
+        hours = (earlier + time.monotonic() - began) / 3600
+        row = {"stage": stage, "pictures": progress["pictures"], "hours": round(hours, 4)}
+        row |= {f"train_{key}": round(value, 5) for key, value in figures.means().items()}
+        row |= {f"val_{key}": round(value, 5) for key, value in val.items()}
+        progress["history"].append(row)
+        if watch is not None:
+            watch.row(row)
+        tqdm.write(line(row, figures.restart(progress["pictures"])))
 
     last_stage = recipe.stages()[-1]
     for stage in recipe.stages():
@@ -246,18 +277,15 @@ def train(
             bar.update(settings.batch)
             done = progress["pictures"] >= total
             if accelerator.is_main_process and (figures.due() or done):
-                with accelerator.autocast():
-                    val = recipe.validate(average.module, stage, held_out, len(frames), accelerator.device)
-                hours = (earlier + time.monotonic() - began) / 3600
-                row = {"stage": stage, "pictures": progress["pictures"], "hours": round(hours, 4)}
-                row |= {f"train_{key}": round(value, 5) for key, value in figures.means().items()}
-                row |= {f"val_{key}": round(value, 5) for key, value in val.items()}
-                progress["history"].append(row)
-                tqdm.write(line(row, figures.restart(progress["pictures"])))
-            if done or stopping.checkpoint_due(settings.checkpoint_minutes):
+                report(stage)
+            if done or checkpoints.due():
                 save()
+                if watch is not None and (done or sheets.due()):
+                    watch.sheet(stage, progress["pictures"])
         bar.close()
         if progress["pictures"] < total:
+            if accelerator.is_main_process and figures.taken:
+                report(stage)
             break
         if stage != last_stage:
             model.load_state_dict(average.module.state_dict())  # the next stage builds on the averaged weights
@@ -266,6 +294,10 @@ def train(
             average.updates = 0
         accelerator.free_memory()
     save()
+    if watch is not None:
+        if progress["pictures"] < settings.pictures[progress["stage"] - 1]:
+            watch.sheet(progress["stage"], progress["pictures"])
+        watch.close()
     return _metrics(recipe, progress, accelerator)
 
 
@@ -274,7 +306,7 @@ class _Stop:
 
     def __init__(self, minutes: float | None, began: float):
         self.end = began + 60.0 * minutes if minutes is not None else math.inf
-        self.saved, self.asked = began, False
+        self.asked = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
 
@@ -287,10 +319,17 @@ class _Stop:
             now = bool(accelerator.reduce(torch.tensor(float(now), device=accelerator.device), "sum") > 0)
         return now
 
-    def checkpoint_due(self, minutes: float) -> bool:
-        due = time.monotonic() - self.saved >= 60.0 * minutes
+
+class Timer:
+    """Says when so many minutes are over, and begins anew."""
+
+    def __init__(self, minutes: float) -> None:
+        self.minutes, self.last = minutes, time.monotonic()
+
+    def due(self) -> bool:
+        due = time.monotonic() - self.last >= 60.0 * self.minutes
         if due:
-            self.saved = time.monotonic()
+            self.last = time.monotonic()
         return due
 
 

@@ -42,6 +42,11 @@ class Minute:
             for key, value in values.items():
                 self.sums[key] = self.sums.get(key, 0.0) + value
 
+    @property
+    def taken(self) -> bool:
+        """Whether there are any."""
+        return bool(self.count or self.unread)
+
     def due(self) -> bool:
         return time.monotonic() - self.started >= 60.0
 
