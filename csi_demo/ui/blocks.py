@@ -12,6 +12,7 @@ from .panels import COMPUTE, Panels
 from .panels.edit import EditPanel
 from .panels.fill import FillPanel
 from .panels.hood import HoodPanel
+from .panels.several import SeveralPanel
 from .panels.shown import ShownPanel
 from .panels.steer import SteerPanel
 from .panels.subject import SubjectPanel
@@ -42,7 +43,7 @@ def build() -> gr.Blocks:
             with gr.Tab("Fill", id="fill", elem_id="fill-tab"):
                 with gr.Row(elem_id="board"):
                     with gr.Column(elem_id="left"):
-                        subject, shown = SubjectPanel(), ShownPanel()
+                        subject, shown, several = SubjectPanel(), ShownPanel(), SeveralPanel()
                     with gr.Column(elem_id="right"):
                         fill, steer = FillPanel(), SteerPanel()
                         shown.draw_taking()
@@ -54,7 +55,7 @@ def build() -> gr.Blocks:
                 shown.draw_visit()
                 subject.draw_examples()
                 steer.draw_shows()
-                panels = Panels(demo, subject, shown, fill, steer, HoodPanel())
+                panels = Panels(demo, subject, shown, fill, steer, HoodPanel(), several)
             with gr.Tab("Edit", id="edit", elem_id="edit-tab") as edit_tab:
                 edit = EditPanel()
         gr.HTML(COLOPHON, elem_id="colophon")

@@ -208,7 +208,7 @@ def fill_linked(
         yield _refused(error, painting)
 
 
-def _run(request: Request) -> Generator[tuple[tuple[Sample, ...], float]]:
+def drawn(request: Request) -> Generator[tuple[tuple[Sample, ...], float]]:
     """The samples as they are drawn, and how far they are. Raises CompletionError."""
     reel, label = Reel(), request.method.label
     with closing(engine.complete(request)) as steps:
@@ -230,7 +230,7 @@ def _fill(order: Order, look: Look, replaced: str | None = None) -> Generator[Up
     shown = time.monotonic() + (QUICK if replaced else 0.0) - SECONDS_BETWEEN_UPDATES
     result: Result | None = None
     try:
-        with closing(_run(order.request)) as moments:
+        with closing(drawn(order.request)) as moments:
             for samples, progress in moments:
                 result = Result(painted.photo, painted.subject, samples, progress, edit=painted.edit)
                 if progress < 1.0 and time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
@@ -278,7 +278,7 @@ def _compare(
         try:
             method = engine.load(name)
             order = Order.of(painted, method, seed, 1, settings.get(method.name, {}))
-            with closing(_run(order.request)) as moments:
+            with closing(drawn(order.request)) as moments:
                 for now, progress in moments:
                     if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
                         key, update = _so_far(

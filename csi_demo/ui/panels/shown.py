@@ -32,7 +32,7 @@ class ShownPanel:
                 name: gr.Button(label, size="md", interactive=False, min_width=width, scale=width, elem_id=name)
                 for label, width, name in (
                     ("Download", 110, "save"),
-                    ("All (ZIP)", 80, "bundle"),
+                    ("ZIP", 50, "bundle"),
                     ("Strip", 60, "strip"),
                     ("GIF", 60, "gif"),
                     ("Use as photo", 110, "use"),

@@ -6,11 +6,18 @@ for (const button of element.querySelectorAll("[data-tool]"))
 for (const input of element.querySelectorAll("[data-pick]"))
   input.addEventListener("change", () => {
     const [file] = input.files;
-    if (input.dataset.pick !== "mask") take(file);
+    if (input.dataset.pick !== "mask") takeAll([...input.files]);
     else if (file) readMask(file);
     input.value = "";
   });
 size.addEventListener("input", redraw);
+
+// One photo becomes the photo; several are filled alike, see several.js. Among dropped files the pictures count.
+function takeAll(files) {
+  const pictures = files.filter(({ type, name }) => type.startsWith("image/") || /\.(heic|heif|avif|tiff?)$/i.test(name));
+  if (pictures.length < 2) return take(pictures[0] ?? files[0]);
+  page.dispatchEvent(new CustomEvent("csi-several", { detail: pictures }));
+}
 
 const eye = find("[data-act=original]");
 eye.addEventListener("pointerdown", () => holdOriginal(true));
@@ -161,7 +168,14 @@ for (const name of ["dragenter", "dragover", "dragleave", "drop"])
     if (![...event.dataTransfer.types].includes("Files")) return;
     event.preventDefault();
     stage.classList.toggle("csi-over", name === "dragenter" || name === "dragover");
-    if (name === "drop") take(event.dataTransfer.files[0]);
+    if (name === "drop") takeAll([...event.dataTransfer.files]);
+  });
+// A file that is dropped beside the painter would take the place of the page.
+for (const name of ["dragover", "drop"])
+  document.addEventListener(name, (event) => {
+    if (!element.isConnected || event.defaultPrevented || ![...event.dataTransfer.types].includes("Files")) return;
+    event.preventDefault();
+    if (name === "drop" && inUse() && stage.clientWidth) takeAll([...event.dataTransfer.files]);
   });
 document.addEventListener("paste", (event) => {
   if (!element.isConnected || !inUse()) return;
