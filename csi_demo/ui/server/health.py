@@ -17,12 +17,13 @@ PATH = "/healthz"
 
 def route(queue_length: Callable[[], int]) -> Route:
     """200 once the first method is loaded, 503 before; with the numbers of fills that run and of events that wait,
-    and a text that is another one whenever the server starts."""
+    whether machine code is being compiled, and a text that is another one whenever the server starts."""
     started = secrets.token_hex(4)
 
     def answer(request: Request) -> JSONResponse:
         loaded = engine.ready()
-        content = {"loaded": loaded, "running": metrics.running(), "waiting": queue_length(), "started": started}
+        content = {"loaded": loaded, "running": metrics.running(), "waiting": queue_length()}
+        content |= {"compiling": engine.compiling(), "started": started}
         return JSONResponse(content, 200 if loaded else 503, {"Cache-Control": "no-store"})
 
     return Route(PATH, answer)
