@@ -35,9 +35,13 @@ class Server:
         self.files.mkdir()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, once more where it has ended."""
         environment = {**os.environ, "PORT": str(self.port), "GRADIO_TEMP_DIR": str(self.files)}
         environment.pop("GRADIO_SERVER_NAME", None)
-        with self.log.open("w") as log:
+        with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log
             )

@@ -27,10 +27,13 @@ from .theme import CSS, THEME
 TITLE = """<h1>Fill a face, your way</h1>
 <p>Paint over a part of a face, fill it in, and steer what appears.</p>"""
 
-COLOPHON = f"""<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
+HOW_FILL = """<p><b>How it works.</b> An encoder reads the visible pixels into latents, the sliders change the latents,
 and a PixelCNN that sees all visible pixels draws the hole one pixel after another
-(Controllable Semantic Inpainting). Every visible pixel stays exactly as it was.</p>
-<p>The weights are trained on CelebA: non-commercial research use only.
+(Controllable Semantic Inpainting). Every visible pixel stays exactly as it was.</p>"""
+HOW_EDIT = """<p><b>How it works.</b> The brush does not paint the photo. It moves the latents of a generative model
+until the model's own picture of the face has the colour there, and what has changed in that picture is added to the
+photo (Neural Photo Editing with Introspective Adversarial Networks).</p>"""
+COLOPHON = f"""<p>The weights are trained on CelebA: non-commercial research use only.
 Photos are not kept: they live in memory alone, for at most {KEPT_MINUTES} minutes after their last use, and are never
 logged; files made for a download are deleted within 20 minutes.</p>"""
 
@@ -56,8 +59,10 @@ def build() -> gr.Blocks:
                 subject.draw_examples()
                 steer.draw_shows()
                 panels = Panels(demo, subject, shown, fill, steer, HoodPanel(), several)
+                gr.HTML(HOW_FILL, elem_id="how-fill")
             with gr.Tab("Edit", id="edit", elem_id="edit-tab") as edit_tab:
                 edit = EditPanel()
+                gr.HTML(HOW_EDIT, elem_id="how-edit")
         gr.HTML(COLOPHON, elem_id="colophon")
         panels.wire()
         edit.wire_tab(panels, tabs, edit_tab)

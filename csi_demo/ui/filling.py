@@ -203,7 +203,7 @@ def fill_linked(
             return
         yield _getting_ready(painting)
         order = Order.of(painted, method, example.seed, example.samples, example.settings)
-        yield from _fill(order, chosen_look(look, where, refine))
+        yield from _fill(order, chosen_look(look, where, refine), likeliest=False)
     except ValueError as error:
         yield _refused(error, painting)
 
@@ -224,8 +224,9 @@ def _sample(label: str, seed: int, index: int, step: FrameStep, reel: Reel) -> S
     return Sample(label, seed, reel.film(index), beside, figures, step.info.get("seconds"))
 
 
-def _fill(order: Order, look: Look, replaced: str | None = None) -> Generator[Update]:
-    """replaced: the key of the result whose place this one takes, and which is shown until this one is complete."""
+def _fill(order: Order, look: Look, replaced: str | None = None, likeliest: bool = True) -> Generator[Update]:
+    """replaced: the key of the result whose place this one takes, and which is shown until this one is complete;
+    likeliest: shows that sample in the photo, not the first seed's."""
     painted, method, key = order.painted, order.request.method, replaced
     shown = time.monotonic() + (QUICK if replaced else 0.0) - SECONDS_BETWEEN_UPDATES
     result: Result | None = None
@@ -258,6 +259,7 @@ def _fill(order: Order, look: Look, replaced: str | None = None) -> Generator[Up
         settings={**order.request.controls, **order.request.options},
         method=method.name,
     )
+    result = replace(result, chosen=result.order[0] if likeliest else 0)
     yield _finished(result, render.finished_line(samples, _cut(painted), result.mark), key, look)
 
 

@@ -16,7 +16,8 @@ and to the browser, one of
 
 Events beside these carry their own data: "submit" what a page asks for that has this one as a component, {"link":
 QUERY}; "edit" where the square was put by hand, {"x": X, "y": Y, "side": PIXELS,
-"turn": DEGREES} in the view, and "select" which numbered face was clicked, {"face": INDEX}.
+"turn": DEGREES} in the view, "select" which numbered face was clicked, {"face": INDEX}, and
+"apply" where undo wants the sliders, {"sliders": {CONTROL: VALUE}}.
 
 A photo's own bytes go to the server once, through the component's upload; what is painted on is the server's view of
 it, the whole photo at most VIEW_SIDE pixels long, so that browser and server agree on its orientation and colours.
@@ -42,7 +43,17 @@ from .server.guard import MAX_FILE
 from .server.keep import KEPT_MINUTES
 
 VIEW_SIDE = 1600
-SCRIPTS = ("stage.js", "shown.js", "steps.js", "tools.js", "painter.js", "state.js", "hands.js")
+SCRIPTS = (
+    "stage.js",
+    "drawing.js",
+    "shown.js",
+    "steps.js",
+    "tools.js",
+    "painter.js",
+    "moves.js",
+    "state.js",
+    "hands.js",
+)
 MAX_LENGTH = 2_000_000
 GONE = (
     f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use, and when the server "
@@ -55,7 +66,7 @@ def painter() -> gr.HTML:
     """The component."""
     return gr.HTML(
         None,
-        html_template=static.text("painter.html"),
+        html_template=static.text("painter.html", CORNER=static.text("corner.html")),
         js_on_load="".join(static.text(name, MAX_BYTES=MAX_FILE, GONE=GONE) for name in SCRIPTS),
         apply_default_css=False,
         elem_id="painter",

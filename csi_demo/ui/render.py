@@ -20,6 +20,10 @@ SIDE = 384  # six screen pixels a frame pixel
 RESULT_SIDE = 1024  # of a finished photo as it is shown
 MASKED_SIDE = 128  # of the input among the tiles
 FIRST = {"bits per dim": "likeliest", "loss": "best match"}  # figures, and what the sample with the lowest is
+MEANING = {
+    "bits per dim": "Bits per dim: how unexpected the model finds a fill, so that the lowest is the likeliest.",
+    "loss": "Loss: how far a fill is from what surrounds the hole, so that the lowest is the best match.",
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,17 @@ class Result:
     method: str = ""
 
     @property
+    def figure(self) -> str | None:
+        """Which figure says what sample is likeliest, or the best match."""
+        return None if self.compared else next((name for name in self.samples[0].figures if name in FIRST), None)
+
+    @property
+    def order(self) -> list[int]:
+        """The samples by that figure, the likeliest first."""
+        ranks = [sample.figures.get(self.figure or "", 0.0) for sample in self.samples]
+        return sorted(range(len(ranks)), key=ranks.__getitem__)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Each sample's."""
         return tuple(sample.seed for sample in self.samples)
@@ -101,7 +116,7 @@ class Result:
 
     def title(self, index: int) -> str:
         """What tells this sample from the others."""
-        return self.samples[index].method if self.compared else f"No. {index + 1}"
+        return self.samples[index].method if self.compared else f"No. {self.order.index(index) + 1}"
 
     def full(self, refine: bool) -> Image.Image:
         """The chosen sample in the photo, at the photo's own size; every pixel outside the hole is the photo's own."""
@@ -215,28 +230,29 @@ def _on_stage(result: Result, kind: str, source: str, key: str = "") -> str:
     return (
         f'<img class="{"csi-after" if result.finished else "csi-now"}" hidden alt="" src="{source}" {thumb}'
         f'data-kind="{kind}" data-box="{left},{top},{right - left},{bottom - top}" data-key="{key}" '
-        f'data-photo="{escape(result.photo.key)}" data-edit="{result.edit}">'
+        f'data-photo="{escape(result.photo.key)}" data-edit="{result.edit}" data-shows="{escape(_shows(result))}">'
     )
+
+
+def _shows(result: Result) -> str:
+    """In words: the method of a comparison's sample; which of the fills it is and what was moved."""
+    if result.compared:
+        return result.samples[result.chosen].method
+    moved = "".join(f", {name.replace('_', ' ')} {number(value)}" for name, value in result.settings.items())
+    return f"{result.title(result.chosen)} of {len(result.samples)}{moved}"
 
 
 def _strip(result: Result) -> str:
     """A button for every sample; nothing for a single one."""
     if len(result.samples) == 1:
         return ""
-    figure = next((name for name in result.samples[0].figures if name in FIRST), None)
-    order = sorted(range(len(result.samples)), key=lambda index: result.samples[index].figures.get(figure or "", 0.0))
     buttons = "".join(
-        f'<button type="button" {_selects(result, index)} style="--rank: {order.index(index)}">'
-        f'<img src="{png_url(sample.picture)}" alt="Sample {index + 1}, seed {sample.seed}">'
-        f"{_caption(result.title(index), [FIRST[figure]] if figure and index == order[0] else [])}</button>"
-        for index, sample in enumerate(result.samples)
+        f'<button type="button" {_selects(result, index)}>'
+        f'<img src="{png_url(result.samples[index].picture)}" alt="seed {result.seeds[index]}">'
+        f"{_caption(result.title(index), [FIRST[result.figure]] if result.figure and not place else [])}</button>"
+        for place, index in enumerate(result.order)
     )
-    sort = (
-        f'<label class="csi-sort"><input type="checkbox"> {FIRST[figure].capitalize()} first</label>'
-        if figure and len(order) > 2
-        else ""
-    )
-    return f'{sort}<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
+    return f'<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
 
 
 def _compared(result: Result, look: Look, waiting: Sequence[str] = ()) -> str:
@@ -260,13 +276,15 @@ def _figures(result: Result) -> str:
     """What was measured of the samples and what the method shows beside them, folded away."""
     lines = [
         f"<li>{escape(result.title(index))}: seed {sample.seed}{''.join(f', {escape(said)}' for said in said_of)}</li>"
-        for index, sample in enumerate(result.samples)
+        for index, sample in ((index, result.samples[index]) for index in result.order)
         if (said_of := [f"{name} {number(value)}" for name, value in sample.figures.items()]) or sample.beside
     ]
     beside = _beside(result.samples[result.chosen])
     if not lines and not beside:
         return ""
-    return f'<details class="csi-figures"><summary>Figures</summary>{beside}<ul>{"".join(lines)}</ul></details>'
+    meaning = f"<p>{MEANING[result.figure]}</p>" if lines and result.figure else ""
+    content = f"{beside}{meaning}<ul>{''.join(lines)}</ul>"
+    return f'<details class="csi-figures"><summary>Figures</summary>{content}</details>'
 
 
 def _selects(result: Result, index: int) -> str:
@@ -341,8 +359,8 @@ def slider_note(
     names: of the controls, by the element's id; measured: whether there are figures to show of them; of: the painting
     that they are of, see `plain_line`."""
     figures = (
-        '<button type="button" data-evidence aria-pressed="false" title="What was measured of each slider">Figures'
-        "</button>"
+        '<button type="button" data-evidence aria-pressed="false" title="What was measured of each slider">'
+        "Measured</button>"
     )
     return (
         f'<div class="csi-note"><h2>{escape(title)}</h2><p>{escape(text)}</p>{figures if measured else ""}</div>'

@@ -21,6 +21,7 @@ from .subject import show_photo, take_upload
 AT_ONCE = anyio.CapacityLimiter(2)  # moves of the brush that are worked on, apart from fills
 MOST_WAITING = 40  # a page sends one at a time
 BUSY = "Too many people edit at the moment. Please try again in a minute."
+SCRIPTS = ("stage.js", "editor.js", "editor_talk.js")
 FACES = "The editor works on the face that is chosen in the other tab."
 
 
@@ -31,8 +32,8 @@ class EditPanel:
         self.session = gr.State(None)  # the key of an `editing.Session`
         self.editor = gr.HTML(
             None,
-            html_template=static.text("editor.html"),
-            js_on_load=static.text("editor.js", MAX_BYTES=photo.MAX_BYTES) + static.text("editor_talk.js"),
+            html_template=static.text("editor.html", CORNER=static.text("corner.html")),
+            js_on_load="".join(static.text(name, MAX_BYTES=photo.MAX_BYTES) for name in SCRIPTS),
             server_functions=[move],
             apply_default_css=False,
             elem_id="editor",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ class SteerPanel:
         # The key of a `subject.Start`, which must reach the browser with the sliders that it is of, and come back with
         # their values: what the server keeps of a session changes before the browser has drawn anything.
         self.start = gr.HTML(None, visible="hidden", elem_id="start")
+        # Where the server has put the sliders, for those in folds that are closed: control -> value.
+        self.stand = gr.HTML(None, visible="hidden", elem_id="stand")
         with gr.Column(elem_id="steer"):
             self.note = gr.HTML(
                 render.plain_line("Loading the model…"),
@@ -68,7 +71,12 @@ class SteerPanel:
     def outputs(self) -> dict[str, Any]:
         """What follows photo, hole and method."""
         said = {"start": self.start, "note": self.note, "surprise": self.surprise, "more": self.more}
-        return said | {"traversal": self.shows} | self.pair | self.slots
+        return said | {"traversal": self.shows} | self.pair | self.moved
+
+    @property
+    def moved(self) -> dict[str, Any]:
+        """What changes with where the sliders stand."""
+        return {"stand": self.stand} | self.slots
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
@@ -76,10 +84,11 @@ class SteerPanel:
         moves = any_of(slot.input for slot in self.slots.values())
         moves(filling.outdate, [fill.run, fill.method], None, queue=False, **QUICK)
         fill.wire_refill(moves, panels, trigger_mode="always_last")
-        resetting = listen(self.reset.click, reset_sliders, self.start, self.slots, queue=False, **QUICK)
-        fill.wire_refill(resetting.then, panels)
+        for event, handler in ((self.reset.click, reset_sliders), (painting.apply, put_sliders)):
+            putting = listen(event, handler, self.start, self.moved, queue=False, **QUICK)
+            fill.wire_refill(putting.then, panels)
         caught_up = self.wire_sliders(self.surprise.click, panels, catch_up)
-        drawing = listen(caught_up.then, surprise, [self.start, painting], self.slots, **QUICK, **COMPUTE)
+        drawing = listen(caught_up.then, surprise, [self.start, painting], self.moved, **QUICK, **COMPUTE)
         fill.wire_refill(drawing.then, panels)
         given, sheet = [self.start, painting, fill.seed], {"sheet": self.sheet}
         listen(self.rows.click, one_by_one, given, sheet, **QUICK, **COMPUTE)
@@ -127,6 +136,7 @@ def draw_sliders(name: str | None, painting: object, key: object = None, *slots:
     starts = {name: start.values[control] for name, control in names.items()}
     update: Update = {
         "start": start.kept(),
+        "stand": json.dumps(start.shown),
         "note": render.slider_note(*said, starts, names, bool(method.controls), painter.mark(painting)),
         "surprise": gr.update(visible=bool(method.controls)),
         "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
@@ -164,6 +174,16 @@ def reset_sliders(key: object) -> Update:
     return _moved(start, start.values) if start else {}
 
 
+def put_sliders(key: object, event: gr.EventData) -> Update:
+    """The sliders where they stood before, as the page's history has them: {"sliders": {control: value}}."""
+    start, said = kept_start(key), event._data if isinstance(event._data, dict) else {}
+    values = said.get("sliders") if start else None
+    if not start or not isinstance(values, dict):
+        return {}
+    found = {name: value for name, value in values.items() if type(value) in (int, float) and value == value}
+    return _moved(start, {name: found[name] for name in start.values if name in found})
+
+
 def surprise(key: object, painting: object) -> Update:
     """The sliders where a draw from what the method believes of the hole puts them."""
     try:
@@ -178,10 +198,11 @@ def surprise(key: object, painting: object) -> Update:
 
 def _moved(start: Start, values: Mapping[str, float]) -> Update:
     """The slots with these controls at these values; the others stay where they are."""
-    return {
-        name: _drawn(slot, on_grid(slot, values[slot.name]))
+    put = {slot.name: on_grid(slot, values[slot.name]) for slot in start.slots if slot and slot.name in values}
+    return {"stand": json.dumps(put)} | {
+        name: _drawn(slot, put[slot.name])
         for name, slot in zip(SLOT_IDS, start.slots, strict=True)
-        if slot and slot.name in values
+        if slot and slot.name in put
     }
 
 

@@ -1,9 +1,12 @@
-// The photo editor. Run by gr.HTML with element, trigger, props, upload, watch and server; ui/editing.py documents what
-// is said.
+// The photo editor. Run by gr.HTML with element, trigger, props, upload, watch and server, after stage.js; ui/editing.py
+// documents what is said.
 const MAX_BYTES = $MAX_BYTES;
 const PATIENCE = 20000; // milliseconds until an answer is given up
 const HELP = "Choose a colour and paint on the face: the model makes sense of it. Hold still to go on painting."
-  + (matchMedia("(hover: hover)").matches ? " After a click, the wheel lightens and darkens." : "");
+  + (matchMedia("(hover: hover)").matches ? " With Alt, the wheel lightens and darkens." : "");
+const HANDS = "Arrow keys move the brush, space paints, B is the brush, H moves the picture, L lightens, D darkens, C takes "
+  + "the colour under the brush, square brackets change its size, O shows the original while it is held, plus, minus and "
+  + "zero zoom, Control Z undoes, Control Y does again, Escape cancels a stroke.";
 const VIEWS = {
   frame: "The photo, as the model gets it",
   reconstruction: "How the model draws it",
@@ -11,25 +14,16 @@ const VIEWS = {
   mask: "Where they show in the photo",
 };
 
-const find = (selector) => element.querySelector(selector);
-const canvas = find("canvas");
-const pen = canvas.getContext("2d");
 const brush = find(".csi-brush");
 const behind = document.createElement("canvas"); // the photo at the canvas's size, scaled once and not in every frame
-let behindOf = null; // what is drawn on it
-const size = find(".csi-size input");
+let behindOf = null, behindAt = ""; // what is drawn on it, and which part
 const colour = find("input[type=color]");
 const hood = find(".csi-hood");
-let scene = null; // what the server said, the newest of each kind
-let original = null, view = null, square = null; // pictures
-let region = [0, 0, 1, 1]; // the part of the view that is shown: x, y, width, height
-let zoomed = false, before = false;
+let first = null, square = null; // pictures: the photo as it was opened, and the edit's square
 let tool = "paint";
 let stroke = null; // {pointer, number, tool, x, y} while one is drawn
 let strokes = Math.floor(Math.random() * 1e9);
 let wheel = { number: 0, at: -1e9 };
-let cursor = null, showCursor = false;
-let waiting = false;
 let queue = [];
 let sent = null; // {reply, at, points} of the message under way
 let replies = 0;
@@ -43,139 +37,86 @@ function say(text, trouble = false) {
   line.classList.toggle("csi-trouble", trouble);
 }
 
-// The canvas
-
-const frame = () => scene.frame;
-
-function frameSide() {
-  const [[ax, ay], [bx, by]] = frame();
-  return Math.hypot(bx - ax, by - ay);
-}
-
-const brushWidth = () => Math.max(1, (frameSide() * Number(size.value)) / 100);
-
-function outline(corners) {
-  pen.beginPath();
-  corners.forEach(([x, y], index) => (index ? pen.lineTo(x, y) : pen.moveTo(x, y)));
-  pen.closePath();
-}
-
-// A frame in another page is as high as what it shows, so that this may not follow its height.
-const tallest = () =>
-  document.documentElement.classList.contains("csi-embed") ? 600 : Math.min(600, 0.7 * innerHeight);
-
-function fit() {
-  if (!view) return;
-  const width = find(".csi-stage").clientWidth;
-  if (!width) return;
-  const [across, down] = scene.size;
-  region = [0, 0, across, down];
-  if (zoomed) {
-    const margin = 0.12 * frameSide();
-    const xs = frame().map(([x]) => x), ys = frame().map(([, y]) => y);
-    const left = Math.max(0, Math.min(...xs) - margin), top = Math.max(0, Math.min(...ys) - margin);
-    const right = Math.min(across, Math.max(...xs) + margin), bottom = Math.min(down, Math.max(...ys) + margin);
-    if (right - left > 1 && bottom - top > 1) region = [left, top, right - left, bottom - top];
-  }
-  const scale = Math.min(width / region[2], tallest() / region[3]);
-  const dots = Math.min(2, devicePixelRatio || 1);
-  canvas.style.width = `${region[2] * scale}px`;
-  canvas.style.height = `${region[3] * scale}px`;
-  canvas.width = Math.max(1, Math.round(region[2] * scale * dots));
-  canvas.height = Math.max(1, Math.round(region[3] * scale * dots));
-  behindOf = null;
-  redraw();
-}
-
-function redraw() {
-  if (waiting) return;
-  waiting = true;
-  requestAnimationFrame(() => {
-    waiting = false;
-    if (view && scene) draw();
-  });
-}
-
-function aim(context) {
-  const scale = canvas.width / region[2];
-  context.setTransform(scale, 0, 0, scale, -region[0] * scale, -region[1] * scale);
-}
-
-function drawBehind(photo) {
+// The photo and the edit at the canvas's size, scaled once and not in every frame.
+function scaled(photo) {
+  if (behindOf === photo && behindAt === canvas.dataset.region) return;
   behind.width = canvas.width;
   behind.height = canvas.height;
-  const context = behind.getContext("2d");
-  aim(context);
+  const context = behind.getContext("2d"), scale = canvas.width / region[2];
+  context.setTransform(scale, 0, 0, scale, -region[0] * scale, -region[1] * scale);
   context.imageSmoothingQuality = "high";
   context.drawImage(photo, 0, 0, ...scene.size);
-  behindOf = photo;
+  [behindOf, behindAt] = [photo, canvas.dataset.region];
 }
 
-function drawPhoto() {
-  const photo = before ? original : view;
-  if (behindOf !== photo) drawBehind(photo);
+function drawPhoto(at) {
+  scaled(original ? first : view);
+  pen.save();
   pen.resetTransform();
   pen.drawImage(behind, 0, 0);
-  aim(pen);
+  pen.restore();
   pen.imageSmoothingQuality = stroke ? "low" : "high"; // a stroke's pictures come with about as many pixels as are shown
-  if (!before && square) pen.drawImage(square, ...scene.box);
+  if (original) return;
+  if (square) pen.drawImage(square, ...scene.box);
+  if (Number(cut.value) <= 0) return;
+  side(at, false);
+  pen.drawImage(first, 0, 0, ...scene.size);
+  pen.restore();
 }
 
 function draw() {
-  drawPhoto();
-  const line = 1 / (canvas.clientWidth / region[2] || 1);
+  const [line, at] = aim();
+  drawPhoto(at);
   pen.fillStyle = "rgba(9, 9, 11, .35)";
-  outline(frame());
+  outline(pen, frame());
   pen.rect(0, 0, ...scene.size);
   pen.fill("evenodd");
-  outline(frame());
+  outline(pen, frame());
   pen.strokeStyle = "rgba(255, 255, 255, .75)";
   pen.lineWidth = 1.5 * line;
   pen.stroke();
+  if (!cut.hidden) drawBorder(at, line);
   point();
+}
+
+// The handle, and what is said of what is to be seen.
+function showState() {
+  const changed = Boolean(scene && (scene.edited || first !== view)), share = Number(cut.value);
+  cut.hidden = !changed;
+  if (!changed) cut.value = 0;
+  cut.ariaValueText = `${share} % before, ${100 - share} % after`;
+  tag.textContent = original ? "Original" : changed && share > 0 ? "Before  |  After" : "";
+  tag.hidden = !tag.textContent;
+  const shows = original ? "the original" : changed ? `edited${share ? `, before and after at ${share} %` : ""}` : "as it was";
+  canvas.ariaLabel = `Your photo, ${shows}. ${HANDS}`;
+  redraw();
 }
 
 // An element of its own, so that the canvas need not be drawn again with every move of the brush.
 function point() {
-  const hidden = !scene || !cursor || !(showCursor || stroke);
+  const hidden = !scene || !cursor || !(showCursor || stroke) || tool === "pan";
   if (brush.hidden !== hidden) brush.hidden = hidden;
   if (hidden) return;
   const [[ax, ay], [bx, by]] = frame(), scale = canvas.clientWidth / region[2];
-  const side = brushWidth() * scale;
-  const x = canvas.offsetLeft + (cursor.x - region[0]) * scale, y = canvas.offsetTop + (cursor.y - region[1]) * scale;
-  const width = `${side}px`;
+  const across = brushWidth() * scale;
+  const x = (cursor.x - region[0]) * scale, y = (cursor.y - region[1]) * scale;
+  const width = `${across}px`;
   if (brush.style.width !== width) brush.style.width = brush.style.height = width;
   brush.style.borderColor = tool === "paint" ? colour.value : "#fff";
-  brush.style.transform = `translate(${x - side / 2}px, ${y - side / 2}px) rotate(${Math.atan2(by - ay, bx - ax)}rad)`;
-}
-
-function place(event) {
-  const box = canvas.getBoundingClientRect();
-  return {
-    x: region[0] + ((event.clientX - box.left) / box.width) * region[2],
-    y: region[1] + ((event.clientY - box.top) / box.height) * region[3],
-  };
-}
-
-function inside(x, y) {
-  const [[ax, ay], [bx, by], , [dx, dy]] = frame();
-  const side = frameSide() ** 2;
-  const across = ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / side;
-  const down = ((x - ax) * (dx - ax) + (y - ay) * (dy - ay)) / side;
-  return across >= 0 && across <= 1 && down >= 0 && down <= 1;
+  brush.style.transform = `translate(${x - across / 2}px, ${y - across / 2}px) rotate(${Math.atan2(by - ay, bx - ax)}rad)`;
 }
 
 // The brush
 
 function paintAt(x, y, what = stroke?.tool ?? tool, number = stroke?.number ?? ++strokes) {
-  if (!inside(x, y)) return;
+  if (!inside(frame(), x, y)) return;
   const common = { points: [[x, y]], size: brushWidth(), stroke: number, live: true };
   if (what === "paint") push({ act: "paint", colour: colour.value, ...common });
   else push({ act: "light", steps: what === "lighter" ? 1 : -1, ...common });
 }
 
-function take(x, y) {
-  drawPhoto();
+function pick(x, y) {
+  drawPhoto(region[0]);
   const scale = canvas.width / region[2], reach = 2;
   const left = Math.round((x - region[0]) * scale) - reach, top = Math.round((y - region[1]) * scale) - reach;
   const { data } = pen.getImageData(left, top, 2 * reach + 1, 2 * reach + 1);
@@ -196,8 +137,7 @@ function setColour(value) {
 }
 
 function begin(pointer, x, y) {
-  if (before) actions.before();
-  if (!inside(x, y)) return say("The brush works inside the square alone: paint there.", true);
+  if (!inside(frame(), x, y)) return say("The brush works inside the square alone: paint there.", true);
   say(HELP);
   stroke = { pointer, number: ++strokes, tool, x, y };
   paintAt(x, y);
@@ -220,10 +160,13 @@ function useTool(name) {
   tool = name;
   for (const button of element.querySelectorAll("[data-tool]"))
     button.setAttribute("aria-pressed", button.dataset.tool === name);
+  stage.dataset.tool = name;
   point();
 }
 
-async function takeFile(file) {
+const takeAll = ([file]) => take(file);
+
+async function take(file) {
   if (!file) return;
   if (file.size > MAX_BYTES) return say(`This file is larger than ${MAX_BYTES / 2 ** 20} MB. Choose a smaller photo.`, true);
   say("Reading the photo…");
@@ -239,6 +182,7 @@ async function takeFile(file) {
 
 const plain = (act, more = {}) => () => !stroke && push({ act, ...more });
 const actions = {
+  ...views,
   open: () => find("[data-pick]").click(),
   undo: plain("undo"),
   redo: plain("redo"),
@@ -248,16 +192,6 @@ const actions = {
     say("Kept. The next strokes start from this picture.");
   },
   sample: () => plain("sample", { seed: Math.floor(Math.random() * 2 ** 31) })(),
-  before: () => {
-    before = !before;
-    find("[data-act=before]").setAttribute("aria-pressed", before);
-    redraw();
-  },
-  zoom: () => {
-    zoomed = !zoomed;
-    find("[data-act=zoom]").setAttribute("aria-pressed", zoomed);
-    fit();
-  },
   save: () => scene && trigger("submit"),
   fill: () => scene && trigger("select"),
 };
@@ -271,7 +205,7 @@ for (const button of element.querySelectorAll("[data-colour]")) {
 }
 colour.addEventListener("input", () => setColour(colour.value));
 find("[data-pick]").addEventListener("change", (event) => {
-  takeFile(event.target.files[0]);
+  take(event.target.files[0]);
   event.target.value = "";
 });
 size.addEventListener("input", point);
@@ -279,18 +213,30 @@ hood.addEventListener("toggle", () => hood.open && push({ act: "look" }));
 
 canvas.addEventListener("pointerdown", (event) => {
   if (!scene) return;
+  fingers.set(event.pointerId, event);
   if (stroke) return finish(true); // a second finger: no painting
-  if (event.button) return;
+  if (fingers.size > 1 || (event.button && event.button !== 1)) return;
   cursor = place(event);
-  if (tool === "dropper") return take(cursor.x, cursor.y);
+  if (tool === "dropper" && !event.button) return pick(cursor.x, cursor.y);
   canvas.setPointerCapture(event.pointerId);
-  begin(event.pointerId, cursor.x, cursor.y);
+  if (event.button) event.preventDefault();
+  else if (tool !== "pan") begin(event.pointerId, cursor.x, cursor.y);
 });
 canvas.addEventListener("pointermove", (event) => {
   if (!scene) return;
   showCursor = event.pointerType !== "touch";
+  const held = fingers.get(event.pointerId);
+  if (stroke?.pointer === event.pointerId) {
+    const { x, y } = place(event);
+    extend(x, y);
+  } else if (held && fingers.size === 2) pinch(event, held);
+  else if (held && (tool === "pan" || event.buttons === 4)) {
+    const from = place(held), to = place(event);
+    moved = true;
+    panBy(from.x - to.x, from.y - to.y);
+  }
+  if (held) fingers.set(event.pointerId, event);
   cursor = place(event);
-  if (stroke?.pointer === event.pointerId) extend(cursor.x, cursor.y);
   point();
 });
 canvas.addEventListener("pointerup", (event) => stroke?.pointer === event.pointerId && finish(false));
@@ -300,10 +246,11 @@ canvas.addEventListener("pointerleave", () => {
   point();
 });
 canvas.addEventListener("wheel", (event) => {
-  if (!scene || document.activeElement !== canvas || event.ctrlKey || !event.deltaY) return;
+  if (!scene || !event.altKey || !event.deltaY) return;
   const { x, y } = place(event);
-  if (!inside(x, y)) return;
+  if (!inside(frame(), x, y)) return;
   event.preventDefault();
+  event.stopPropagation(); // no zoom
   if (performance.now() - wheel.at > 600) wheel.number = ++strokes;
   wheel.at = performance.now();
   paintAt(x, y, event.deltaY < 0 ? "lighter" : "darker", wheel.number);
@@ -311,11 +258,12 @@ canvas.addEventListener("wheel", (event) => {
   wheel.rest = setTimeout(() => push({ act: "look" }), 700);
 }, { passive: false });
 
+const ZOOM = { "+": actions.nearer, "=": actions.nearer, "-": actions.farther, 0: actions.zoom };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-canvas.addEventListener("keydown", (event) => {
+function onKey(event) {
   if (!scene) return;
   const key = event.key.toLowerCase(), control = event.ctrlKey || event.metaKey;
-  if (event.altKey || (control && !"zy".includes(key))) return;
+  if (event.altKey || (control && !chord(event))) return;
   const [corner, , opposite] = frame();
   cursor ||= { x: (corner[0] + opposite[0]) / 2, y: (corner[1] + opposite[1]) / 2 };
   showCursor = true;
@@ -326,17 +274,25 @@ canvas.addEventListener("keydown", (event) => {
     cursor.y = Math.min(scene.size[1], Math.max(0, cursor.y + step * ARROWS[event.key][1]));
     if (stroke?.pointer === "key") extend(cursor.x, cursor.y);
   } else if (key === " ") {
-    if (tool === "dropper") take(cursor.x, cursor.y);
-    else if (!stroke) begin("key", cursor.x, cursor.y);
+    if (tool === "dropper") pick(cursor.x, cursor.y);
+    else if (!stroke && tool !== "pan") begin("key", cursor.x, cursor.y);
   } else if (key === "escape") finish(true);
   else if (key === "l" || key === "d") paintAt(cursor.x, cursor.y, key === "l" ? "lighter" : "darker");
-  else if (key === "c") take(cursor.x, cursor.y);
-  else if (key === "b") actions.before();
+  else if (key === "c") pick(cursor.x, cursor.y);
+  else if (key === "b") useTool("paint");
+  else if (key === "h") useTool("pan");
+  else if (key === "o") holdOriginal(true);
+  else if (key in ZOOM) ZOOM[key]();
   else if (key === "[" || key === "]") size.value = Number(size.value) + (key === "]" ? 2 : -2);
   else return;
   event.preventDefault();
+  event.stopPropagation();
   point();
-});
+}
+
+canvas.addEventListener("keydown", onKey);
+document.addEventListener("keydown", (event) => element.isConnected && stage.clientWidth && undoes(event) && onKey(event));
+document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));
 canvas.addEventListener("keyup", (event) => {
   if (event.key === " " && stroke?.pointer === "key") finish(false);
   if ("ld".includes(event.key.toLowerCase()) && !stroke) push({ act: "look" });
@@ -347,23 +303,7 @@ canvas.addEventListener("blur", () => {
   point();
 });
 
-const stage = find(".csi-stage");
-for (const name of ["dragenter", "dragover", "dragleave", "drop"])
-  element.addEventListener(name, (event) => {
-    if (![...event.dataTransfer.types].includes("Files")) return;
-    event.preventDefault();
-    stage.classList.toggle("csi-over", name === "dragenter" || name === "dragover");
-    if (name === "drop") takeFile(event.dataTransfer.files[0]);
-  });
-document.addEventListener("paste", (event) => {
-  if (!element.isConnected || !element.offsetParent) return;
-  const file = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
-  if (!file) return;
-  event.preventDefault();
-  event.stopImmediatePropagation(); // the hole painter listens, too
-  takeFile(file);
-}, true);
-new ResizeObserver(fit).observe(stage);
+useTool("paint");
 watch("value", () => props.value && show(JSON.parse(props.value)));
 say("Opening the photo…");
 if (props.value) show(JSON.parse(props.value));

@@ -59,33 +59,33 @@ async function show(said) {
   if (said.opened) {
     queue = [];
     sent = stroke = cursor = null;
-    before = false;
   }
   if (said.trouble) stroke = null;
   answered(said); // the next message goes on its way while the picture is made ready
-  const [first, base, edited] = await Promise.all(
+  const [whole, base, edited] = await Promise.all(
     [said.original, said.view, said.square].map((url) => (url ? picture(url) : null)),
   );
   if (base) view = base;
-  if (said.opened) original = first ?? base;
+  if (said.opened) first = whole ?? base;
   if (load < shown && !said.opened) return;
   shown = load;
   if (edited) square = edited;
   scene = { ...scene, ...said };
   if (said.opened) {
-    zoomed = frameSide() < 0.6 * Math.max(...scene.size);
+    moved = false;
     sliders();
     find(".csi-editor").classList.add("csi-ready");
   }
   for (const name of ["undo", "redo"]) find(`[data-act=${name}]`).disabled = !scene[`${name}able`];
   for (const name of ["reset", "commit"]) find(`[data-act=${name}]`).disabled = !scene.edited;
-  find("[data-act=before]").setAttribute("aria-pressed", before);
-  find("[data-act=zoom]").setAttribute("aria-pressed", zoomed);
   if (said.hood) showHood(said.hood);
   if (!queue.length && !dragged) setSliders();
   if (said.trouble || said.opened) say(said.trouble || said.note || HELP, Boolean(said.trouble));
-  if (said.opened) fit();
-  else redraw();
+  if (said.opened) {
+    fit();
+    zoomOn(frameSide() < 0.7 * Math.min(...scene.size));
+  }
+  showState();
 }
 
 function showHood(pictures) {

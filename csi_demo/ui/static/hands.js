@@ -6,26 +6,17 @@ for (const button of element.querySelectorAll("[data-tool]"))
 for (const input of element.querySelectorAll("[data-pick]"))
   input.addEventListener("change", () => {
     const [file] = input.files;
-    if (input.dataset.pick !== "mask") takeAll([...input.files]);
+    if (input.dataset.pick !== "mask") takeAll(picturesOf(input.files));
     else if (file) readMask(file);
     input.value = "";
   });
 size.addEventListener("input", redraw);
 
-// One photo becomes the photo; several are filled alike, see several.js. Among dropped files the pictures count.
-function takeAll(files) {
-  const pictures = files.filter(({ type, name }) => type.startsWith("image/") || /\.(heic|heif|avif|tiff?)$/i.test(name));
-  if (pictures.length < 2) return take(pictures[0] ?? files[0]);
+// One photo becomes the photo; several are filled alike, see several.js.
+function takeAll(pictures) {
+  if (pictures.length < 2) return take(pictures[0]);
   page.dispatchEvent(new CustomEvent("csi-several", { detail: pictures }));
 }
-
-const eye = find("[data-act=original]");
-eye.addEventListener("pointerdown", () => holdOriginal(true));
-for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"])
-  eye.addEventListener(name, () => original && holdOriginal(false));
-eye.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && holdOriginal(true));
-eye.addEventListener("keyup", () => holdOriginal(false));
-eye.addEventListener("contextmenu", (event) => event.preventDefault());
 
 // Which numbered face other than the chosen one lies there.
 function faceAt(x, y) {
@@ -69,22 +60,8 @@ canvas.addEventListener("pointermove", (event) => {
   redraw();
 });
 
-// Two fingers: what lay between them stays between them.
-function pinch(event, before) {
-  const other = [...fingers].find(([pointer]) => pointer !== event.pointerId)[1];
-  const apart = (finger) => Math.hypot(finger.clientX - other.clientX, finger.clientY - other.clientY);
-  const middle = (finger) =>
-    place({ clientX: (finger.clientX + other.clientX) / 2, clientY: (finger.clientY + other.clientY) / 2 });
-  const from = middle(before), to = middle(event);
-  moved = true;
-  panBy(from.x - to.x, from.y - to.y);
-  if (apart(before) > 10) zoomBy(apart(event) / apart(before), from.x, from.y);
-}
-
 canvas.addEventListener("pointerup", (event) => stroke?.pointer === event.pointerId && finish(false));
 canvas.addEventListener("pointercancel", (event) => stroke?.pointer === event.pointerId && finish(true));
-for (const name of ["pointerup", "pointercancel"])
-  canvas.addEventListener(name, (event) => fingers.delete(event.pointerId));
 canvas.addEventListener("pointerleave", () => {
   showCursor = false;
   redraw();
@@ -99,18 +76,6 @@ canvas.addEventListener(
   },
   { passive: false },
 );
-stage.addEventListener(
-  "wheel",
-  (event) => {
-    if (!scene || event.shiftKey) return;
-    const { x, y } = place(event);
-    if (!zoomBy(Math.exp(-0.0015 * event.deltaY * (event.deltaMode ? 20 : 1)), x, y)) return; // the page scrolls on
-    moved = true;
-    event.preventDefault();
-  },
-  { passive: false },
-);
-
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const KEYS = {
   b: () => useTool("paint"), e: () => useTool(tool === "erase" ? "paint" : "erase"), r: () => useTool("box"),
@@ -158,33 +123,25 @@ canvas.addEventListener("blur", () => {
 // Elsewhere on the page the same keys work while nothing has the focus that needs them itself.
 const outside = (event) => {
   if (!element.isConnected) return document.removeEventListener("keydown", outside);
-  if (event.target === document.body && stage.clientWidth && inUse()) onKey(event); // not while another tab is open
+  const ours = event.target === document.body || undoes(event);
+  if (ours && !event.defaultPrevented && stage.clientWidth && inUse()) onKey(event); // not while another tab is open
 };
 document.addEventListener("keydown", outside);
 document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));
 
-for (const name of ["dragenter", "dragover", "dragleave", "drop"])
-  element.addEventListener(name, (event) => {
-    if (![...event.dataTransfer.types].includes("Files")) return;
-    event.preventDefault();
-    stage.classList.toggle("csi-over", name === "dragenter" || name === "dragover");
-    if (name === "drop") takeAll([...event.dataTransfer.files]);
-  });
-// A file that is dropped beside the painter would take the place of the page.
-for (const name of ["dragover", "drop"])
-  document.addEventListener(name, (event) => {
-    if (!element.isConnected || event.defaultPrevented || ![...event.dataTransfer.types].includes("Files")) return;
-    event.preventDefault();
-    if (name === "drop" && inUse() && stage.clientWidth) takeAll([...event.dataTransfer.files]);
-  });
-document.addEventListener("paste", (event) => {
-  if (!element.isConnected || !inUse()) return;
-  const file = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
-  if (!file) return;
+// All that is said here is English, whatever language Gradio finds the browser to have.
+if (!element.closest("gradio-app")?.getAttribute("src")) {
+  const english = () => document.documentElement.lang === "en" || (document.documentElement.lang = "en");
+  new MutationObserver(english).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
+  english();
+}
+page.lang = "en";
+// A number with a comma is meant with a point, which a field of numbers would drop without a word.
+page.addEventListener("beforeinput", (event) => {
+  if (event.target.type !== "number" || !event.data?.includes(",")) return;
   event.preventDefault();
-  take(file);
+  document.execCommand("insertText", false, event.data.replace(",", "."));
 });
-new ResizeObserver(fit).observe(stage);
 watch("value", () => props.value && show(JSON.parse(props.value)));
 useTool("paint");
 say("Loading…");

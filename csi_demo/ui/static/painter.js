@@ -7,12 +7,10 @@ let undo = [];
 let redo = [];
 let edit = null; // the number of what is painted: undo brings an earlier one back, nothing else does
 let edits = 0;
-let moved = false; // the visitor chose what part of the photo is shown
 let loads = 0;
 let turns = 0; // of uploads
 let holeNow = "none"; // see holeOf
 let link = element.closest("gradio-app")?.dataset.link; // as a component, in a page whose own address is no link
-const fingers = new Map(); // on the canvas: pointer -> where it is, in pixels of the window
 
 function say(text, trouble = false) {
   note = { of: mark(), text: trouble ? "" : text, trouble: trouble ? text : "" };
@@ -46,15 +44,19 @@ function setRuns(lengths, keep = false) {
   brush.putImageData(picture, 0, 0);
 }
 
-const state = () => ({ scene, view, edit, runs: runs() });
+const state = () => ({ scene, view, edit, runs: runs(), sliders: positions(), filled: Boolean(current()?.complete) });
+
+function showHistory() {
+  find("[data-act=undo]").disabled = !undo.length;
+  find("[data-act=redo]").disabled = !redo.length;
+}
 
 function publish(tell = true) {
   if (!scene) return;
   const lengths = runs(), holes = lengths.join();
   holeNow = holeOf(lengths);
   props.value = JSON.stringify({ photo: scene.photo, size: [mask.width, mask.height], runs: lengths, edit });
-  find("[data-act=undo]").disabled = !undo.length;
-  find("[data-act=redo]").disabled = !redo.length;
+  showHistory();
   for (const [index, button] of [...find(".csi-presets").children].entries())
     button.setAttribute("aria-pressed", scene.presets[index].runs.join() === holes);
   showState();
@@ -64,9 +66,7 @@ function publish(tell = true) {
 // Makes an undo step of what has changed since; false where nothing has.
 function commit(before) {
   if (runs().join() === before.runs.join()) return false;
-  undo.push(before);
-  if (undo.length > MAX_UNDO) undo.shift();
-  redo = [];
+  record(before);
   edit = ++edits;
   did(1);
   publish();
@@ -83,7 +83,7 @@ function change(paint) {
 function restore(from, to) {
   if (!scene || stroke || !from.length) return;
   to.push(state());
-  const back = from.pop();
+  const back = from.pop(), here = back.view === view && back.edit === edit;
   if (back.view !== view) {
     [scene, view] = [back.scene, back.view];
     [mask.width, mask.height] = scene.size;
@@ -92,7 +92,9 @@ function restore(from, to) {
     zoomOn(zoomed);
   } else setRuns(back.runs);
   edit = back.edit;
-  publish();
+  if (here) showHistory();
+  else publish();
+  putBack(back, here);
 }
 
 function useTool(name) {
@@ -189,11 +191,8 @@ function showPresets() {
   );
 }
 
-const zoomStep = (factor) => {
-  moved = true;
-  return zoomBy(factor);
-};
 const actions = {
+  ...views,
   open: () => find("[data-pick=open]").click(),
   camera: () => find("[data-pick=camera]").click(),
   mask: () => scene && find("[data-pick=mask]").click(),
@@ -209,14 +208,6 @@ const actions = {
       brush.fill();
       brush.restore();
     }),
-  zoom: () => {
-    if (!scene) return;
-    moved = true;
-    zoomOn(!zoomed);
-  },
-  nearer: () => scene && zoomStep(1.4),
-  farther: () => scene && zoomStep(1 / 1.4),
-  original: () => {},
   help: () => find("dialog").showModal(),
   close: () => find("dialog").close(),
   learned: () => learned(),

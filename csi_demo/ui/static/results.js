@@ -5,12 +5,8 @@ element.addEventListener("click", (event) => {
   for (const tile of element.querySelectorAll("[data-sample]")) tile.setAttribute("aria-pressed", tile === chosen);
   trigger("select", { index: Number(chosen.dataset.sample) });
 });
-// Whether samples are sorted, and the figures unfolded, outlasts the pictures.
-let sorted = false;
+// Whether the figures are unfolded outlasts the pictures.
 let unfolded = false;
-element.addEventListener("input", (event) => {
-  if (event.target.closest(".csi-sort")) sorted = event.target.checked;
-});
 element.addEventListener("click", (event) => {
   const figures = event.target.closest(".csi-figures summary")?.parentElement;
   if (figures) unfolded = !figures.open; // which happens after this
@@ -20,19 +16,17 @@ let turn = 0;
 let last = "";
 // What every new drawing needs.
 new MutationObserver(() => {
-  const sort = element.querySelector(".csi-sort input");
-  if (sort && sort.checked !== sorted) sort.checked = sorted;
   const figures = element.querySelector(".csi-figures");
   if (figures && figures.open !== unfolded) figures.open = unfolded;
   const source = element.querySelector(":is(.csi-after, .csi-now)");
   const said = source && source.outerHTML;
   if (!source || said === last) return;
   last = said;
-  const { key, photo, edit, kind, box } = source.dataset;
+  const { key, photo, edit, kind, box, shows } = source.dataset;
   const picture = new Image(); // the page may change the other while this is being decoded
   picture.src = source.src;
   const detail = {
-    picture, key, photo, kind, turn: ++turn, edit: Number(edit), box: box.split(",").map(Number),
+    picture, key, photo, kind, shows, turn: ++turn, edit: Number(edit), box: box.split(",").map(Number),
     complete: source.classList.contains("csi-after"),
     crisp: source.closest(".csi-crisp") !== null,
     thumb: source.dataset.thumb || element.querySelector("[aria-pressed=true] img")?.src,

@@ -2,13 +2,9 @@
 // "csi-shown" when there is a new one, history.js "csi-pin" when one is to be compared with.
 const KEPT_PATCHES = 24;
 const RIM = 2; // of the view around a hole, in its pixels
-const THUMB = 18; // half the width of the handle between before and after, in pixels of the window
-const cut = find(".csi-cut");
-const tag = find(".csi-tag");
 const patches = new Map(); // of results of this visit, by key: see `patchOf`
 let result = null; // {key, photo, edit, kind, box, picture, crisp, complete}
 let pinned = null; // the key of the result that stands in the place of the photo as it was
-let original = false; // while it is held
 
 // Whether the last result is one of the hole that is painted now.
 function current() {
@@ -47,34 +43,17 @@ function patchOf({ kind, box, picture, crisp }) {
   return { photo: scene.photo, patch: patch.canvas, x, y };
 }
 
-// Where before ends and after begins, in pixels of the window from the canvas's left edge.
-function border() {
-  const share = Number(cut.value) / 100, width = canvas.clientWidth;
-  return share <= 0 ? 0 : share >= 1 ? width : THUMB + share * (width - 2 * THUMB);
-}
-
-function drawResult(shown, line) {
-  const at = region[0] + (border() / canvas.clientWidth) * region[2];
+function drawResult(shown, line, at) {
   const before = patches.get(pinned);
-  pen.save();
-  pen.beginPath();
-  pen.rect(at, region[1], region[0] + region[2] - at, region[3]);
-  pen.clip();
+  side(at, true);
   pen.drawImage(shown.patch.patch, shown.patch.x, shown.patch.y);
   pen.restore();
   if (before?.photo === scene.photo) {
-    pen.save();
-    pen.beginPath();
-    pen.rect(region[0], region[1], at - region[0], region[3]);
-    pen.clip();
+    side(at, false);
     pen.drawImage(before.patch, before.x, before.y);
     pen.restore();
   }
-  if (Number(cut.value) <= 0 || !shown.complete) return;
-  for (const [colour, width] of [["rgba(9, 9, 11, .5)", 4], ["#fff", 2]]) {
-    pen.fillStyle = colour;
-    pen.fillRect(at - (width / 2) * line, region[1], width * line, region[3]);
-  }
+  if (shown.complete) drawBorder(at, line);
 }
 
 // The handle and the line that says what is to be seen.
@@ -109,9 +88,3 @@ page.addEventListener("csi-pin", ({ detail }) => {
   if (pinned && Number(cut.value) <= 0) cut.value = 50;
   showState();
 });
-cut.addEventListener("input", showState);
-
-function holdOriginal(held) {
-  original = held;
-  showState();
-}

@@ -4,6 +4,7 @@ const GONE = "$GONE";
 const LOST = "The server does not answer. What is shown stays, and this page goes on asking.";
 const COMPILING = "Once after installing, code for this processor is compiled: half a minute, longer on a busy machine. "
   + "Until then a fill takes longer.";
+const HANDS = "Arrow keys move the cursor, space paints, Enter fills. A question mark lists all shortcuts.";
 const SILENCE = 6000; // milliseconds without a word until the server is asked whether it is there
 let said = null; // the server's last line: {of, text, trouble, progress}; progress: null where nothing runs
 let running = null; // the last of those by which something ran, until it has ended
@@ -103,11 +104,22 @@ function refresh() {
   line.classList.toggle("csi-trouble", Boolean(found.say.trouble));
   write(find("[data-step='1']"), found.first);
   for (const [name, on] of Object.entries(found.buttons)) able(page.querySelector(`#${name}`), on);
+  describe(shown);
   const steer = page.querySelector("#steer");
   steer?.toggleAttribute("inert", !found.sliders);
   steer?.style.setProperty("--wait", JSON.stringify(found.wait));
   page.classList.toggle("csi-stale", found.stale === "hole");
   page.classList.toggle("csi-other", found.stale === "photo");
+}
+
+// What is to be seen on the canvas, for those who do not see it.
+function describe(shown) {
+  const preset = scene?.presets.find((_, index) => find(".csi-presets").children[index]?.ariaPressed === "true");
+  const name = preset?.label.toLowerCase() ?? "a painted part", share = Number(cut.value);
+  const hole = holeNow === "some" ? `the hole: ${name}` : "no hole yet";
+  const done = shown?.complete ? `${name} filled, ${shown.shows}${share ? `, before and after at ${share} %` : ""}` : hole;
+  const text = `Your photo, ${original ? "the original" : done}. ${HANDS}`;
+  if (scene && canvas.ariaLabel !== text) canvas.ariaLabel = text;
 }
 
 const write = (element, text) => element.textContent === text || (element.textContent = text);
