@@ -107,6 +107,7 @@ class MachineCode:
         self._ready, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._waited = False
+        self.compiling = False  # from nothing, which takes long
         _every.append(self)
 
     def make(self, dtype: torch.dtype = torch.float32) -> bool:
@@ -114,7 +115,8 @@ class MachineCode:
         run; what is not compiled here must not be run by several processes at once."""
         try:
             with alone():
-                if not any(find_place().rglob(f"{self.source}.*.nbc")):
+                self.compiling = not any(find_place().rglob(f"{self.source}.*.nbc"))
+                if self.compiling:
                     print(f"csi_demo: {self.name} is compiled for this processor, {COMPILING}", file=sys.stderr)
                 self._run(dtype)
         except ImportError:
@@ -123,6 +125,8 @@ class MachineCode:
         except Exception:  # a compiler has many ways to fail, and torch does without it
             _log.warning("%s cannot be compiled: pixels are drawn with torch, more slowly", self.name, exc_info=True)
             return False
+        finally:
+            self.compiling = False
         self._ready.set()
         return True
 
@@ -153,6 +157,11 @@ class MachineCode:
 
 
 _every: list[MachineCode] = []
+
+
+def is_compiling() -> bool:
+    """Whether a kernel is being compiled that is not on the disk yet."""
+    return any(code.compiling for code in _every)
 
 
 def wait_until_made() -> None:

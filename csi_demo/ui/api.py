@@ -17,7 +17,7 @@ from ..complete import Finish, Request, Subject, place_frame
 from ..errors import PageError
 from ..photo.placement import Placement
 from ..photo.reading import open_photo, open_picture
-from . import data_url, engine, photo, render
+from . import data_url, engine, photo
 from .engine import MAX_SAMPLES, MAX_SEED
 from .subject import whole
 from .wiring import said
@@ -159,7 +159,7 @@ def edit(
             strength=strength,
         )
         return {
-            "picture": render.exact_url(edited),
+            "picture": data_url.exact_url(edited),
             "placement": _place(place),
             "notes": notes,
             "seconds": round(time.monotonic() - began, 3),
@@ -248,7 +248,7 @@ def _filled(
     request = Request(subject, loaded, seeds, *loaded.split(settings), finish)
     *_, last = engine.complete(request)
     return {
-        "pictures": [render.png_url(request.finished(fill)) for fill in last.pictures],
+        "pictures": [data_url.png_url(request.finished(fill)) for fill in last.pictures],
         "seeds": list(seeds),
         "placement": _place(place),
         "face_found": subject.face_found,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import FileResponse
-from starlette.routing import Route
 
 from . import api
 from .panels import COMPUTE, Panels
 from .panels.edit import EditPanel
 from .panels.fill import FillPanel
 from .panels.hood import HoodPanel
+from .panels.several import SeveralPanel
 from .panels.shown import ShownPanel
 from .panels.steer import SteerPanel
 from .panels.subject import SubjectPanel
@@ -23,11 +20,10 @@ from .photo import KEPT_MINUTES
 from .server import process
 from .server.guard import MAX_FILE, Guard
 from .server.mailboxes import Mailboxes
+from .server.opening import ROUTES, Opening
 from .server.page import Page
 from .server.tools import speak, told_whole
-from .theme import CSS, EMBEDDED, THEME
-
-COMPONENT = "/component.js"
+from .theme import CSS, THEME
 
 TITLE = """<h1>Fill a face, your way</h1>
 <p>Paint over a part of a face, fill it in, and steer what appears.</p>"""
@@ -51,7 +47,7 @@ def build() -> gr.Blocks:
             with gr.Tab("Fill", id="fill", elem_id="fill-tab"):
                 with gr.Row(elem_id="board"):
                     with gr.Column(elem_id="left"):
-                        subject, shown = SubjectPanel(), ShownPanel()
+                        subject, shown, several = SubjectPanel(), ShownPanel(), SeveralPanel()
                     with gr.Column(elem_id="right"):
                         fill, steer = FillPanel(), SteerPanel()
                         shown.draw_taking()
@@ -63,7 +59,7 @@ def build() -> gr.Blocks:
                 shown.draw_visit()
                 subject.draw_examples()
                 steer.draw_shows()
-                panels = Panels(demo, subject, shown, fill, steer, HoodPanel())
+                panels = Panels(demo, subject, shown, fill, steer, HoodPanel(), several)
                 gr.HTML(HOW_FILL, elem_id="how-fill")
             with gr.Tab("Edit", id="edit", elem_id="edit-tab") as edit_tab:
                 edit = EditPanel()
@@ -91,7 +87,6 @@ def launch_options() -> dict[str, Any]:
         "root_path": process.root_path(),
         "theme": THEME,
         "css": CSS,
-        "head": EMBEDDED,
         "footer_links": ["api", "gradio", "settings"],
         "allowed_paths": [],
         "max_file_size": MAX_FILE,
@@ -101,10 +96,5 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "ssr_mode": False,
         "mcp_server": True,
-        "app_kwargs": {"middleware": [Middleware(Guard)], "routes": [Route(COMPONENT, _component)]},
+        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(Opening)], "routes": [*ROUTES]},
     }
-
-
-def _component(request: Request) -> FileResponse:
-    """The script that other sites load for `<gradio-app>`: the page's own, so that it is of the same version."""
-    return FileResponse(Path(gr.__file__).parent / "templates/frontend/gradio.js", media_type="text/javascript")

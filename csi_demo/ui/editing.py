@@ -43,7 +43,7 @@ from ..errors import PageError
 from ..photo.placement import Placement
 from ..photo.reading import open_photo
 from ..photo.sheets import memory_of
-from . import painter, render
+from . import data_url, painter
 from .examples import FOLDER
 from .photo import KEPT, KEPT_MINUTES, Photo
 
@@ -132,7 +132,7 @@ def first_view(session: Session) -> str:
         session.told = None
         said = _state(session, live=False) | {"opened": True, "controls": _controls(), "note": session.note}
         if session.editor.base:
-            said["original"] = render.view_url(session.photo.view)
+            said["original"] = data_url.view_url(session.photo.view)
         said["hood"] = _hood(session)
         session.editor.rest()
         return _said(said)
@@ -246,11 +246,11 @@ def _state(session: Session, *, live: bool) -> dict[str, Any]:
         session.before = editor.base, editor.committed(photo.view, photo.view_place)
     if session.told != editor.base:
         session.told = editor.base
-        found["view"] = render.view_url(session.before[1])
+        found["view"] = data_url.view_url(session.before[1])
     box, square = _square(session, LIVE_SIDE if live else STILL_SIDE)
     return found | {
         "box": box,
-        "square": render.view_url(square),
+        "square": data_url.view_url(square),
         "undoable": editor.undoable,
         "redoable": editor.redoable,
         "edited": editor.edited,
@@ -282,7 +282,7 @@ def _controls() -> list[dict[str, Any]]:
 
 
 def _hood(session: Session) -> dict[str, str]:
-    return {name: render.png_url(picture) for name, picture in session.editor.views.items()}
+    return {name: data_url.png_url(picture) for name, picture in session.editor.views.items()}
 
 
 def _said(content: Mapping[str, Any]) -> str:

@@ -42,6 +42,15 @@ def ready() -> bool:
     return _ready.is_set()
 
 
+def compiling() -> bool:
+    """Whether fills are slow because machine code for them is being compiled, as once after installing."""
+    if not ready():
+        return False
+    from ..sampling.machine_code import is_compiling
+
+    return is_compiling()
+
+
 def method_choices() -> list[tuple[str, str]]:
     """(label, name) of every method, as a radio takes them; loads none."""
     return [(label, name) for name, label in methods.method_labels().items()]

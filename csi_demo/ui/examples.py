@@ -86,6 +86,7 @@ def from_link(query: Mapping[str, str]) -> Example | None:
     if "photo" not in query:
         return None
     names = {example.photo for example in all_examples()}
+    alone = query.get("embed") == "slider"  # where none can be chosen
     try:
         if query["photo"] not in names or sum(map(len, query.values())) > LONGEST_LINK:
             raise ValueError
@@ -98,7 +99,7 @@ def from_link(query: Mapping[str, str]) -> Example | None:
             title="",
             hole=query.get("hole", "mouth"),
             seed=whole(int(query.get("seed", "0")), "The seed", 0, MAX_SEED),
-            samples=whole(int(query.get("samples", "2")), "The number of samples", 1, MAX_SAMPLES),
+            samples=1 if alone else whole(int(query.get("samples", "2")), "The number of samples", 1, MAX_SAMPLES),
             method=query.get("method"),
             settings=settings,
             place=query.get("place", ""),

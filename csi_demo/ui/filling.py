@@ -11,7 +11,7 @@ from typing import Any
 from ..complete import FrameStep, Request
 from ..errors import CompletionError, PageError
 from ..photo.sheets import Reel
-from . import engine, painter, render, sharing
+from . import comparing, engine, painter, render, sharing
 from .aside import aside
 from .desk import Desk, Order
 from .engine import MAX_SEED
@@ -131,7 +131,7 @@ def _until_stopped(run: Run, work: Generator[Update], desk: Desk) -> Generator[U
             if run.stopped:
                 result = kept_result(key)
                 if result is None or not result.finished:
-                    yield _stopped(result, desk)
+                    yield _stopped(result, desk, key)
                 return
             update = next(updates, None)
             if update is None and run.stopped:
@@ -196,16 +196,19 @@ def fill_linked(
     if example is None:
         yield {}
         return
-    yield _getting_ready(painting)
     try:
         painted, method = read_painting(painting), engine.load(example.method)
+        if painted.photo.example != example.photo:  # a component opens its link after what its page has opened
+            yield {}
+            return
+        yield _getting_ready(painting)
         order = Order.of(painted, method, example.seed, example.samples, example.settings)
         yield from _fill(order, chosen_look(look, where, refine), likeliest=False)
     except ValueError as error:
         yield _refused(error, painting)
 
 
-def _run(request: Request) -> Generator[tuple[tuple[Sample, ...], float]]:
+def drawn(request: Request) -> Generator[tuple[tuple[Sample, ...], float]]:
     """The samples as they are drawn, and how far they are. Raises CompletionError."""
     reel, label = Reel(), request.method.label
     with closing(engine.complete(request)) as steps:
@@ -228,7 +231,7 @@ def _fill(order: Order, look: Look, replaced: str | None = None, likeliest: bool
     shown = time.monotonic() + (QUICK if replaced else 0.0) - SECONDS_BETWEEN_UPDATES
     result: Result | None = None
     try:
-        with closing(_run(order.request)) as moments:
+        with closing(drawn(order.request)) as moments:
             for samples, progress in moments:
                 result = Result(painted.photo, painted.subject, samples, progress, edit=painted.edit)
                 if progress < 1.0 and time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
@@ -277,28 +280,43 @@ def _compare(
         try:
             method = engine.load(name)
             order = Order.of(painted, method, seed, 1, settings.get(method.name, {}))
-            with closing(_run(order.request)) as moments:
+            with closing(drawn(order.request)) as moments:
                 for now, progress in moments:
                     if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
-                        overall = (place + progress) / len(choices)
-                        samples = finished + now
-                        result = Result(
-                            painted.photo, painted.subject, samples, min(overall, 0.99), True, edit=painted.edit
+                        key, update = _so_far(
+                            painted, finished + now, (place + progress) / len(choices), label, waiting, look, key
                         )
-                        key = KEPT.put(result, result.cost, key)
-                        view = render.running_view(result, look.crisp, waiting)
-                        yield _shown(key, view, render.progress_line(f"{label}…", overall, result.mark))
+                        yield update
                         shown = time.monotonic()
+            now = tuple(comparing.judged(sample, order.request, look.refine) for sample in now)
         except (PageError, CompletionError) as error:
             troubles.append(f"{label} gave up: {str(error).rstrip('.')}.")
             now = tuple(replace(sample, flaw="gave up on the way") for sample in now)
         finished += now
+        if finished and waiting:
+            key, update = _so_far(painted, finished, (place + 1) / len(choices), label, waiting, look, key)
+            yield update
     if not finished:
         raise PageError(" ".join(troubles))
     result = Result(painted.photo, painted.subject, finished, 1.0, compared=True, edit=painted.edit)
     line = render.compared_line(result, time.monotonic() - began, _cut(painted))
     line += render.trouble(" ".join(troubles), result.mark) if troubles else ""
     yield _finished(result, line, key, look)
+
+
+def _so_far(
+    painted: Painted,
+    samples: tuple[Sample, ...],
+    progress: float,
+    label: str,
+    waiting: Sequence[str],
+    look: Look,
+    key: str | None,
+) -> tuple[str, Update]:
+    """The key under which what a comparison has reached is kept, and what shows it; label: of the method at work."""
+    result = Result(painted.photo, painted.subject, samples, min(progress, 0.99), True, edit=painted.edit)
+    key, view = KEPT.put(result, result.cost, key), render.running_view(result, look.crisp, waiting)
+    return key, _shown(key, view, render.progress_line(f"{label}…", progress, result.mark))
 
 
 def _getting_ready(painting: object) -> Update:
@@ -309,7 +327,13 @@ def _refused(error: Exception, painting: object) -> Update:
     return {"status": render.trouble(str(error), painter.mark(painting))}
 
 
-def _stopped(result: Result | None, desk: Desk) -> Update:
+def _stopped(result: Result | None, desk: Desk, key: str | None) -> Update:
+    """What stands after a stop: of a comparison the methods that were done, as its result."""
+    complete = tuple(sample for sample in result.samples if sample.closeness) if result and result.compared else ()
+    if result and complete:
+        count = f"{len(complete)} {'method' if len(complete) == 1 else 'methods'}"
+        line = render.plain_line(f"Stopped after {count}: what is finished is here.", painter.mark(desk.painting))
+        return _finished(replace(result, samples=complete, progress=1.0), line, key, desk.look)
     line = f"Stopped at {round(100 * result.progress)} %." if result else "Stopped."
     view = {"pictures": render.running_view(result, desk.look.crisp)} if result else {}
     return view | {"status": render.plain_line(line, painter.mark(desk.painting))}

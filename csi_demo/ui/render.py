@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,8 @@ from PIL import Image
 
 from ..complete import Finish, Subject
 from ..photo.sheets import GIF_SIDE, STRIP_SIDE, Film, Tile, enlarge, masked_picture, memory_of
-from ..pixels import jpeg, png
+from . import comparing
+from .data_url import png_url, view_url
 from .photo import Photo
 
 SIDE = 384  # six screen pixels a frame pixel
@@ -41,7 +41,8 @@ class Sample:
 
     method: the label; film: 64x64 pictures of how it came about; beside: other 64x64 pictures that the method shows, by
     name; figures: what it optimised or how likely it holds the fill to be, by name; seconds:
-    how long the method took for all its samples; flaw: why it ended before it was complete.
+    how long the method took for all its samples; flaw: why it ended before it was complete; settings: controls and
+    options of this one; closeness, large: see `comparing`, which fills them in for a comparison.
     """
 
     method: str
@@ -51,6 +52,9 @@ class Sample:
     figures: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     flaw: str = ""
+    settings: Mapping[str, float] = field(default_factory=dict)
+    closeness: Mapping[str, float] = field(default_factory=dict)
+    large: dict[bool, str] = field(default_factory=dict)  # refined or not -> a data URL
 
     @property
     def picture(self) -> Image.Image:
@@ -158,30 +162,6 @@ def captions(result: Result, sample: Sample) -> list[str]:
     return [*lines, sample.flaw] if sample.flaw else lines
 
 
-def png_url(picture: Image.Image) -> str:
-    """The picture as a data URL, exact."""
-    return _url("png", png(picture, quickly=True))
-
-
-def exact_url(picture: Image.Image) -> str:
-    """The picture as a data URL with the very bytes of the file that the command line writes."""
-    return _url("png", png(picture))
-
-
-def view_url(picture: Image.Image, side: int | None = None) -> str:
-    """The picture as a data URL to look at, at most `side` pixels long; small ones stay exact."""
-    if max(picture.size) <= 256:
-        return png_url(picture)
-    small = picture.copy()
-    if side:
-        small.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return _url("jpeg", jpeg(small))
-
-
-def _url(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
 def masked_view(frame: Image.Image, mask: np.ndarray, crisp: bool) -> str:
     """The masked input as a tile."""
     what = "The square with the hole striped out" if not mask.all() else "The square, without a hole yet"
@@ -207,7 +187,7 @@ def running_view(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> st
     latest = len(result.samples) - 1 if result.compared else 0
     parts = [_on_stage(replace(result, chosen=latest), "cells", png_url(result.samples[latest].picture))]
     if result.compared:
-        parts.append(_compared(result, crisp, waiting))
+        parts.append(_compared(result, Look(crisp, True), waiting))
     elif len(result.samples) > 1:
         tiles = "".join(
             f'<figure class="csi-tile">{_square(png_url(sample.picture), f"Sample {index + 1}, seed {sample.seed}")}'
@@ -233,8 +213,9 @@ def result_view(result: Result | None, look: Look, key: str = "") -> str:
         shown = _on_stage(result, "view", view_url(finished.crop(result.box()), RESULT_SIDE), key)
     else:
         shown = _on_stage(result, "frame", png_url(enlarge(chosen.picture, look.crisp, SIDE)), key)
-    choices = _compared(result, look.crisp) if result.compared else _strip(result)
-    return _view(result, look.crisp, [shown, choices, _figures(result)])
+    if result.compared:
+        return _view(result, look.crisp, [shown, _compared(result, look), comparing.table(result.samples)])
+    return _view(result, look.crisp, [shown, _strip(result), _figures(result)])
 
 
 def _view(result: Result, crisp: bool, parts: Sequence[str]) -> str:
@@ -274,21 +255,21 @@ def _strip(result: Result) -> str:
     return f'<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
 
 
-def _compared(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> str:
-    """The input with its hole, and a button for every method's fill, which shows it in the photo."""
-    tiles = _masked_tile(result, crisp)
+def _compared(result: Result, look: Look, waiting: Sequence[str] = ()) -> str:
+    """A button for every method's fill, which shows it in the photo; large as soon as it is complete."""
+    tiles = ""
     for index, sample in enumerate(result.samples):
-        inside = (
-            f"{_square(png_url(sample.picture), f'Fill of {sample.method}')}"
-            f"{_caption(sample.method, captions(result, sample))}"
-        )
+        source = next(iter(sample.large.values()), "") or png_url(sample.picture)
+        if result.finished:
+            source = comparing.large(result.subject, sample, look.refine) if look.in_photo else png_url(sample.picture)
+        inside = _square(source, f"Fill of {sample.method}") + _caption(sample.method, captions(result, sample))
         if result.finished:
             tiles += f'<button type="button" class="csi-tile" {_selects(result, index)}>{inside}</button>'
         else:
             tiles += f'<figure class="csi-tile">{inside}</figure>'
     for label in waiting:
         tiles += f'<figure class="csi-tile"><div class="csi-hold"></div>{_caption(label, ["waits"])}</figure>'
-    return f'<div class="csi-tiles csi-compared{_look(crisp)}" role="group" aria-label="Methods">{tiles}</div>'
+    return f'<div class="csi-tiles csi-compared{_look(look.crisp)}" role="group" aria-label="Methods">{tiles}</div>'
 
 
 def _figures(result: Result) -> str:
@@ -298,7 +279,7 @@ def _figures(result: Result) -> str:
         for index, sample in ((index, result.samples[index]) for index in result.order)
         if (said_of := [f"{name} {number(value)}" for name, value in sample.figures.items()]) or sample.beside
     ]
-    beside = "" if result.compared else _beside(result.samples[result.chosen])
+    beside = _beside(result.samples[result.chosen])
     if not lines and not beside:
         return ""
     meaning = f"<p>{MEANING[result.figure]}</p>" if lines and result.figure else ""
@@ -310,11 +291,6 @@ def _selects(result: Result, index: int) -> str:
     """What makes a button of a sample; see results.js."""
     pressed = "true" if index == result.chosen else "false"
     return f'data-sample="{index}" title="Show this one in the photo" aria-pressed="{pressed}"'
-
-
-def _masked_tile(result: Result, crisp: bool) -> str:
-    picture = _square(png_url(result.masked(crisp, MASKED_SIDE)), "The square with the hole striped out")
-    return f'<figure class="csi-tile">{picture}{_caption("With the hole", [f"seed {result.seeds[0]}"])}</figure>'
 
 
 def _beside(sample: Sample) -> str:
@@ -373,7 +349,7 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
         f'<figure class="csi-tile">{_square(source, alt)}{_caption(title, [text])}</figure>'
         for source, alt, title, text in tiles
     )
-    return f'<div class="csi-tiles csi-compared csi-crisp">{figures}</div>'
+    return f'<div class="csi-tiles csi-small csi-crisp">{figures}</div>'
 
 
 def slider_note(

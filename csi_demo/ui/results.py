@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -76,6 +78,18 @@ def save_strip(key: object, look: object) -> Update:
 def save_animation(key: object, look: object) -> Update:
     """How the result came about, as a file to download."""
     return _download(key, lambda result: _animation(result, look == CRISP))
+
+
+def save_all(key: object, look: object, refine: object, kind: object) -> Update:
+    """All samples of the result, with figures and settings, as one file to download."""
+    try:
+        result = finished_result(key)
+        folder = Path(tempfile.mkdtemp(dir=get_upload_folder()))
+        file = folder / downloads.name(result, result.seeds[0], ".zip")
+        downloads.bundle(result, refine is not False, str(kind), look == CRISP, file)
+    except ValueError as error:
+        return {"status": render.trouble(str(error)), "file": None}
+    return {"file": str(file)}
 
 
 def _strip(result: Result, crisp: bool) -> tuple[bytes, str]:

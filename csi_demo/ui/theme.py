@@ -35,7 +35,7 @@ THEME = gr.themes.Base(
     button_primary_text_color_dark="white",
 )
 
-CSS = static.text("page.css") + static.text("painter.css") + static.text("editor.css")
-# In a frame of someone else's page, with ?embed=1 in the address, the page is compact. Not among the rules above, since
-# Gradio confines those to its own container.
-EMBEDDED = static.text("embed.html")
+# One rule around all, so that nothing of it reaches a page around a component: Gradio puts each rule once as it is and
+# once confined, and leaves out those for containers. Three classes, since Gradio's own rules are as strong.
+RULES = "".join(static.text(name) for name in ("page.css", "painter.css", "editor.css"))
+CSS = f".gradio-container.gradio-container.gradio-container {{{RULES}}}"

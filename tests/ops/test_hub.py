@@ -39,9 +39,11 @@ def filled(hub: LoopbackHub) -> LoopbackHub:
 
 
 def shipped() -> dict[str, bytes]:
-    """Path -> content of the weights in this repository."""
+    """Path -> content of the weights in this repository that are published."""
     folder = ROOT / "weights"
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    files = (file for file in folder.rglob("*") if file.is_file())
+    paths = {file.relative_to(folder).as_posix(): file for file in files}
+    return {path: file.read_bytes() for path, file in paths.items() if not path.startswith(weights.TRAINING_ONLY)}
 
 
 def begun(hub: LoopbackHub, home: Path, *words: str, **settings: str) -> subprocess.Popen[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import gradio as gr
 import numpy as np
@@ -270,7 +274,7 @@ def test_all_methods_run_on_one_hole_and_seed(two: dict[str, PlainMethod]) -> No
     assert "Compared 2 methods" in updates[-1]["status"]
     result = results.finished_result(key)
     assert [(sample.method, sample.seed) for sample in result.samples] == [("Plain", 7), ("Searching", 7)]
-    for said in ("Plain", "1.25 s", "bits per dim 3.50", "Searching", "0.50 s", "loss 10.00", "With the hole"):
+    for said in ("Plain", "1.25 s", "bits per dim 3.5", "Searching", "0.50 s", "loss 10", "PSNR"):
         assert said in view
     results.choose_sample(key, "Smooth", results.IN_PHOTO, True, gr.EventData(None, {"index": 1}))
     hole = ~result.subject.frame_mask
@@ -325,9 +329,42 @@ def test_stopping_a_comparison_ends_the_method_that_runs(two: dict[str, PlainMet
     (last,) = updates
     assert two[name].closed
     assert len(two["searching"].calls) == (name == "searching")
-    assert "Stopped at" in last["status"]
-    assert "csi-tiles" in results.show_result(key, "Crisp", results.IN_PHOTO, True)["pictures"]
-    assert "no longer here" in results.save_strip(key, "Crisp")["status"]
+    shown = results.show_result(key, "Crisp", results.IN_PHOTO, True)["pictures"]
+    assert "csi-tiles" in shown
+    if name == "plain":  # nothing was done yet
+        assert "Stopped at" in last["status"]
+        assert "no longer here" in results.save_strip(key, "Crisp")["status"]
+    else:  # the first method was: it is there to be taken away
+        assert "Stopped after 1 method" in last["status"]
+        assert [sample.method for sample in results.finished_result(key).samples] == ["Plain"]
+        assert "PSNR" in shown
+
+
+def test_everything_of_a_comparison_comes_in_one_file(
+    two: dict[str, PlainMethod], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    key = list(run_compare())[-1]["result"]
+    saved = Path(results.save_all(key, "Crisp", True, "PNG")["file"])
+    assert saved.name == "photo-compared-seed-7.zip"
+    result = results.finished_result(key)
+    with ZipFile(saved) as packed:
+        assert packed.testzip() is None
+        rows = list(csv.DictReader(io.StringIO(packed.read("figures.csv").decode())))
+        said = json.loads(packed.read("settings.json"))
+        hole = np.asarray(Image.open(io.BytesIO(packed.read("mask.png")))) == 0
+        photo = np.asarray(result.photo.full())
+        for row in rows:
+            picture = np.asarray(Image.open(io.BytesIO(packed.read(row["file"]))))
+            assert np.array_equal(picture[~hole], photo[~hole])
+            assert not np.array_equal(picture[hole], photo[hole])
+        assert Image.open(io.BytesIO(packed.read("strip.png"))).width > STRIP_SIDE
+    assert [row["method"] for row in rows] == ["Plain", "Searching"]
+    for row in rows:
+        assert 0 < float(row["psnr"]) < 60
+        assert all(row[name] for name in ("ssim", "l1", "features", "seconds"))
+    assert [one["seed"] for one in said["results"]] == [7, 7]
+    assert {"torch", "weights of csi"} <= said["versions"].keys()
 
 
 def test_a_result_is_saved_as_a_strip_and_an_animation(

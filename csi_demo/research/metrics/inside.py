@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from skimage.color import rgb2lab
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from ...closeness import psnr, ssim
 from .seam import edge_step
 from .sharpness import roughness
 
@@ -18,10 +18,9 @@ def measure(image: Tensor, mask: Tensor, fills: Tensor) -> dict[str, float]:
     hole = mask[0, 0] < 0.5
     error = (fills - image)[:, :, hole]
     apart = [(fills[a] - fills[b])[:, hole].abs().mean() for a in range(len(fills)) for b in range(a)]
-    squared = error.square().mean((1, 2))
     return {
-        "psnr": float((10.0 * torch.log10(4.0 / squared.clamp(min=1e-10))).mean()),
-        "ssim": float(np.mean([_ssim(image[0], fill, hole) for fill in fills])),
+        "psnr": psnr(error),
+        "ssim": float(np.mean([ssim(image[0], fill, hole) for fill in fills])),
         "l1": float(error.abs().mean()),
         "colour": float(np.mean(np.linalg.norm(_hues(fills, hole) - _hues(image, hole), axis=-1))),
         "step": edge_step(mask, fills),
@@ -36,10 +35,3 @@ def _hues(pictures: Tensor, hole: Tensor) -> np.ndarray:
     """a* and b* (n, P, 2) of the P hole pixels of pictures (n, 3, H, W)."""
     lab: np.ndarray = rgb2lab(((pictures[:, :, hole] + 1.0) / 2.0).numpy(), channel_axis=1)
     return lab[:, 1:].transpose(0, 2, 1)
-
-
-def _ssim(image: Tensor, fill: Tensor, hole: Tensor) -> float:
-    _, values = structural_similarity(
-        image.permute(1, 2, 0).numpy(), fill.permute(1, 2, 0).numpy(), channel_axis=2, data_range=2.0, full=True
-    )
-    return float(values[hole.numpy()].mean())

@@ -14,6 +14,7 @@ import gradio as gr
 if TYPE_CHECKING:
     from .fill import FillPanel
     from .hood import HoodPanel
+    from .several import SeveralPanel
     from .shown import ShownPanel
     from .steer import SteerPanel
     from .subject import SubjectPanel
@@ -32,8 +33,9 @@ class Panels:
     fill: FillPanel
     steer: SteerPanel
     hood: HoodPanel
+    several: SeveralPanel
 
     def wire(self) -> None:
         """Wires the events of all."""
-        for panel in (self.subject, self.shown, self.fill, self.steer, self.hood):
+        for panel in (self.subject, self.shown, self.fill, self.steer, self.hood, self.several):
             panel.wire(self)

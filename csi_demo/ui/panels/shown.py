@@ -32,9 +32,10 @@ class ShownPanel:
                 name: gr.Button(label, size="md", interactive=False, min_width=width, scale=width, elem_id=name)
                 for label, width, name in (
                     ("Download", 110, "save"),
+                    ("ZIP", 50, "bundle"),
                     ("Strip", 60, "strip"),
                     ("GIF", 60, "gif"),
-                    ("Use as the photo", 140, "use"),
+                    ("Use as photo", 110, "use"),
                 )
             }
         self.share = gr.HTML(None, js_on_load=static.text("share.js"), apply_default_css=False, elem_id="share")
@@ -71,6 +72,7 @@ class ShownPanel:
         refine = panels.hood.refine
         for name, handler, inputs in (
             ("save", results.save, [self.result, refine, self.kind]),
+            ("bundle", results.save_all, [self.result, panels.hood.enlargement, refine, self.kind]),
             ("strip", results.save_strip, [self.result, panels.hood.enlargement]),
             ("gif", results.save_animation, [self.result, panels.hood.enlargement]),
         ):

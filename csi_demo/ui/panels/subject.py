@@ -10,7 +10,7 @@ import numpy as np
 from gradio.components import Component
 
 from ...errors import PageError
-from .. import painter, photo, render, static
+from .. import data_url, painter, photo, render, static
 from ..examples import Example, all_examples, edit_from_link, from_link, read_query
 from ..photo import Photo
 from ..subject import read_photo
@@ -128,7 +128,7 @@ def show_photo(
         [picture.on_view(place).corners for place in places],
         places.index(picture.place),
         {label: picture.preset(name) for label, name in PRESETS.items()},
-        view=render.view_url(picture.view) if view else None,
+        view=data_url.view_url(picture.view) if view else None,
         mask=mask,
         note=note,
         undoable=undoable,

@@ -32,7 +32,7 @@ API = (
     *("file=(?![A-Za-z][A-Za-z0-9+.-]+:).+", "mcp(/.*)?"),
 )
 OPEN = re.compile(
-    "/?|/(config/?|component.js|healthz|theme.css|favicon.ico|manifest.json|robots.txt|pwa_icon(/[^/]+)?"
+    "/?|/(config/?|component.js|opening|healthz|theme.css|favicon.ico|manifest.json|robots.txt|pwa_icon(/[^/]+)?"
     f"|(static|assets|svelte)/.+|gradio_api/({'|'.join(API)}))",
     re.DOTALL,
 )

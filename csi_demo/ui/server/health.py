@@ -18,11 +18,17 @@ STARTED = secrets.token_hex(4)  # another one whenever the server starts
 
 def route(queue_length: Callable[[], int]) -> Route:
     """200 once the first method is loaded, 503 before; with the numbers of fills that run and of events that wait,
-    and STARTED, by which an open page knows that it is still the same server."""
+    whether machine code is compiled, and STARTED, by which an open page knows that it is still the same server."""
 
     def answer(request: Request) -> JSONResponse:
         loaded = engine.ready()
-        content = {"loaded": loaded, "running": metrics.running(), "waiting": queue_length(), "started": STARTED}
+        content = {
+            "loaded": loaded,
+            "running": metrics.running(),
+            "waiting": queue_length(),
+            "compiling": engine.compiling(),
+            "started": STARTED,
+        }
         return JSONResponse(content, 200 if loaded else 503, {"Cache-Control": "no-store"})
 
     return Route(PATH, answer)

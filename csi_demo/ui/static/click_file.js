@@ -1,4 +1,5 @@
 () => {
   // The hidden download link appears a moment after the file's address has arrived.
-  setTimeout(() => document.querySelector("#file")?.closest("a, button")?.click(), 100);
+  const page = document.querySelector(".csi-used") ?? document;
+  setTimeout(() => page.querySelector("#file")?.closest("a, button")?.click(), 100);
 }

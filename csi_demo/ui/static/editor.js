@@ -164,6 +164,8 @@ function useTool(name) {
   point();
 }
 
+const takeAll = ([file]) => take(file);
+
 async function take(file) {
   if (!file) return;
   if (file.size > MAX_BYTES) return say(`This file is larger than ${MAX_BYTES / 2 ** 20} MB. Choose a smaller photo.`, true);

@@ -48,6 +48,7 @@ async function picture(url) {
 
 async function show(said) {
   if (said.later) return setTimeout(() => trigger("click"), 700);
+  element.closest("gradio-app")?.querySelector(".csi-opening")?.remove();
   if (said.trouble && !said.session) {
     queue = [];
     stroke = null;

@@ -6,11 +6,17 @@ for (const button of element.querySelectorAll("[data-tool]"))
 for (const input of element.querySelectorAll("[data-pick]"))
   input.addEventListener("change", () => {
     const [file] = input.files;
-    if (input.dataset.pick !== "mask") take(file);
+    if (input.dataset.pick !== "mask") takeAll(picturesOf(input.files));
     else if (file) readMask(file);
     input.value = "";
   });
 size.addEventListener("input", redraw);
+
+// One photo becomes the photo; several are filled alike, see several.js.
+function takeAll(pictures) {
+  if (pictures.length < 2) return take(pictures[0]);
+  page.dispatchEvent(new CustomEvent("csi-several", { detail: pictures }));
+}
 
 // Which numbered face other than the chosen one lies there.
 function faceAt(x, y) {
@@ -118,7 +124,7 @@ canvas.addEventListener("blur", () => {
 const outside = (event) => {
   if (!element.isConnected) return document.removeEventListener("keydown", outside);
   const ours = event.target === document.body || undoes(event);
-  if (ours && !event.defaultPrevented && stage.clientWidth) onKey(event); // not while another tab is open
+  if (ours && !event.defaultPrevented && stage.clientWidth && inUse()) onKey(event); // not while another tab is open
 };
 document.addEventListener("keydown", outside);
 document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));

@@ -123,6 +123,9 @@ async function take(file) {
   }
 }
 
+// What stood there until the page worked; a link to the other tab keeps it until that one does.
+const opened = () => element.closest("gradio-app")?.querySelector(".csi-opening:not([data-edit])")?.remove();
+
 // Ends the reading of a photo; a button that was pressed meanwhile is pressed now, if there is a photo for it.
 function read(there = false) {
   const button = then;
@@ -138,6 +141,7 @@ async function show(sent) {
   if (sent.trouble) {
     if (sent.turn) read();
     say(sent.trouble, true);
+    opened();
     return publish(false);
   }
   const preset = sent.view || !scene ? -1 : scene.presets.findIndex(({ runs: lengths }) => lengths.join() === runs().join());
@@ -165,6 +169,7 @@ async function show(sent) {
   if (sent.view) zoomOn(small && (sent.frames.length === 1 || Boolean(before)) && !sent.note);
   else if (zoomed) zoomOn(true);
   publish();
+  opened();
   if (sent.turn) read(true);
   if (!link) return;
   trigger("submit", { link });

@@ -15,8 +15,21 @@ function pastedPhoto(event) {
   return file;
 }
 
+// The pictures among files; where there are none, the first file, for the server to say what is wrong with it.
+function picturesOf(files) {
+  const found = [...files].filter(({ type, name }) => type.startsWith("image/") || /\.(heic|heif|avif|tiff?)$/i.test(name));
+  return found.length ? found : [...files].slice(0, 1);
+}
+
 const find = (selector) => element.querySelector(selector);
 const page = element.closest(".gradio-container") ?? document.body;
+// Of several of these pages in one document, keys, pasted pictures and downloads are for the one that was used last.
+for (const name of ["pointerdown", "focusin"])
+  page.addEventListener(name, () => {
+    for (const other of document.querySelectorAll(".csi-used")) other.classList.remove("csi-used");
+    page.classList.add("csi-used");
+  }, true);
+const inUse = () => (document.querySelector(".csi-used") ?? document.querySelector(".gradio-container")) === page;
 const stage = find(".csi-stage");
 const canvas = find("canvas");
 const pen = canvas.getContext("2d");
@@ -217,9 +230,18 @@ for (const name of ["dragenter", "dragover", "dragleave", "drop"])
     if (![...event.dataTransfer.types].includes("Files")) return;
     event.preventDefault();
     stage.classList.toggle("csi-over", name === "dragenter" || name === "dragover");
-    if (name === "drop") take(event.dataTransfer.files[0]);
+    if (name === "drop") takeAll(picturesOf(event.dataTransfer.files));
+  });
+// A file that is dropped beside the canvas would take the place of the page.
+for (const name of ["dragover", "drop"])
+  document.addEventListener(name, (event) => {
+    if (!element.isConnected || event.defaultPrevented || ![...event.dataTransfer.types].includes("Files")) return;
+    if (!inUse() || !stage.clientWidth) return;
+    event.preventDefault();
+    if (name === "drop") takeAll(picturesOf(event.dataTransfer.files));
   });
 document.addEventListener("paste", (event) => {
+  if (!inUse()) return;
   const file = pastedPhoto(event);
   if (file) take(file);
 });

@@ -2,6 +2,8 @@
 // photo or its hole. The server's lines come as "csi-said" (status.js), those of the sliders as "csi-drawn" (sliders.js).
 const GONE = "$GONE";
 const LOST = "The server does not answer. What is shown stays, and this page goes on asking.";
+const COMPILING = "Once after installing, code for this processor is compiled: half a minute, longer on a busy machine. "
+  + "Until then a fill takes longer.";
 const HANDS = "Arrow keys move the cursor, space paints, Enter fills. A question mark lists all shortcuts.";
 const SILENCE = 6000; // milliseconds without a word until the server is asked whether it is there
 let said = null; // the server's last line: {of, text, trouble, progress}; progress: null where nothing runs
@@ -12,13 +14,14 @@ let reading = 0; // the number of the upload under way
 let then = null; // the button that was pressed meanwhile
 let gone = null; // the key of a photo that the server has no more
 let lost = false;
+let compiling = false;
 let heard = 0; // when the server last said something, or was asked to
 let focused = null; // the button that had the focus when it ceased to work
 
 const mark = () => (scene ? `${scene.photo} ${edit}` : "");
 
-// now: {blocked, lost, ready, photo, reading, then, gone, hole, said, running, filled, compared, stale, note, hint,
-// sliders}. hole: "none", "outside" or "some"; said, note: of what is painted now; filled: its fill is shown; stale:
+// now: {blocked, lost, compiling, ready, photo, reading, then, gone, hole, said, running, filled, compared, stale, note,
+// hint, sliders}. hole: "none", "outside" or "some"; said, note: of what is painted now; filled: its fill is shown; stale:
 // "hole" or "photo" where one of another is; hint: the photo's own; sliders: whether they are this photo's.
 function decide(now) {
   const line = (text, trouble = "", progress = null) => ({ text, trouble, progress });
@@ -44,12 +47,13 @@ function decide(now) {
     if (reading) return line("Reading the photo…");
     if (now.note) return now.note;
     if (!now.photo) return line("Loading…");
+    if (now.compiling) return line(COMPILING);
     return line(done || runs ? "" : now.hint || (hole === "some" ? "" : HELP));
   };
   return {
     status: status(), say: say(),
     buttons: { fill, compare: fill, again: fill && done && !now.compared, stop: Boolean(now.running),
-      save: done, strip: done, gif: done, use: done },
+      save: done, bundle: done, strip: done, gif: done, use: done },
     sliders: Boolean(now.sliders && !now.blocked && !reading && hole === "some"),
     wait: reading || hole === "some" ? "They come in a moment." : "They come with a hole.",
     stale: now.filled ? "" : now.stale,
@@ -79,7 +83,7 @@ function refresh() {
     stop.click();
   }
   const found = decide({
-    blocked: drawn?.trouble, lost, ready: Boolean(drawn), photo: scene, reading, then, hole: holeNow, running,
+    blocked: drawn?.trouble, lost, compiling, ready: Boolean(drawn), photo: scene, reading, then, hole: holeNow, running,
     gone: scene && scene.photo === gone, said: of(said), note: of(note), hint: scene?.note,
     filled: Boolean(shown?.complete), compared: shown?.compared,
     stale: result && !shown ? (result.photo === scene?.photo ? "hole" : "photo") : "",
@@ -156,6 +160,7 @@ page.addEventListener("click", (event) => {
 }, true);
 page.addEventListener("csi-said", ({ detail }) => hear(detail));
 page.addEventListener("csi-drawn", ({ detail }) => {
+  if (!drawn) ask(); // whether the method, which is loaded now, has code to compile
   drawn = detail;
   refresh();
 });
@@ -164,7 +169,10 @@ page.addEventListener("csi-drawn", ({ detail }) => {
 async function ask() {
   const root = element.closest("gradio-app")?.getAttribute("src") ?? location.href.split("?")[0], before = lost;
   try {
-    const now = (await (await fetch(new URL("healthz", root), { cache: "no-store" })).json()).started;
+    const answer = await (await fetch(new URL("healthz", root), { cache: "no-store" })).json(), now = answer.started;
+    const changed = compiling !== answer.compiling;
+    compiling = answer.compiling;
+    if (changed) refresh();
     lost = false;
     if (now !== page.querySelector("#status .csi-status").dataset.started) hear({ of: mark(), text: "", trouble: GONE, progress: null });
     else if (before) hear({ of: mark(), text: "", trouble: "The server was away for a moment: fill again.", progress: null });
@@ -176,5 +184,5 @@ async function ask() {
   if (lost || before) refresh();
 }
 setInterval(() => {
-  if (element.isConnected && (lost || (running && performance.now() - heard > SILENCE))) ask();
+  if (element.isConnected && (lost || compiling || (running && performance.now() - heard > SILENCE))) ask();
 }, 2000);

@@ -1,0 +1,169 @@
+"""Several photos at once: the same hole by name in each, one after another, and everything in one ZIP file."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+from gradio.utils import get_upload_folder
+
+from ..complete import Request
+from ..errors import CompletionError, PageError
+from ..methods import Method
+from ..photo import sheets
+from ..pixels import png
+from . import comparing, downloads, engine, filling, painter, photo
+from .desk import Desk
+from .engine import MAX_SEED
+from .photo import KEPT
+from .render import Result
+from .subject import kept_start, whole
+from .wiring import Update
+
+MOST, MOST_BYTES = 12, 128 * 2**20  # photos at once, and what they may hold together
+
+
+@dataclass
+class Several:
+    """Photos of a visitor: name and content of each; stopped: whether the rest is to be left out; file: the ZIP file of
+    what was filled last."""
+
+    photos: tuple[tuple[str, bytes], ...]
+    stopped: bool = False
+    file: Path | None = None
+    said: list[str] = field(default_factory=list)  # what was left out, and why
+
+
+def take(value: object, before: object) -> Update:
+    """Keeps photos that have just been sent, in the place of those before. Raises PageError."""
+    sent = painter.read(value).get("several")
+    if not isinstance(sent, list) or not sent:
+        raise PageError(painter.BROKEN)
+    if len(sent) > MOST:
+        raise PageError(f"At most {MOST} photos at once: choose fewer.")
+    photos: list[tuple[str, bytes]] = []
+    for file in sent:
+        path, name = (file.get("path"), file.get("name")) if isinstance(file, dict) else (None, None)
+        data = photo.receive(path)
+        if sum(len(content) for _, content in photos) + len(data) > MOST_BYTES:
+            raise PageError(f"These photos hold more than {MOST_BYTES >> 20} MB together: choose fewer.")
+        photos.append((_other(photo.plain_name(name), [taken for taken, _ in photos]), data))
+    KEPT.drop(before if isinstance(before, str) else None)
+    key = KEPT.put(Several(tuple(photos)), sum(len(data) for _, data in photos))
+    line = f"{len(photos)} photos. Choose the hole, then fill them all, by the method and the sliders above."
+    return {"several": key, "filled": _view(line, [], [])}
+
+
+def _other(name: str, taken: Sequence[str]) -> str:
+    """The name, numbered where another photo has it."""
+    number, found = 2, name
+    while found in taken:
+        number, found = number + 1, f"{name}-{number}"
+    return found
+
+
+def kept(key: object) -> Several:
+    """The photos of this key. Raises PageError."""
+    found = KEPT.get(key)
+    if not isinstance(found, Several):
+        raise PageError("These photos are no longer here. Choose them again.")
+    return found
+
+
+def stop(key: object) -> None:
+    """Leaves out the photos whose turn has not come."""
+    kept(key).stopped = True
+
+
+def fill(key: object, hole: object, kind: object, *values: Any) -> Generator[Update]:
+    """Fills the same hole in each photo and shows them as they are done; values: as of `Desk.of`. Raises PageError."""
+    several, desk = kept(key), Desk.of(*values)
+    several.stopped, several.file, several.said = False, None, []
+    method, seed = engine.load(desk.method), whole(desk.seed, "The seed", 0, MAX_SEED)
+    start = kept_start(desk.start)
+    controls, options = method.split(start.moved(desk.slots) if start and start.subject[0] == method.name else {})
+    rows: list[dict[str, Any]] = []
+    tiles: list[tuple[str, str]] = []
+    strip: list[sheets.Tile] = []
+    file = Path(tempfile.mkdtemp(dir=get_upload_folder())) / f"photos-{method.name}-seed-{seed}.zip"
+    with ZipFile(file, "w", ZIP_STORED) as packed:
+        for place, (name, data) in enumerate(several.photos):
+            yield {"filled": _view(f"{name}: photo {place + 1} of {len(several.photos)}…", tiles, several.said)}
+            if several.stopped:
+                several.said.append(f"{len(several.photos) - place} of {len(several.photos)} photos: stopped before")
+                break
+            try:
+                result = _filled(name, data, str(hole), method, seed, controls, options, desk)
+            except (PageError, CompletionError) as error:
+                several.said.append(f"{name}: {str(error).rstrip('.')}")
+                continue
+            (sample,) = result.samples
+            content, full = downloads.full_size(result, desk.look.refine, str(kind))
+            packed.writestr(f"{name}{Path(full).suffix}", content)
+            packed.writestr(f"{name}-mask.png", png(downloads.mask_picture(result), quickly=True))
+            rows.append(
+                {"file": f"{name}{Path(full).suffix}", "seed": seed, **comparing.measured(sample), **sample.figures}
+            )
+            tiles.append((name, comparing.large(result.subject, sample, desk.look.refine)))
+            strip.append(sheets.Tile(name, (sample.picture,)))
+        if strip:
+            packed.writestr("strip.png", png(sheets.strip(strip, desk.look.crisp), quickly=True))
+            packed.writestr("figures.csv", downloads.table(rows))
+        said = {
+            "hole": str(hole),
+            "method": method.label,
+            "seed": seed,
+            "settings": {**controls, **options},
+            "refined": desk.look.refine,
+            "left out": several.said,
+            "versions": downloads.versions(),
+        }
+        packed.writestr("settings.json", json.dumps(said, indent=2))
+    several.file = file if strip else None
+    yield {"filled": _view(f"{len(strip)} of {len(several.photos)} photos are filled.", tiles, several.said)}
+
+
+def _filled(
+    name: str,
+    data: bytes,
+    hole: str,
+    method: Method,
+    seed: int,
+    controls: Mapping[str, float],
+    options: Mapping[str, float],
+    desk: Desk,
+) -> Result:
+    """One photo with the hole around its first face filled. Raises PageError or CompletionError."""
+    shown = photo.from_bytes(data, name=name)
+    KEPT.drop(shown.key)
+    if not shown.faces:
+        raise PageError("no face was found")
+    mask, _ = shown.cut(shown.preset(hole))
+    request = Request(shown.subject(mask), method, (seed,), controls, options)
+    *_, (samples, _) = filling.drawn(request)
+    judged = comparing.judged(samples[0], request, desk.look.refine)
+    return Result(shown, request.subject, (judged,), 1.0, settings=judged.settings, method=method.name)
+
+
+def zip_file(key: object) -> Path:
+    """What `fill` made last. Raises PageError."""
+    file = kept(key).file
+    if file is None or not file.is_file():
+        raise PageError("There is nothing to download here any more: fill the photos again.")
+    return file
+
+
+def _view(line: str, tiles: Sequence[tuple[str, str]], left_out: Sequence[str]) -> str:
+    figures = "".join(
+        f'<figure class="csi-tile"><img src="{source}" alt="{escape(name)}, filled">'
+        f"<figcaption>{escape(name)}</figcaption></figure>"
+        for name, source in tiles
+    )
+    out = f"<p>Left out: {escape('; '.join(left_out))}.</p>" if left_out else ""
+    return f'<p role="status">{escape(line)}</p>{out}<div class="csi-tiles csi-compared">{figures}</div>'
