@@ -98,7 +98,8 @@ def mark(value: object) -> str:
         content = read(value)
     except PageError:
         return ""
-    return f"{str(content.get('photo'))[:40]} {str(content.get('edit', 0))[:20]}"
+    said = f"{str(content.get('photo'))[:40]} {str(content.get('edit', 0))[:20]}"
+    return said.encode(errors="replace").decode()  # half of a surrogate pair cannot be sent back
 
 
 def to_mask(content: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:

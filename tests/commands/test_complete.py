@@ -216,7 +216,7 @@ BAD = [
     ("train csi --data {empty} --out OUT --minutes 0", "--minutes 0 is out of range"),
     ("train csi --data {empty} --out OUT --set colour=1", "unknown setting 'colour'"),
     ("train csi --data {empty} --out OUT --set objective=gan", "do not make a model: objective 'gan'"),
-    ("train csi --data {empty} --out OUT --set pictures=100,", "needs 2 numbers"),
+    ("train csi --data {empty} --out OUT --set pictures=100,", "needs 4 numbers"),
     ("frobnicate", "invalid choice: 'frobnicate'"),
 ]
 

@@ -16,13 +16,13 @@ from csi_demo import masks
 
 from ..server import ROOT
 
+pytestmark = pytest.mark.slow
+
 CODE = """
 import sys
 import numpy as np
 import torch
 from csi_demo import complete_photo
-
-pytestmark = pytest.mark.slow
 
 print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
 fills = {}

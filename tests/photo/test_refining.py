@@ -60,7 +60,7 @@ def test_what_the_hole_held_does_not_matter():
     subject = Subject.of(photo, "eyes", placement=PLACE)
     pixels = np.array(photo)
     pixels[~subject.mask] = np.random.default_rng(1).integers(0, 256, pixels[~subject.mask].shape)
-    other, fill = Subject.of(Image.fromarray(pixels), "eyes", placement=PLACE), picture(64, 64, 3)
+    other, fill = Subject.of(Image.fromarray(pixels), subject.mask, placement=PLACE), picture(64, 64, 3)
     scenes = [Scene.of(one.photo, one.mask, one.placement) for one in (subject, other)]
     assert np.array_equal(scenes[0].context, scenes[1].context)
     assert np.array_equal(scenes[0].small, scenes[1].small)

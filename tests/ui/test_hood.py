@@ -32,7 +32,7 @@ def stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     small_csi.loaded.cache_clear()
     for number, variant in enumerate(SHOWN):
         torch.manual_seed(number)
-        model = CSI(variants.config_of(variant))
+        model = CSI(variants.config_of(next(own for own in variants.VARIANTS if own.name == variant.name)))
         folder = tmp_path / small_csi.FOLDER / variant.name
         weights.save_model(folder, model.config.to_dict(), model.state_dict(), {}, WEIGHT_FILES)
     weights.update_manifest(tmp_path)

@@ -53,7 +53,7 @@ def test_examples_name_files_holes_and_sliders() -> None:
     assert (FOLDER / "astronaut.jpg").stat().st_size < 60_000
     assert len(all_examples()) >= 6
     assert len({(example.photo, example.hole) for example in all_examples()}) == len(all_examples())
-    files = {"astronaut.jpg", "astronaut.png", "examples.json", "edits.json", "README.md"}
+    files = {"astronaut.jpg", "astronaut.png", "examples.json", "edits.json", "README.md", "stills"}
     assert files | {one.photo for one in all_examples()} == {file.name for file in FOLDER.iterdir()}
 
 

@@ -212,7 +212,7 @@ def test_results_of_a_visit(page: Page) -> None:
 
     before = masked(page)
     assert after(page, lambda: page.click("#use")) != before
-    expect(page.locator("#status")).to_contain_text("The result is the photo now")
+    expect(page.locator("#status")).to_contain_text("There is no hole yet")
     assert after(page, lambda: page.click("#painter [data-act=undo]")) == before
 
 

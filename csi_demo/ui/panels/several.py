@@ -26,7 +26,9 @@ class SeveralPanel:
         with gr.Column(visible=False, elem_id="several") as self.column:
             with gr.Row(elem_id="several-row"):
                 choices = list(PRESETS.items())
-                self.hole = gr.Dropdown(choices, value="mouth", label="Hole", elem_id="several-hole")
+                self.hole = gr.Dropdown(
+                    choices, value="mouth", label="Hole", info="The same in every photo.", elem_id="several-hole"
+                )
                 self.fill = gr.Button("Fill all photos", variant="primary", elem_id="several-fill")
                 self.stop = gr.Button("Stop", elem_id="several-stop")
                 self.zip = gr.Button("ZIP", elem_id="several-zip")

@@ -151,7 +151,7 @@ def test_names_are_unique_and_what_is_carried_over_comes_first():
 
 def test_the_variants_of_the_page_fit_their_budget(tmp_path: Path):
     total = 0
-    for variant in SHOWN:
+    for variant in (own for own in VARIANTS if own.name in {shown.name for shown in SHOWN}):
         folder, config = tmp_path / variant.name, variants.config_of(variant)
         weights.save_model(folder, config.to_dict(), CSI(config).state_dict(), {}, WEIGHT_FILES)
         own = sum(file.stat().st_size for file in folder.glob("*.safetensors"))

