@@ -65,7 +65,7 @@ def test_an_upload_is_painted_filled_steered_and_downloaded(page: Page, tmp_path
     expect(page.locator("#status")).to_contain_text("There is no hole yet")
     preset(page, "Eyes")
     filled(page)
-    chained = downloaded(page, r"holiday-csi-seed-2.*\.png")
+    chained = downloaded(page, r"holiday-csi-seed-[23].*\.png")  # the likeliest is shown first
     kept = (chained == result).all(-1)
     assert kept[rows, columns].all()  # the first hole, below the eyes, stays as it was filled
     assert not kept.all()
