@@ -30,7 +30,8 @@ from .surroundings import shipped
 
 DRAWS = (Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Tensor.exponential_)
 MANIFEST, METRICS = "manifest.json", "metrics.json"
-TRAINING_ONLY = ("critics/critic", "critics/masked_critic")  # what trainings were against; not published
+# What trainings were against; not published.
+TRAINING_ONLY = tuple(f"critics/{name}" for name in ("critic", "masked_critic", "feature_critic"))
 Module = TypeVar("Module", bound=nn.Module)
 
 make_forks_safe()

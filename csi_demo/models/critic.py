@@ -6,7 +6,7 @@ that tells them apart has more to say about either.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,8 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 REAL, RECONSTRUCTED, FILLED = range(3)
+
+
+def judge(critic: nn.Module, *inputs: Any) -> Any:
+    """What a critic says of its inputs, with gradients that reach the inputs only."""
+    return functional_call(critic, {name: parameter.detach() for name, parameter in critic.named_parameters()}, inputs)
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,6 @@ class Critic(nn.Module):
             seen.append(h)
         scores = self.score(h.mean((2, 3))).float() if self.config.scores else x.new_zeros(len(x), 0)
         return self.verdict(h).flatten(1).float(), scores, seen
-
-    def fixed(self) -> Mapping[str, Tensor]:
-        """Its parameters without gradients, for `judge`."""
-        return {name: parameter.detach() for name, parameter in self.named_parameters()}
-
-    def judge(self, fixed: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """As `forward`, but gradients reach the picture only."""
-        return functional_call(self, dict(fixed), (x,))
 
 
 def critic_loss(logits: Tensor, kind: int) -> Tensor:
@@ -109,11 +107,6 @@ class MaskedCritic(nn.Module):
             seen.append(h)
         return self.whole(h).flatten().float(), self.patch(seen[2])[:, 0].float(), seen
 
-    def judge(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """As `forward`, but gradients reach the picture only."""
-        fixed = {name: parameter.detach() for name, parameter in self.named_parameters()}
-        return functional_call(self, fixed, (x, mask))
-
 
 def masked_gradient_penalty(critic: MaskedCritic, x: Tensor, mask: Tensor) -> Tensor:
     """R1 (Mescheder et al. 2018, equation 9) of both logits, the patches' as their mean: a scalar, in float32."""
@@ -122,3 +115,34 @@ def masked_gradient_penalty(critic: MaskedCritic, x: Tensor, mask: Tensor) -> Te
         whole, patches, _ = critic(x, mask)
         (slope,) = torch.autograd.grad(whole.sum() + patches.mean((1, 2)).sum(), x, create_graph=True)
     return 0.5 * slope.square().sum((1, 2, 3)).mean()
+
+
+class FeatureCritic(nn.Module):
+    """Real or filled, by the face network's features at each depth: logits for places of the picture.
+
+    A fixed network's features tell a critic at once what faces are made of (projected GANs, Sauer et al. 2021), where
+    one that begins from pixels needs millions of pictures. Its own layers are few, under spectral normalisation.
+    """
+
+    def __init__(self, channels: Sequence[int] = (64, 96, 160, 224), width: int = 64):
+        """channels: of the features, level by level; width: of its own."""
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                spectral_norm(nn.Conv2d(count + 1, width, 3, 1, 1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(width, width, 3, 1, 1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(width, 1, 1)),
+            )
+            for count in channels
+        )
+
+    def forward(self, levels: Sequence[Tensor], mask: Tensor) -> list[Tensor]:
+        """levels: (B, C_l, H_l, W_l) each; mask: (B, 1, H, W), 1 = observed. Returns logits (B, H_l, W_l), above 0 for
+        real."""
+        found = []
+        for head, level in zip(self.heads, levels, strict=True):
+            observed = F.adaptive_avg_pool2d(mask, level.shape[2:]).to(level.dtype)
+            found.append(head(torch.cat((level, observed), 1))[:, 0].float())
+        return found

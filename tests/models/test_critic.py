@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from csi_demo.models.critic import FILLED, REAL, Critic, CriticConfig, critic_loss, gradient_penalty
+from csi_demo.models.critic import FILLED, REAL, Critic, CriticConfig, critic_loss, gradient_penalty, judge
 
 from ..conftest import random_images
 
@@ -23,7 +23,7 @@ def test_shapes():
 
 def test_judging_reaches_the_picture_and_not_the_critic():
     critic, x = small(), random_images(2, size=64).float().requires_grad_()
-    logits, _, _ = critic.judge(critic.fixed(), x)
+    logits, _, _ = judge(critic, x)
     assert torch.equal(logits, critic(x)[0])
     critic_loss(logits, REAL).sum().backward()
     assert x.grad is not None

@@ -7,7 +7,8 @@ The U-Net beside the trunk (`models/context_unet.py`) learns on two roads, as Pl
 - latents drawn from q(z | x * m, m), half of them drawn again with a named latent set: there is no true picture, so the
   critic says what looks right, and the face network that the latent is obeyed and the others are kept.
 
-Every picture is judged pasted into its photo, and the critic is told the mask.
+Every picture is judged pasted into its photo, by two critics that are told the mask: one of pixels, and one of the face
+network's features.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...models.critic import MaskedCritic, masked_gradient_penalty
+from ...models.critic import FeatureCritic, MaskedCritic, judge, masked_gradient_penalty
 from ...models.csi import CSI, CSIConfig
 from ...pixels import to_float
 from . import losses
@@ -29,20 +30,21 @@ from .csi import WHOLE_SIGMA
 from .faces import FacePool, hole_pool
 
 EXTREME = 2.4  # of a named latent that is set
-SPREAD = 0.5, 1.0  # of draws, uniform
+SPREAD = 0.7, 1.0  # of draws, uniform
+MIXED, FARTHEST = 0.25, 0.8  # share of draws that move towards another face's, and how far at most
 WEIGHTS: Mapping[str, float] = {
     "rebuilt": 3.0,
     "visible": 1.5,
-    "hidden": 1.0,
+    "hidden": 0.1,
     "deep": 1.0,
-    "filled_deep": 0.5,
+    "filled_deep": 0.15,
     "obeyed": 0.25,
     "kept": 1.0,
     "change": 0.2,
 }
-CRITIC_WEIGHTS: Mapping[str, float] = {"matched": 1.0, "fooled": 0.5}  # counted in full after the ramp
-WARM, RAMP = 8_000, 10_000  # pictures before the critic counts, and until it counts in full
+CRITIC_WEIGHTS: Mapping[str, float] = {"matched": 1.0, "fooled": 1.0, "fooled_features": 1.0}  # in full after the ramp
 PENALISED = 1.0 / 12.0  # share of the steps with a gradient penalty, weighted up accordingly
+PENALTY = 0.1  # weight of the gradient penalty
 SCORED = 2048  # faces that the face network's scores are standardised on
 
 
@@ -61,6 +63,7 @@ def draw_batch(pool: FacePool, count: int, rng: np.random.Generator, config: CSI
         "noise": torch.rand((count, 3, *hidden.shape[2:]), generator=draw) * 2.0 - 1.0,
         "eps": torch.randn((count, config.latent_dim), generator=draw),
         "spread": spread,
+        "mixed": FARTHEST * torch.rand((count, 1), generator=draw) * (torch.rand((count, 1), generator=draw) < MIXED),
         "moved": moved[:, 0],
         "value": (torch.rand(count, generator=draw) * 2.0 - 1.0) * EXTREME,
         "shown": shows.gather(1, moved)[:, 0],
@@ -70,29 +73,28 @@ def draw_batch(pool: FacePool, count: int, rng: np.random.Generator, config: CSI
     }
 
 
-def ramp_after(pictures: int) -> float:
-    """How far the critic counts after so many pictures: 0 to 1."""
-    return min(max((pictures - WARM) / RAMP, 0.0), 1.0)
+def ramp_after(pictures: int, warmup: int) -> float:
+    """How far the critics count after so many pictures: 0 until the warm-up ends, 1 after as many again."""
+    return min(max(pictures / max(warmup, 1) - 1.0, 0.0), 1.0)
 
 
 class ContextStep(nn.Module):
-    """The losses of both players on one batch, each reaching its own parameters only; one step moves both."""
+    """The losses of all players on one batch, each reaching its own parameters only; one step moves all."""
 
-    def __init__(self, model: CSI, critic: MaskedCritic, faces: Tensor):
+    def __init__(self, model: CSI, critic: MaskedCritic, feature_critic: FeatureCritic, faces: Tensor):
         """faces: uint8 (N, 3, 64, 64), that scores are standardised on."""
         super().__init__()
-        self.model, self.critic = model, critic
+        self.model, self.critic, self.feature_critic = model, critic, feature_critic
         model.requires_grad_(False)
-        model.context.requires_grad_(True)
-        critic.requires_grad_(True)
+        for player in (model.context, critic, feature_critic):
+            player.requires_grad_(True)
         device = next(model.parameters()).device
         self.scores = Scores(model.config.named, faces[:SCORED], device).requires_grad_(False)
-        self.features = losses.DeepFeatures()
 
     def train(self, mode: bool = True) -> ContextStep:
         super().train(mode)
-        self.model.encoder.eval()  # fixed: batch statistics stay as they are
-        self.model.decoder.eval()
+        self.model.eval()  # batch statistics stay as they are
+        self.feature_critic.train(mode)
         return self
 
     def forward(
@@ -102,6 +104,7 @@ class ContextStep(nn.Module):
         noise: Tensor,
         eps: Tensor,
         spread: Tensor,
+        mixed: Tensor,
         moved: Tensor,
         value: Tensor,
         shown: Tensor,
@@ -110,7 +113,8 @@ class ContextStep(nn.Module):
         ramp: Tensor,
     ) -> dict[str, Tensor]:
         """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W), in the encoder's hole; eps (B, z), the
-        latents' noise, and spread (B, 1), its scale where they are drawn; moved (B,), the named latent that is set to
+        latents' noise, spread (B, 1), its scale where they are drawn, and mixed (B, 1), how far they move towards
+        another face's, so that latents and photo do not always agree; moved (B,), the named latent that is set to
         value (B,), and shown (B,), 1 where the hole hides where it shows; shift (), penalised (), as `CriticStep` has
         them; ramp (), 0 to 1."""
         model, terms, count = self.model, dict[str, Tensor](), len(frames)
@@ -120,10 +124,11 @@ class ContextStep(nn.Module):
         with torch.no_grad():
             whole = model.encode(x[:half], torch.ones_like(mask[:half]), noise[:half])
             drawn = model.draw(model.encode(x[half:], mask[half:], noise[half:]), spread[half:] * eps[half:])
+            drawn = drawn.lerp(drawn.roll(1, 0), mixed[half:])
             set_so = drawn[: again.stop - half].scatter(1, moved[again, None], value[again, None].to(drawn))
             z = torch.cat((whole.mean + WHOLE_SIGMA * eps[:half], drawn, set_so))
             maps, trunk = model.decoder.trunk(z)
-            reached = self.features(x)
+            reached = self.scores.network.activations(x)
         seen = [torch.cat((level, level[again])) for level in model.context.see(x, mask)]
         pictures = model.picture(maps + model.context(trunk, seen))  # (B + quarter, 3, H, W)
         target, masks = torch.cat((x, x[again])), torch.cat((mask, mask[again]))
@@ -133,8 +138,10 @@ class ContextStep(nn.Module):
         terms["rebuilt"] = mean_where(error[:half], 1.0 - mask[:half])
         terms["hidden"] = mean_where(error[half:count], 1.0 - mask[half:])
         terms["visible"] = mean_where(error, masks)
-        terms["deep"] = self.features.distance(pasted[:half], [level[:half] for level in reached])
-        terms["filled_deep"] = self.features.distance(pasted[half:count], [level[half:] for level in reached])
+        found = self.scores.network.activations(pasted)
+        for name, part in (("deep", slice(half)), ("filled_deep", slice(half, count))):
+            pairs = [(mine[part], theirs[part]) for mine, theirs in zip(found[:-1], reached, strict=False)]
+            terms[name] = losses.relative_distance(*zip(*pairs, strict=True))
 
         named = len(model.config.named)
         before, after = self.scores(jitter(torch.cat((pasted[again], pasted[count:])), shift))[0].chunk(2)
@@ -146,28 +153,47 @@ class ContextStep(nn.Module):
         change = (pictures[count:] - pictures[again]).abs().mean(1, keepdim=True)
         terms["change"] = mean_where(change, 1.0 - mask[again])
 
-        touched = F.max_pool2d(1.0 - masks, 8)[:, 0]  # (n, 8, 8): patches with a part of the hole
         real, real_patches, theirs = self.critic(x, mask)
         fake, fake_patches, _ = self.critic(pasted.detach(), masks)
+        verdict, patches, mine = judge(self.critic, pasted, masks)
         terms["critic"] = (
-            F.softplus(-real).mean()
-            + F.softplus(fake).mean()
-            + F.softplus(-real_patches).mean()
-            + mean_where(F.softplus(fake_patches), touched)
+            verdict_loss(real, True)
+            + verdict_loss(fake, False)
+            + verdict_loss(real_patches, True)
+            + verdict_loss(fake_patches, False, masks)
         )
-        verdict, patches, mine = self.critic.judge(pasted, masks)
-        terms["fooled"] = F.softplus(-verdict).mean() + mean_where(F.softplus(-patches), touched)
+        terms["fooled"] = verdict_loss(verdict, True) + verdict_loss(patches, True, masks)
         terms["matched"] = losses.relative_distance(
             [level[:half] for level in mine], [level[:half].detach() for level in theirs]
         )
+        real_levels = self.feature_critic(reached, mask)
+        fake_levels = self.feature_critic([level.detach() for level in found], masks)
+        pairs = zip(real_levels, fake_levels, strict=True)
+        told = [verdict_loss(true, True) + verdict_loss(filled, False, masks) for true, filled in pairs]
+        terms["feature_critic"] = torch.stack(told).mean()
+        verdicts = judge(self.feature_critic, found, masks)
+        terms["fooled_features"] = torch.stack([verdict_loss(level, True, masks) for level in verdicts]).mean()
 
-        loss = sum(weight * terms[name] for name, weight in WEIGHTS.items()) + terms["critic"]
+        loss = sum(weight * terms[name] for name, weight in WEIGHTS.items())
+        loss = loss + terms["critic"] + terms["feature_critic"]
         loss = loss + ramp * sum(weight * terms[name] for name, weight in CRITIC_WEIGHTS.items())
         if penalised:
-            loss = loss + masked_gradient_penalty(self.critic, x, mask) / PENALISED
-        return {"loss": loss} | terms | {"real": real.mean(), "fake": fake.mean()}
+            loss = loss + PENALTY * masked_gradient_penalty(self.critic, x, mask) / PENALISED
+        told = {"real": real, "fake": fake, "real_features": real_levels[-1], "fake_features": fake_levels[-1]}
+        return {"loss": loss} | terms | {name: logits.mean() for name, logits in told.items()}
 
 
 def mean_where(values: Tensor, where: Tensor) -> Tensor:
     """Mean of values where a map of the same shape is 1; 0 where it is nowhere."""
     return (values * where).sum() / where.sum().clamp(min=1.0)
+
+
+def verdict_loss(logits: Tensor, real: bool, mask: Tensor | None = None) -> Tensor:
+    """Cross-entropy of logits, above 0 for real, where all pictures are real or none is: a scalar.
+
+    mask: (B, 1, H, W), 1 = observed: only logits (B, h, w) of places with a part of the hole count.
+    """
+    values = F.softplus(-logits if real else logits)
+    if mask is None:
+        return values.mean()
+    return mean_where(values, F.adaptive_max_pool2d(1.0 - mask, values.shape[1:])[:, 0])

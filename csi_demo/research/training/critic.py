@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from ... import masks
 from ...methods.csi.places import REGIONS, SHOWN, TURN
-from ...models.critic import FILLED, REAL, RECONSTRUCTED, critic_loss, gradient_penalty
+from ...models.critic import FILLED, REAL, RECONSTRUCTED, critic_loss, gradient_penalty, judge
 from ...models.csi import CSIConfig, Posterior
 from ...photo.blending import poisson
 from ...pixels import masks_to_tensor, to_float
@@ -190,7 +190,7 @@ class CriticStep(nn.Module):
         )
         attributes = scores.shape[1]
         terms["scored"] = (scores.chunk(4)[0] - wanted[:, :attributes]).square().mean()
-        logits, scores, features = critic.judge(critic.fixed(), drawn)
+        logits, scores, features = judge(critic, drawn)
         rebuilt, *pasted = (critic_loss(part, REAL).mean() for part in logits.chunk(3))
         terms["fooled"] = rebuilt + 0.5 * sum(pasted)
         count = len(x)

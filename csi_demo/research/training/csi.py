@@ -30,6 +30,7 @@ from .loop import Recipe, Settings
 
 LN2 = math.log(2.0)
 WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), "pixelcnn": ("",)}
+CRITIC_NAMES = "critic", "masked_critic", "feature_critic"
 CRITICS = "critics"  # folder beside the models: what training was against, needed to go on with it only
 WHOLE_SIGMA = 0.15  # noise on the latents of whole faces: how finely a latent is told from another
 
@@ -144,7 +145,7 @@ def start_from(model: nn.Module, folder: Path) -> None:
     """Takes over the tensors of a folder of weights that have the name and the shape of the model's: of "csi", and of
     the critics beside it, where it has any. Raises WeightsError for a folder that is damaged or has none."""
     carried = weights.load_state("csi", folder)
-    for critic in ("critic", "masked_critic"):
+    for critic in CRITIC_NAMES:
         if weights.available(f"{CRITICS}/{critic}", folder):
             found = weights.load_state(f"{CRITICS}/{critic}", folder)
             carried |= {f"{critic}.{name}": tensor for name, tensor in found.items()}

@@ -16,11 +16,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from ... import weights
-from ...models.critic import MaskedCritic
+from ...models.critic import FeatureCritic, MaskedCritic
 from ...models.csi import CSI, CSIConfig
 from . import context, posterior
 from .critic import NAMED, validate_fills
-from .csi import CRITICS, WEIGHT_FILES, CriticisedCSI, CSIRecipe, CSISettings, start_from
+from .csi import CRITIC_NAMES, CRITICS, WEIGHT_FILES, CriticisedCSI, CSIRecipe, CSISettings, start_from
 from .faces import FacePool
 
 FILES = {"context": ("context.",), "flow": ("flow.",)} | WEIGHT_FILES
@@ -38,6 +38,7 @@ class SeeingSettings(CSISettings):
     learning_rate: tuple[float, ...] = (4e-4, 1e-3, 9e-4, 3e-4)
     batch: int = 16
     critic_weight: float = 0.3
+    critic_warmup: int = 8_000  # stage 3: pictures before the critics count
     whole: str = ""  # folders of 178x218 packs, with commas between them, that frames are cut from, too
 
 
@@ -47,6 +48,7 @@ class SeeingCSI(CriticisedCSI):
     def __init__(self, config: CSIConfig, critic_width: int):
         super().__init__(config, critic_width)
         self.masked_critic = MaskedCritic()
+        self.feature_critic = FeatureCritic()
 
 
 class SeeingRecipe(CSIRecipe):
@@ -85,13 +87,13 @@ class SeeingRecipe(CSIRecipe):
         if stage == POSTERIOR:
             return [{"params": list(model.flow.parameters()), "scale": 1.0, "betas": (0.9, 0.99)}]
         assert isinstance(model, SeeingCSI)
-        players = ((model.context, 1.0), (model.masked_critic, CRITIC_RATE))
+        players = ((model.context, 1.0), (model.masked_critic, CRITIC_RATE), (model.feature_critic, CRITIC_RATE))
         return [{"params": list(own.parameters()), "scale": scale, "betas": (0.5, 0.99)} for own, scale in players]
 
     def step(self, model: CSI, stage: int, dataset_size: int) -> nn.Module:
         if stage == CONTEXT:
             assert isinstance(model, SeeingCSI)
-            return context.ContextStep(model, model.masked_critic, self.frames)
+            return context.ContextStep(model, model.masked_critic, model.feature_critic, self.frames)
         if stage == POSTERIOR:
             return posterior.PosteriorStep(model)
         return super().step(model, PAPER[stage], dataset_size)
@@ -102,7 +104,8 @@ class SeeingRecipe(CSIRecipe):
         assert self.pool is not None, "read comes first"
         if stage == POSTERIOR:
             return posterior.draw_batch(self.pool, count, rng, self.config)
-        return context.draw_batch(self.pool, count, rng, self.config, context.ramp_after(self.seen))
+        ramp = context.ramp_after(self.seen, self.settings.critic_warmup)
+        return context.draw_batch(self.pool, count, rng, self.config, ramp)
 
     def validate(self, model: CSI, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
         if stage in PAPER:
@@ -111,7 +114,7 @@ class SeeingRecipe(CSIRecipe):
 
     def export(self, model: CSI, metrics: Mapping[str, Any], folder: Path) -> None:
         state, critics = dict(model.state_dict()), folder.with_name(CRITICS)
-        for name in ("critic", "masked_critic"):  # needed to go on training only
+        for name in CRITIC_NAMES:  # needed to go on training only
             own = {key.removeprefix(f"{name}."): state.pop(key) for key in list(state) if key.startswith(f"{name}.")}
             weights.save_model(critics / name, {}, own, metrics, {name: ("",)})
         weights.save_model(folder, self.config.to_dict(), state, metrics, FILES)
