@@ -143,6 +143,6 @@ class FeatureCritic(nn.Module):
         real."""
         found = []
         for head, level in zip(self.heads, levels, strict=True):
-            observed = F.adaptive_avg_pool2d(mask, level.shape[2:]).to(level.dtype)
+            observed = F.adaptive_avg_pool2d(mask, (level.shape[2], level.shape[3])).to(level.dtype)
             found.append(head(torch.cat((level, observed), 1))[:, 0].float())
         return found

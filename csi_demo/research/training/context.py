@@ -140,8 +140,8 @@ class ContextStep(nn.Module):
         terms["visible"] = mean_where(error, masks)
         found = self.scores.network.activations(pasted)
         for name, part in (("deep", slice(half)), ("filled_deep", slice(half, count))):
-            pairs = [(mine[part], theirs[part]) for mine, theirs in zip(found[:-1], reached, strict=False)]
-            terms[name] = losses.relative_distance(*zip(*pairs, strict=True))
+            mine, theirs = ([level[part] for level in levels[:-1]] for levels in (found, reached))
+            terms[name] = losses.relative_distance(mine, theirs)
 
         named = len(model.config.named)
         before, after = self.scores(jitter(torch.cat((pasted[again], pasted[count:])), shift))[0].chunk(2)
@@ -153,9 +153,9 @@ class ContextStep(nn.Module):
         change = (pictures[count:] - pictures[again]).abs().mean(1, keepdim=True)
         terms["change"] = mean_where(change, 1.0 - mask[again])
 
-        real, real_patches, theirs = self.critic(x, mask)
+        real, real_patches, wanted = self.critic(x, mask)
         fake, fake_patches, _ = self.critic(pasted.detach(), masks)
-        verdict, patches, mine = judge(self.critic, pasted, masks)
+        verdict, patches, matching = judge(self.critic, pasted, masks)
         terms["critic"] = (
             verdict_loss(real, True)
             + verdict_loss(fake, False)
@@ -164,7 +164,7 @@ class ContextStep(nn.Module):
         )
         terms["fooled"] = verdict_loss(verdict, True) + verdict_loss(patches, True, masks)
         terms["matched"] = losses.relative_distance(
-            [level[:half] for level in mine], [level[:half].detach() for level in theirs]
+            [level[:half] for level in matching], [level[:half].detach() for level in wanted]
         )
         real_levels = self.feature_critic(reached, mask)
         fake_levels = self.feature_critic([level.detach() for level in found], masks)
@@ -179,8 +179,8 @@ class ContextStep(nn.Module):
         loss = loss + ramp * sum(weight * terms[name] for name, weight in CRITIC_WEIGHTS.items())
         if penalised:
             loss = loss + PENALTY * masked_gradient_penalty(self.critic, x, mask) / PENALISED
-        told = {"real": real, "fake": fake, "real_features": real_levels[-1], "fake_features": fake_levels[-1]}
-        return {"loss": loss} | terms | {name: logits.mean() for name, logits in told.items()}
+        logits = {"real": real, "fake": fake, "real_features": real_levels[-1], "fake_features": fake_levels[-1]}
+        return {"loss": loss} | terms | {name: values.mean() for name, values in logits.items()}
 
 
 def mean_where(values: Tensor, where: Tensor) -> Tensor:
