@@ -133,24 +133,20 @@ def _rows(
     options: argparse.Namespace, mask: str, method: str, sheet: Path | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The figures of a method and a mask, and what they are called where they are recorded."""
+    from ..research.studies.shared import Study
+
     controls, tuning = load_method(method).split(settings_of(options.settings))
-    common: dict[str, Any] = {
-        "limit": options.limit,
-        "seed": options.seed,
-        "contact_sheet": sheet,
-        "workers": options.workers,
-        "controls": controls,
-        "options": tuning,
-    }
+    data = options.photos or options.data
+    study = Study(method, data, mask, options.limit, options.seed, sheet, options.workers, controls, tuning)
     if options.photos:
         from ..research.studies.photos import evaluate_photos
 
-        for row in evaluate_photos(method, options.photos, mask, **common):
+        for row in evaluate_photos(study):
             yield f"photos {mask} {'refined' if row['refine'] else 'as drawn'}", row
     else:
         from ..research.studies.fills import evaluate
 
-        yield mask, evaluate(method, options.data, mask, **common)
+        yield mask, evaluate(study)
 
 
 def _controls(options: argparse.Namespace) -> None:

@@ -225,26 +225,13 @@ class Fill:
 
         stream, done = self.stream, 0
         pixels, params = self._pixels.numpy().reshape(-1), self._params.numpy().reshape(-1)
+        weights, fill = (
+            (stream.weights, stream.offsets),
+            (pixels, self.biases, self.noise, self.guide, stream.levels, params),
+        )
+        where = self.hole, self.union, self.regions, stream.padded, self.box
         for row in range(self.box[0], self.box[0] + self.box[2]):
-            done = kernel.fill_row(
-                row,
-                done,
-                self.drawing,
-                self.hole,
-                self.union,
-                self.regions,
-                stream.padded,
-                self.box,
-                pixels,
-                self.biases,
-                self.noise,
-                self.guide,
-                stream.levels,
-                (stream.weights, stream.offsets),
-                self._rings,
-                self._work,
-                params,
-            )
+            done = kernel.fill_row(row, done, self.drawing, *where, weights, fill, self._rings, self._work)
             if self.union[row].any():
                 yield self.pixels, done / self.total
 

@@ -144,34 +144,17 @@ class GatedFill:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, float]]:
         from . import gated_kernel
 
-        done, layout = 0, self.layout
+        done, kept = 0, self.layout
         levels, nll = torch.from_numpy(self.levels), torch.from_numpy(self.nll)
+        layout = kept.table, kept.weights, kept.offsets, kept.head
+        given = self.seen, self.own, self.biases, self.uniforms, self.context, self.prediction, self.sampling
+        fill = *given, self._ring, self.levels, self.nll
         for row in self.rows:
             done = gated_kernel.fill_row(
-                row,
-                done,
-                self.total,
-                self.hole,
-                self.span,
-                self.sizes,
-                self.seen,
-                self.own,
-                self.biases,
-                self.uniforms,
-                self.context,
-                self.prediction,
-                self.sampling,
-                layout.table,
-                layout.weights,
-                layout.offsets,
-                layout.head,
-                self._ring,
-                self._work,
-                self.levels,
-                self.nll,
+                row, done, self.total, self.hole, self.span, self.sizes, layout, fill, self._work
             )
             if self.hole[row].any():
-                drawn = levels[:, row].to(layout.dtype) / 127.5 - 1.0
+                drawn = levels[:, row].to(kept.dtype) / 127.5 - 1.0
                 where = torch.from_numpy(self.hole[row])
                 self.pictures[:, :, row, where] = drawn[:, where].mT
                 yield self.pictures, nll, done / self.total

@@ -195,27 +195,10 @@ def _inverted(logits, weights, uniform):
 
 
 @compiled
-def _draw(
-    r,
-    column,
-    done,
-    total,
-    own,
-    hole,
-    sizes,
-    seen,
-    head,
-    table,
-    uniforms,
-    context,
-    prediction,
-    sampling,
-    work,
-    pixels,
-    nll,
-):
+def _draw(r, column, done, total, hole, sizes, layout, fill, work):
     """One pixel of every sample, whose features both stacks have prepared; see `gated.draw`."""
     height, width = hole.shape
+    (table, _, _, head), (seen, own, _, uniforms, context, prediction, sampling, _, pixels, nll) = layout, fill
     samples, versions, layers, p, _, first, described, _ = sizes
     features, hidden, narrow, out, earlier, bumps, logits, weights = work[5:]
     wide, outs = len(features) // versions, len(out) // versions
@@ -279,41 +262,20 @@ def _draw(
 
 
 @compiled
-def fill_row(
-    r,
-    done,
-    total,
-    hole,
-    span,
-    sizes,
-    seen,
-    own,
-    biases,
-    uniforms,
-    context,
-    prediction,
-    sampling,
-    table,
-    weights,
-    offsets,
-    head,
-    ring,
-    work,
-    pixels,
-    nll,
-):
+def fill_row(r, done, total, hole, span, sizes, layout, fill, work):
     """Computes row r and draws its hole pixels; returns how many of the hole's pixels are done.
 
     done, total: the hole's pixels in rows above, and all; hole: (H, W), true = hole; span: first row and first column
     with hole pixels, column after the last; sizes: samples, versions, layers, p, reach of a layer and of the first one,
-    numbers that describe a pixel, whether the vertical stack adds; seen: (n, H + first, W + 2 first, described), zeros
-    beyond the picture: `first` rows above, as many columns at either side; own: (versions), which of m pictures'
-    conditions a version is drawn under; biases: (m, H, W, layers, 4 p), the conditions'; uniforms: (n, H, W, 3);
-    context: (m, total, 3, 256), logits; prediction: (m, total, 3, 2), means and log-scales; sampling: temperature,
-    guidance, weight of the prediction, support; table: what describes each level (256, 9), then the levels'
-    intensities; pixels: (n, H, W, 3), levels, and nll: (n, H, W), nats, written. The rest:
-    `gated_compiled.Layout` and `GatedFill`.
+    numbers that describe a pixel, whether the vertical stack adds. layout: table, what describes each level (256, 9),
+    then the levels' intensities; weights, offsets and head, as of `gated_compiled.Layout`. fill: seen, (n, H + first,
+    W + 2 first, described), zeros beyond the picture: `first` rows above, as many columns at either side; own:
+    (versions), which of m pictures' conditions a version is drawn under; biases: (m, H, W, layers, 4 p), the
+    conditions'; uniforms: (n, H, W, 3); context: (m, total, 3, 256), logits; prediction: (m, total, 3, 2), means and
+    log-scales; sampling: temperature, guidance, weight of the prediction, support; ring, as work, of `GatedFill`;
+    pixels: (n, H, W, 3), levels, and nll: (n, H, W), nats, written.
     """
+    (_, weights, offsets, _), (seen, own, biases, _, _, _, _, ring, _, _) = layout, fill
     own_left, own_right, width = 0, 0, hole.shape[1]
     for column in range(width):
         if hole[r, column]:
@@ -328,24 +290,6 @@ def fill_row(
             stop += 1
         stop += 1
         _horizontal(r, begin, stop, hole, spans, sizes, seen, weights, offsets, work)
-        _draw(
-            r,
-            stop - 1,
-            done,
-            total,
-            own,
-            hole,
-            sizes,
-            seen,
-            head,
-            table,
-            uniforms,
-            context,
-            prediction,
-            sampling,
-            work,
-            pixels,
-            nll,
-        )
+        _draw(r, stop - 1, done, total, hole, sizes, layout, fill, work)
         begin, done = stop, done + 1
     return done

@@ -28,12 +28,11 @@ def _gate(pair, pair_at, target, target_at, width):
 
 
 @compiled
-def _vertical(
-    r, s, hole, regions, filters, box, pixels, biases, weights, rings, u, temp, pairs, h, shares, pair_shares
-):
+def _vertical(r, s, hole, regions, filters, box, pixels, biases, weights, rings, work):
     """One sample's vertical stack of a row, and what it and the row above give to the row's horizontal stack."""
     height, width = hole.shape[1], hole.shape[2]
     blocks, pair = regions.shape[0], 2 * filters
+    u, temp, pairs, h, shares, pair_shares, _, _ = work
     v_in, v_first, v_second, across = weights[0][0], weights[0][1], weights[0][2], weights[0][3]
     h_first, h_second = weights[0][5], weights[0][6]
     v_in_bias, v_second_bias, h_in_bias, h_second_bias = weights[1][0], weights[1][1], weights[1][2], weights[1][3]
@@ -256,41 +255,22 @@ def entropy(params, x, edges, result):
 
 
 @compiled
-def fill_row(
-    r,
-    done,
-    draw,
-    hole,
-    union,
-    regions,
-    filters,
-    box,
-    pixels,
-    biases,
-    noise,
-    guide,
-    levels,
-    weights,
-    rings,
-    work,
-    params,
-):
+def fill_row(r, done, draw, hole, union, regions, filters, box, weights, fill, rings, work):
     """Computes row r and, where `draw`, draws its hole pixels; returns how many of the hole's pixels are done.
 
     hole: (n, H, W) and union: (H, W), true = hole, of each sample and of any; done: pixels of the union in rows above;
-    regions: (blocks, 6, 3); box: first row, first column, rows and columns that biases cover; pixels: (n, H + 2, W + 3,
-    4), red, green, blue and 1, zeros beyond the picture: two rows above, two columns left, one right; biases: (n, rows,
-    columns, 2 * blocks, F), the convolutions' own included; noise: (n, H, W, K + 3); guide: (n, H, W, 3) and a
-    variance, 0: none; params: (pixels of the union, n, 10 K, padded), written, before they are guided. The rest:
-    `compiled.Stream`. Where a hole is not to be drawn, pixels holds it already.
+    regions: (blocks, 6, 3); box: first row, first column, rows and columns that biases cover; weights, rings, work: of
+    `compiled.Stream` and `Fill`. fill: pixels (n, H + 2, W + 3, 4), red, green, blue and 1, zeros beyond the picture:
+    two rows above, two columns left, one right; biases (n, rows, columns, 2 * blocks, F), the convolutions' own
+    included; noise (n, H, W, K + 3); guide: (n, H, W, 3) and a variance, 0: none; the 256 levels; params (pixels of the
+    union, n, 10 K, padded), written, before they are guided. Where a hole is not to be drawn, pixels holds it already.
     """
+    pixels, biases, noise, guide, levels, params = fill
     samples, width = hole.shape[0], hole.shape[2]
-    u, temp, pairs, h, shares, pair_shares, top, guided = work
+    _, _, _, h, shares, pair_shares, top, guided = work
     towards, variance = guide
     for s in range(samples):
-        _vertical(
-            r, s, hole, regions, filters, box, pixels, biases, weights, rings, u, temp, pairs, h, shares, pair_shares
-        )
+        _vertical(r, s, hole, regions, filters, box, pixels, biases, weights, rings, work)
     if r < regions[0, H_IN, 0]:
         return done
     head, head_bias = weights[0][7], weights[1][4]

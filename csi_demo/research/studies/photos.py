@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,9 @@ from ...photo.sheets import photo_sheet
 from ...pixels import mask_to_tensor, png, to_pictures, to_tensor
 from ...weights import write_atomically
 from ..metrics.features import face_network, judge_network
-from ..metrics.frechet import distance_to_faces
 from ..metrics.inside import measure
 from .controls import ends, steered
-from .shared import shared
+from .shared import Study, means_of, shared
 
 SAMPLES = 2  # drawn for every photo; the figures are means over both
 TILE, AROUND = 256, 1.25  # side of a picture on a contact sheet, and how many sides of the frame it shows
@@ -52,18 +50,7 @@ class Filled:
     frames: dict[bool, Tensor]
 
 
-def evaluate_photos(
-    method_name: str,
-    data: str | Path,
-    mask_name: str,
-    *,
-    limit: int | None = None,
-    seed: int = 0,
-    contact_sheet: Path | None = None,
-    workers: int = 0,
-    controls: Mapping[str, float] | None = None,
-    options: Mapping[str, float] | None = None,
-) -> list[dict[str, Any]]:
+def evaluate_photos(study: Study) -> list[dict[str, Any]]:
     """Fills a hole of a family in whole photos of a pack or folder; two dicts of figures, without refining and with.
 
     Each has refine, found (share of photos in which a face was found; the others are left out), psnr, ssim, l1, colour,
@@ -74,20 +61,21 @@ def evaluate_photos(
     mask. Raises DataError, MaskError, WeightsError where the weights have no refiner, and CompletionError where no face
     was found.
     """
-    load_method(method_name)  # an unknown method is refused before the photos are read
+    load_method(study.method)  # an unknown method is refused before the photos are read
     if not can_refine():
         raise CompletionError("the weights have no refiner: the photos cannot be filled with it and without")
-    files, rng, draw = read_encoded(data, limit), np.random.default_rng(seed), masks.sampler(mask_name)
-    named = mask_name in masks.BOXES
+    files = read_encoded(study.data, study.limit)
+    rng, draw = np.random.default_rng(study.seed), masks.sampler(study.mask)
+    named = study.mask in masks.BOXES
     jobs = [
-        (method_name, file, mask_name if named else draw(rng), _seeds(seed, index), controls, options)
+        (study, file, study.mask if named else draw(rng), study.seed + SAMPLES * index)
         for index, file in enumerate(files)
     ]
-    filled = [one for one in shared(_fill, jobs, workers) if one is not None]
+    filled = [photo for photo in shared(_fill, jobs, study.workers) if photo is not None]
     if not filled:
         raise CompletionError(f"no face was found in any of {len(files)} photos")
-    if contact_sheet is not None:
-        write_atomically(contact_sheet, png(photo_sheet([one.tiles for one in filled])))
+    if study.contact_sheet is not None:
+        write_atomically(study.contact_sheet, png(photo_sheet([photo.tiles for photo in filled])))
     return [_means(filled, refine) | {"found": round(len(filled) / len(files), 4)} for refine in (False, True)]
 
 
@@ -138,27 +126,17 @@ def evaluate_kept(
     return rows
 
 
-def _seeds(first: int, index: int) -> range:
-    return range(first + SAMPLES * index, first + SAMPLES * (index + 1))
-
-
-def _fill(
-    method_name: str,
-    file: bytes,
-    mask: np.ndarray | str,
-    seeds: Sequence[int],
-    controls: Mapping[str, float] | None,
-    options: Mapping[str, float] | None,
-) -> Filled | None:
+def _fill(study: Study, file: bytes, mask: np.ndarray | str, seed: int) -> Filled | None:
     """A photo filled; None where no face is found in it. mask: of the frame, or a family's name."""
-    method, photo = load_method(method_name), open_photo(file)
+    method, photo = load_method(study.method), open_photo(file)
     began = time.perf_counter()
     faces = find_faces(photo)
     if not faces:
         return None
     place = faces[0]
     subject = Subject.of(photo, mask if isinstance(mask, str) else place.photo_mask(mask, photo.size), placement=place)
-    fills = Request(subject, method, tuple(seeds), controls or {}, options or {}).last_step().pictures
+    seeds = tuple(range(seed, seed + SAMPLES))
+    fills = Request(subject, method, seeds, study.controls or {}, study.options or {}).last_step().pictures
     filling = time.perf_counter() - began
     image, hole = to_tensor(photo), mask_to_tensor(subject.mask)
     figures, pictures, frames = {}, {}, {}
@@ -180,13 +158,6 @@ def _tile(photo: Image.Image, place: Placement) -> Image.Image:
 
 
 def _means(filled: Sequence[Filled], refine: bool) -> dict[str, Any]:
-    rows = [one.figures[refine] for one in filled]
-    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-    for name, part in (("seam", "step"), ("sharpness", "rough")):
-        drawn, true = means.pop(part), means.pop(f"true_{part}")
-        means[name] = drawn / true if true else math.nan
-    drawn_faces, faces = torch.cat([one.frames[refine] for one in filled]), torch.cat([one.truth for one in filled])
-    for name, network in (("frechet", face_network()), ("frechet_judge", judge_network())):
-        if (distance := distance_to_faces(drawn_faces, faces, network)) is not None:
-            means[name] = distance
-    return {"refine": refine, "n": len(rows)} | {key: round(value, 4) for key, value in means.items()}
+    frames, faces = torch.cat([photo.frames[refine] for photo in filled]), torch.cat([photo.truth for photo in filled])
+    means = means_of([photo.figures[refine] for photo in filled], frames, faces)
+    return {"refine": refine, "n": len(filled)} | means
