@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,12 +19,14 @@ from PIL import Image
 from csi_demo import masks
 from csi_demo.models import logistic_mixture
 from csi_demo.models.csi import CSI, CSIConfig
-from csi_demo.ops.soaking import Visitor
 from csi_demo.photo.placement import Placement
 from csi_demo.pixels import masks_to_tensor
 
 from .server import Server, serving
 from .visitor import PlainMethod, noise
+
+if TYPE_CHECKING:
+    from csi_demo.ops.soaking import Visitor
 
 torch.set_num_threads(1)  # tiny tensors: threads would only wait for each other
 cv2.setNumThreads(1)
@@ -132,7 +135,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The real server for strangers: it must neither log nor keep anything of what it was sent."""
     with serving(tmp_path_factory.mktemp("safety")) as running:
@@ -145,6 +148,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def visitor(server: Server) -> Iterator[Visitor]:
     """Somebody with a photo, its mouth painted out."""
+    from csi_demo.ops.soaking import Visitor  # which brings Gradio, that few tests need
+
     one = Visitor(server.url)
     with one:
         one.set("samples", 1)

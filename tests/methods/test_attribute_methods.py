@@ -24,6 +24,7 @@ METHODS = ("vae-attributes", "pixelcnn")
 SMALL = masks_to_tensor([masks.box(24, 46, 40, 56)])  # around the lips
 NAMES = ("Smiling", "No_Beard", "Bangs", "Male")
 TINY = {"batch": 8, "warmup": 8, "bf16": False, "val_pictures": 6, "pictures": (48,), "learning_rate": (3e-3,)}
+TINY["sheet_minutes"] = 0
 
 
 def picture() -> torch.Tensor:

@@ -150,6 +150,7 @@ def test_a_painted_mask_counts(client: Client) -> None:
     assert not changed[mask == 255].any()
 
 
+@pytest.mark.slow
 def test_compare_has_every_method(client: Client) -> None:
     found = client.predict(encoded(), "nose", 3, api_name="/compare")
     assert list(found) == list(available_methods())

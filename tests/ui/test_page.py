@@ -172,6 +172,7 @@ def test_photos_are_dropped_and_pasted(page: Page) -> None:
     assert not changed.any()
 
 
+@pytest.mark.slow
 def test_the_second_face_of_a_group_is_filled(page: Page, tmp_path: Path) -> None:
     group = Image.new("RGB", (1100, 600), (120, 130, 140))
     portrait = Image.open(PORTRAIT)

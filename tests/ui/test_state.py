@@ -109,7 +109,11 @@ def test_twenty_uploads_in_a_row_end_with_the_last(page: Page, tmp_path: Path) -
     assert page.locator("#painter canvas").evaluate(middle)[0] == pytest.approx(190, abs=3)
 
 
-@pytest.mark.parametrize("size", [(1280, 900), (1366, 650), (390, 844)], ids=["desk", "laptop", "phone"])
+@pytest.mark.parametrize(
+    "size",
+    [(1366, 650), *(pytest.param(size, marks=pytest.mark.slow) for size in ((1280, 900), (390, 844)))],
+    ids=["laptop", "desk", "phone"],
+)
 def test_slider_moves_are_undone_in_their_order_with_the_picture(browser: Browser, url: str, size: Any) -> None:
     with opened(browser, url, viewport={"width": size[0], "height": size[1]}) as page:
         set_number(page, "samples", 1)
@@ -206,10 +210,12 @@ def test_the_language_and_what_the_canvas_shows(browser: Browser, url: str) -> N
         assert "mouth filled, No. 1 of 2, before and after at 100 %" in said
 
 
+@pytest.mark.slow
 def test_a_server_that_starts_anew_is_said_and_the_photo_asked_for(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         page = browser.new_page()
         page.goto(server.url)
+        expect(page.locator("#slider-0 input[type=range]")).to_be_visible(timeout=PATIENCE)
         expect(page.locator("#fill")).to_be_enabled(timeout=PATIENCE)
         server.process.terminate()
         server.process.wait(20)

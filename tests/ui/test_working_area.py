@@ -245,7 +245,7 @@ def violations(page: Page) -> list[Any]:
     return [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_nothing_violates_the_guidelines_for_accessibility(browser: Browser, url: str, scheme: Any) -> None:
     with opened(browser, url, viewport={"width": 1280, "height": 900}, color_scheme=scheme) as page:
         assert violations(page) == []
