@@ -9,7 +9,7 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,7 @@ from PIL import Image
 from . import masks, methods
 from .device import plain_torch, share_threads
 from .errors import MaskError, PhotoError, UsageError
+from .hints import Hint, as_hints, paint
 from .methods import Method, checks
 from .methods.base import Number
 from .photo.colour import srgb_profile
@@ -26,6 +27,9 @@ from .photo.reading import PhotoLike, to_photo
 from .photo.refining import Scene, can_refine
 from .photo.toning import Tone
 from .pixels import FRAME, mask_to_tensor, to_pictures, to_tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class Subject:
 class Request:
     """A subject, how it is to be filled, and how the fill is to be put into the photo.
 
-    controls, options: those that are given, checked.
+    controls, options: those that are given, checked. hints: dabs of paint in the hole, see `hints.as_hints`.
     """
 
     subject: Subject
@@ -146,11 +150,18 @@ class Request:
     controls: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, float] = field(default_factory=dict)
     finish: Finish = Finish()
+    hints: tuple[Hint, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises ControlError for a control or option that the method does not have, or a value out of range."""
+        """Raises ControlError for a control or option that the method does not have, or a value out of range, and
+        UsageError for hints where it takes none or none lies in the hole."""
         self.method.check_controls(self.controls)
         self.method.check_options(self.options)
+        self.method.check_hints(self._paint, to_tensor(self.subject.frame))
+
+    @cached_property
+    def _paint(self) -> Tensor | None:
+        return paint(self.hints, self.subject.placement, self.subject.frame_mask)
 
     def steps(self) -> Generator[FrameStep]:
         """Fills the hole of the frame once for every seed, step by step. Closing the iterator stops the work.
@@ -159,7 +170,7 @@ class Request:
         """
         image, mask = to_tensor(self.subject.frame), mask_to_tensor(self.subject.frame_mask)
         share_threads()
-        for step in self.method.complete(image, mask, self.seeds, self.controls, self.options):
+        for step in self.method.complete(image, mask, self.seeds, self.controls, self.options, self._paint):
             views = {name: to_pictures(images) for name, images in step.views.items()}
             yield FrameStep(to_pictures(step.images), step.progress, step.info, views)
 
@@ -186,13 +197,15 @@ def complete_photo(
     placement: Placement | Sequence[float] | str | None = None,
     blend: bool = True,
     refine: bool = True,
+    hints: Sequence[Any] | None = None,
 ) -> list[Image.Image]:
     """Fills the hole of a photo of any size and returns it once for every seed, at its own size, upright and in sRGB.
 
     photo: a picture, turned as its EXIF says, a path, a file's content or an array (see `to_photo`). mask: of the photo
     as it is seen, any array or picture (see `masks.to_mask`), or the name of a family in the frame. method: a name of
     `available_methods`, or what `load_method` returns. The frame lies at the placement, or else where `place_frame`
-    puts it. blend, refine: see `Finish`. Raises as `load_method`, `Subject.of`, `Request` and `Subject.finished`, and
+    puts it. blend, refine: see `Finish`. hints: dabs of paint in the hole that the fill obeys, see `hints.as_hints`,
+    where the method takes them. Raises as `load_method`, `Subject.of`, `Request` and `Subject.finished`, and
     UsageError for other arguments.
     """
     finish = Finish(checks.switch(blend, "blend"), checks.switch(refine, "refine"))
@@ -204,7 +217,7 @@ def complete_photo(
     loaded.check_controls(controls)
     loaded.check_options(options)
     subject = Subject.of(photo, mask, face=face, placement=placement)
-    request = Request(subject, loaded, numbers, controls, options, finish)
+    request = Request(subject, loaded, numbers, controls, options, finish, as_hints(hints))
     pictures = [request.finished(picture) for picture in request.last_step().pictures]
     for picture in pictures:
         picture.info["icc_profile"] = srgb_profile()  # so that files say it that they are saved to

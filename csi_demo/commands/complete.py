@@ -17,6 +17,7 @@ from .. import masks, weights
 from ..complete import Finish, Request, Subject, check_size
 from ..errors import MaskError, PhotoError, UsageError
 from ..files import write_all
+from ..hints import FORM, Hint, as_hints
 from ..methods import Method, available_methods, load_method
 from ..photo.placement import Placement
 from ..photo.reading import SUFFIXES, open_photo, open_picture, read_file
@@ -42,6 +43,7 @@ class Recipe:
     place: Placement | None
     blend: bool
     refine: bool
+    hints: tuple[Hint, ...]
 
     def fingerprint(self, photo: bytes) -> str:
         """SHA-256 of a photo's file and of everything that decides how it is filled in, the weights among it."""
@@ -67,7 +69,8 @@ class Recipe:
     def request(self, photo: bytes, name: str, method: Method) -> Request:
         """The hole in a photo's file and how it is to be filled. Raises as `subject`."""
         subject = self.subject(photo, name)
-        return Request(subject, method, tuple(self.seeds), self.controls, self.options, Finish(self.blend, self.refine))
+        finish = Finish(self.blend, self.refine)
+        return Request(subject, method, tuple(self.seeds), self.controls, self.options, finish, self.hints)
 
 
 @cache
@@ -92,6 +95,9 @@ def add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="of the first sample; sample k takes SEED + k")
     command.add_argument("--samples", type=int, default=1)
     command.add_argument("--set", action="append", default=[], metavar="CONTROL=VALUE", dest="settings")
+    command.add_argument(
+        "--hint", action="append", default=[], metavar=FORM, help="a dab of paint in the hole, in photo pixels"
+    )
     command.add_argument(
         "--no-refine", action="store_true", help="leave the fill at 64x64, without redrawing it larger"
     )
@@ -138,6 +144,7 @@ def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Method]:
         place=None if options.place is None else Placement.from_numbers(options.place),
         blend=not options.no_blend,
         refine=not options.no_refine,
+        hints=as_hints(options.hint),
     )
     return recipe, method
 
@@ -175,6 +182,7 @@ def result_files(photo: bytes, name: str, recipe: Recipe, method: Method) -> dic
         "seeds": list(recipe.seeds),
         "controls": recipe.controls,
         "options": recipe.options,
+        "hints": [asdict(hint) for hint in recipe.hints],
         "placement": asdict(placement) | {"corners": placement.corners},
         "face_found": request.subject.face_found,
         "blend": recipe.blend and not placement.exact,

@@ -10,8 +10,6 @@ pale face, and a later stroke leaves an earlier one alone.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +28,6 @@ NEAR = 6  # pixels around the patch that may change with it
 SOFTNESS = 0.1  # added to the metric, whose mean is 1: how far latents that change little may go
 BOUND = 5.0  # of a latent, whose prior's standard deviation is 1: no face lies beyond
 MAX_STEPS = 200  # of one stroke
-HEX = re.compile(r"#?([0-9a-fA-F]{6})")
 
 
 @dataclass(frozen=True)
@@ -90,24 +87,6 @@ class Hold:
     def change(self, picture: Tensor) -> Tensor:
         """The mean squared change of what is held, a scalar."""
         return ((picture - self.picture).square() * self.where).mean()
-
-
-def read_colour(colour: str | Sequence[int]) -> tuple[int, int, int]:
-    """A colour as red, green and blue, 0 to 255, from ``#RRGGBB`` or three whole numbers. Raises EditError."""
-    if isinstance(colour, str):
-        found = HEX.fullmatch(colour.strip())
-        if not found:
-            raise EditError(f"{colour!r:.40} is no colour: write it as #RRGGBB, as in #3b2417")
-        red, green, blue = bytes.fromhex(found[1])
-        return red, green, blue
-    try:
-        red, green, blue = (int(value) for value in colour)
-        whole = all(int(value) == value and 0 <= value <= 255 for value in colour)
-    except (TypeError, ValueError, OverflowError):
-        whole = False
-    if not whole:
-        raise EditError(f"{colour!r:.40} is no colour: it takes three whole numbers from 0 to 255")
-    return red, green, blue
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from ..complete import as_placement, place_frame
 from ..device import in_plain_torch
 from ..errors import EditError
 from ..models.ian import IAN
+from ..photo.colour import read_colour
 from ..photo.placement import Placement
 from ..photo.reading import PhotoLike, to_photo
 from ..pixels import to_float, to_levels, to_pictures, to_tensor
 from . import transfer
-from .brush import BOUND, MAX_STEPS, Brush, Hold, Patch, as_array, checked, read_colour
+from .brush import BOUND, MAX_STEPS, Brush, Hold, Patch, as_array, checked
 from .network import DrawnFace, load_network
 from .steering import named
 
@@ -189,7 +190,7 @@ class Editor:
 
         colour: ``#RRGGBB`` or red, green, blue from 0 to 255. stroke: a number shared by moves which are undone
         together, and which leave alone what was there before the first of them. Raises EditError for a place outside
-        the square, a size or number of steps out of range, no colour.
+        the square or a size or number of steps out of range, UsageError for no colour.
         """
         patch, number = self._patch(x, y, size), _whole(steps, "steps", 1, MAX_STEPS)
         hold = self._hold(stroke).but(patch)

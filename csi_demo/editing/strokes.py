@@ -9,10 +9,10 @@ from typing import Any
 from PIL import Image
 
 from ..errors import EditError
-from ..photo.colour import srgb_profile
+from ..photo.colour import read_colour, srgb_profile
 from ..photo.placement import Placement
 from ..photo.reading import PhotoLike
-from .brush import Brush, read_colour
+from .brush import Brush
 from .editor import DEFAULT_BRUSH, STRENGTH, Editor, open_editor
 
 MAX_POINTS = 1000  # of all strokes that come together

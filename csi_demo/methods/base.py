@@ -83,13 +83,14 @@ class Step:
 @dataclass(frozen=True)
 class Task:
     """What a method is asked to do. image: (1, 3, H, W); mask: (1, 1, H, W), 1 = observed; controls: those that are set
-    or have a default; options: all."""
+    or have a default; options: all; hints: (1, 4, H, W), see `Method.complete`."""
 
     image: Tensor
     mask: Tensor
     seeds: tuple[int, ...]
     controls: dict[str, float]
     options: dict[str, float]
+    hints: Tensor | None = None
 
     def on(self, device: torch.device | str) -> Task:
         """The same with its pictures on a device."""
@@ -103,6 +104,7 @@ class Method(ABC):
     label: ClassVar[str]
     description: ClassVar[str]
     options: ClassVar[tuple[Control, ...]] = ()
+    takes_hints: ClassVar[bool] = False  # whether a fill obeys dabs of paint in the hole
     accelerated: ClassVar[bool] = False  # whether its model profits from a GPU; otherwise it stays on the CPU
     model: Any
     device: torch.device | str = "cpu"  # of its model; pictures and noise come from the CPU and go back to it
@@ -146,17 +148,20 @@ class Method(ABC):
         seeds: Sequence[int] = (0,),
         controls: Mapping[str, Number] | None = None,
         options: Mapping[str, Number] | None = None,
+        hints: Tensor | None = None,
     ) -> Iterator[Step]:
         """Fills the hole once for every seed.
 
         image: (1, 3, 64, 64) in [-1, 1], or uint8; mask: (1, 1, 64, 64), 1 = observed, or what else `masks.to_mask`
-        takes. Sample k depends on seeds[k] alone. Raises ControlError for an unknown control or option or a value out
-        of range, UsageError for another image or seed, MaskError for another mask or one without a hole.
+        takes. hints: paint in the hole, (1, 4, 64, 64), colours in [-1, 1] and the share of each pixel that is painted.
+        Sample k depends on seeds[k] alone. Raises ControlError for an unknown control or option or a value out of
+        range, UsageError for another image, seed or hints, MaskError for another mask or one without a hole.
         """
         with plain_torch():
             image, mask = check_inputs(image, mask)
         checked = self.check_controls(controls), self.check_options(options)
-        return plain_steps(self._complete(Task(image, mask, checks.seeds(seeds), *checked)))
+        paint = self.check_hints(hints, image)
+        return plain_steps(self._complete(Task(image, mask, checks.seeds(seeds), *checked, paint)))
 
     @abstractmethod
     def _complete(self, task: Task) -> Iterator[Step]:
@@ -192,6 +197,17 @@ class Method(ABC):
     def check_controls(self, controls: Mapping[str, Number] | None) -> dict[str, float]:
         """The controls that are given, checked, or have a default."""
         return check_all(self.controls, controls, f"control of {self.name}")
+
+    def check_hints(self, hints: Tensor | None, image: Tensor) -> Tensor | None:
+        """Hints for an image (1, 3, H, W), as `complete` takes them. Raises UsageError."""
+        if hints is None:
+            return None
+        if not self.takes_hints:
+            raise UsageError(f"{self.name} takes no colour hints: csi does")
+        shape = (1, 4, *image.shape[2:])
+        if tuple(hints.shape) != shape or not bool(hints.isfinite().all()):
+            raise UsageError(f"hints {tuple(hints.shape)}: need numbers {shape}, colours in [-1, 1] and a share")
+        return hints.detach().float().clone()
 
     def check_options(self, options: Mapping[str, Number] | None) -> dict[str, float]:
         """All options, the given ones checked, the others at their default."""

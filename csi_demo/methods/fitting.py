@@ -35,7 +35,7 @@ def softened(drawn: Tensor) -> Tensor:
     detail that it cannot foretell; a mean picture holds none there.
     """
     far = ((_from_face(drawn) - RIM[0]) / (RIM[1] - RIM[0])).clamp(0.0, 1.0)
-    return torch.lerp(drawn, _smooth(drawn, SOFTNESS), far.to(drawn))
+    return torch.lerp(drawn, smooth(drawn, SOFTNESS), far.to(drawn))
 
 
 def _from_face(pictures: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def _from_face(pictures: Tensor) -> Tensor:
     return (rows[:, None] + columns).sqrt()
 
 
-def _smooth(pictures: Tensor, deviation: float) -> Tensor:
+def smooth(pictures: Tensor, deviation: float) -> Tensor:
     """Pictures (n, 3, H, W) under a Gaussian filter of this standard deviation in pixels, borders repeated."""
     side = 2 * math.ceil(3.0 * deviation) + 1
     return each(
@@ -111,7 +111,7 @@ def calmed(
     grey = _luma(fills)
     around = blended(image, mask, torch.zeros_like(image))
     around = around - _luma(around)
-    own = around + _smooth(fills - grey - around, softness)
+    own = around + smooth(fills - grey - around, softness)
     reach = (own * around).sum(1, keepdim=True) / around.square().sum(1, keepdim=True).clamp_min(1e-6)
     native = reach.clamp(0.0, 1.0) * around
     beyond = own - native

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -9,10 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from ..errors import UsageError
+
 SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # a profile's colour space -> Pillow's mode for it
 FITTING = {"RGB": ("RGB", "P", "L", "1"), "L": ("L", "1"), "CMYK": ("CMYK",)}  # modes that a profile of a mode can mean
 SAME = 2  # levels that two renderings of sRGB differ by at most, among profiles that all mean it
 SRGB_GAMMA = 1 / 2.2
+HEX = re.compile(r"#?([0-9a-fA-F]{6})")
 
 
 @cache
@@ -73,3 +78,21 @@ def _from_gamma(gamma: float) -> list[int]:
     light = (np.arange(256) / 255.0) ** (1.0 / gamma)
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.rint(255.0 * encoded).astype(int).tolist()
+
+
+def read_colour(colour: str | Sequence[int]) -> tuple[int, int, int]:
+    """A colour as red, green and blue, 0 to 255, from ``#RRGGBB`` or three whole numbers. Raises UsageError."""
+    if isinstance(colour, str):
+        found = HEX.fullmatch(colour.strip())
+        if not found:
+            raise UsageError(f"{colour!r:.40} is no colour: write it as #RRGGBB, as in #3b2417")
+        red, green, blue = bytes.fromhex(found[1])
+        return red, green, blue
+    try:
+        red, green, blue = (int(value) for value in colour)
+        whole = all(int(value) == value and 0 <= value <= 255 for value in colour)
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise UsageError(f"{colour!r:.40} is no colour: it takes three whole numbers from 0 to 255")
+    return red, green, blue

@@ -15,6 +15,7 @@ from PIL import Image
 from .. import masks
 from ..complete import Finish, Request, Subject, place_frame
 from ..errors import PageError
+from ..hints import Hint, as_hints
 from ..photo.placement import Placement
 from ..photo.reading import open_photo, open_picture
 from . import data_url, engine, photo
@@ -58,6 +59,7 @@ def complete(
     settings: dict[str, float] | None = None,
     face: int = 1,
     refine: bool = True,
+    hints: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Fills a hole in the photo of a face: the pictures as PNG data URLs of the photo's size, and how they came about:
     where the 64x64 frame lay, whether a face was found, and notes on the photo.
@@ -73,6 +75,8 @@ def complete(
         settings: values of list_controls by name; what is left out stays where the picture puts it.
         face: which face where there are several, the largest being 1.
         refine: whether the fill is redrawn at the photo's own resolution, where that is higher than 64x64.
+        hints: dabs of paint in the hole that csi obeys, each {"x", "y" or "points": [[x, y], ...], "size", "colour":
+            "#RRGGBB"}, in photo pixels.
     """
     with _Spoken():
         notes: list[str] = []
@@ -82,7 +86,7 @@ def complete(
         seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
         which = whole(face, "The face", 1, photo.MAX_FACES)
         finish, subject = Finish(refine=_switch(refine)), _subject(shown, hole, which, notes)
-        return _filled(subject, loaded, seeds, _settings(settings), finish, notes)
+        return _filled(subject, loaded, seeds, _settings(settings), finish, notes, as_hints(hints))
 
 
 def compare(
@@ -243,9 +247,10 @@ def _filled(
     settings: Mapping[str, float],
     finish: Finish,
     notes: list[str],
+    hints: tuple[Hint, ...] = (),
 ) -> dict[str, Any]:
     began, place = time.monotonic(), subject.placement
-    request = Request(subject, loaded, seeds, *loaded.split(settings), finish)
+    request = Request(subject, loaded, seeds, *loaded.split(settings), finish, hints)
     *_, last = engine.complete(request)
     return {
         "pictures": [data_url.png_url(request.finished(fill)) for fill in last.pictures],

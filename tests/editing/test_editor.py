@@ -14,7 +14,7 @@ from csi_demo import weights
 from csi_demo.editing import Brush, brush, transfer
 from csi_demo.editing.editor import Editor
 from csi_demo.editing.strokes import draw, from_json
-from csi_demo.errors import EditError
+from csi_demo.errors import EditError, UserError
 from csi_demo.models.ian import IAN
 from csi_demo.photo.placement import Placement
 from csi_demo.pixels import to_tensor
@@ -231,7 +231,7 @@ def test_a_sample_is_a_face_of_its_own(editor: Editor, picture: Image.Image):
 def test_a_stroke_that_makes_no_sense_changes_nothing(editor: Editor, change: dict, said: str):
     editor.paint(150, 100, 30, "#ffffff")
     before, picture = editor.latents, editor.photo
-    with pytest.raises(EditError, match=said):
+    with pytest.raises(UserError, match=said):
         editor.paint(**{"x": 150, "y": 100, "size": 30, "colour": "#ffffff", "steps": 1} | change)
     assert np.array_equal(editor.latents, before)
     assert same(editor.photo, picture)

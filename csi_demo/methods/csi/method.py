@@ -40,6 +40,7 @@ class CSIMethod(Method):
     name = "csi"
     label = "CSI"
     description = "Latent sliders decide what appears, the observed pixels decide how it fits (Xu and Teh 2018)."
+    takes_hints = True
     options = (
         Control(
             "spread",
@@ -171,6 +172,12 @@ class CSIMethod(Method):
             rows.append(torch.cat((own, (row + shift)[:, named:]), 1))
         return torch.cat(rows)
 
+    def obeying(self, image: Tensor, mask: Tensor, z: Tensor, hints: Tensor, controls: Mapping[str, float]) -> Tensor:
+        """Latents (n, z) moved as hints ask, see `beyond.obeying`; those that controls set stay."""
+        named = self._declared.named
+        held = [named[name].latent if name in named else int(name[1:]) for name in controls]
+        return beyond.obeying(self.model, self.posterior(image, mask), self.observe(image, mask).seen, z, hints, held)
+
     def ends(self, image: Tensor, mask: Tensor, seed: int, name: str) -> Tensor:
         """The hole filled with a control at its low and at its high end, as `complete` does it: (2, 3, H, W)."""
         control = next(one for one in self.controls if one.name == name)
@@ -183,7 +190,9 @@ class CSIMethod(Method):
         began, image, mask, seeds = time.perf_counter(), task.image, task.mask, task.seeds
         yield Step(keep_observed(image, mask, torch.zeros_like(image)).expand(len(seeds), -1, -1, -1), 0.0)
         z = self.latents(image, mask, seeds, task.controls, task.options["spread"])
-        moments = self.fill(image, mask, z, seeds, task.options["truncation"], task.options["guidance"])
+        if task.hints is not None:
+            z = self.obeying(image, mask, z, task.hints, task.controls)
+        moments = self.fill(image, mask, z, seeds, task.options["truncation"], task.options["guidance"], task.hints)
         for images, progress, predicted in moments:
             if predicted is None:
                 yield Step(images, progress)
@@ -206,17 +215,20 @@ class CSIMethod(Method):
         seeds: Sequence[int],
         truncation: float = DEFAULT_TRUNCATION,
         guidance: float = DEFAULT_GUIDANCE,
+        hints: Tensor | None = None,
     ) -> Iterator[tuple[Tensor, float, Prediction | None]]:
         """Draws the hole once for every row of latents (n, z), with the pixel noise of seeds[k].
 
-        guidance: see `beyond.guidance`; 0: none, as in the paper. Yields pictures (n, 3, H, W), progress and, on the
-        last step, what the model itself, unguided, predicted for the pixels drawn.
+        guidance, hints: see `beyond.guidance`; 0: none, as in the paper. Yields pictures (n, 3, H, W), progress and, on
+        the last step, what the model itself, unguided, predicted for the pixels drawn.
         """
         context = self.observe(image, mask)
         maps = self.paper.decode(z, context)
         height, width = image.shape[2:]
         noise = torch.stack([self._noise(seed, height, width, truncation) for seed in seeds])
-        guide = beyond.guidance(self.model, image, mask, maps, guidance) if guidance and maps is not None else None
+        guide = None
+        if guidance and maps is not None:
+            guide = beyond.guidance(self.model, image, mask, maps, guidance, hints)
         for drawn, progress, predicted in self.paper.draw(context, maps, noise, guide):
             yield keep_observed(image, mask, drawn.to(image.dtype)), progress, predicted
 
