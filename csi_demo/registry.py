@@ -51,9 +51,9 @@ REGISTRY: dict[str, Entry] = {
 }
 
 
-def find(folder: str, home: str) -> Any:
+def find(folder: str, location: str) -> Any:
     """A class of csi_demo, by its folder and home."""
-    module, _, name = home.partition(":")
+    module, _, name = location.partition(":")
     return getattr(import_module(f".{folder}.{module}", __package__), name)
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 from csi_demo.methods import Control, Method, Step
 from csi_demo.methods.base import Task, keep_observed
 from csi_demo.ui import filling, painter, photo, results
-from csi_demo.ui.desk import Desk
 from csi_demo.ui.examples import FOLDER
+from csi_demo.ui.inputs import PageInputs
 from csi_demo.ui.photo import Photo
 from csi_demo.ui.wiring import Update
 
@@ -45,9 +45,11 @@ class PlainMethod(Method):
     def start_values(self, image: Any, mask: Any) -> dict[str, float]:
         return {"smile": 0.7321}
 
-    def complete(self, image: Any, mask: Any, seeds: Any = (0,), controls: Any = None, options: Any = None) -> Any:
+    def complete(
+        self, image: Any, mask: Any, seeds: Any = (0,), controls: Any = None, options: Any = None, hints: Any = None
+    ) -> Any:
         self.calls.append((dict(controls or {}), dict(options or {})))
-        return super().complete(image, mask, seeds, controls, options)
+        return super().complete(image, mask, seeds, controls, options, hints)
 
     def _complete(self, task: Task) -> Iterator[Step]:
         smile, seeds = task.controls.get("smile"), task.seeds
@@ -87,5 +89,5 @@ def run_fill(
     start: Any = None, sliders: tuple[float, ...] = (), seed: object = 0, samples: object = 2, what: str | None = None
 ) -> list[Update]:
     what = what or painting(a_photo())
-    desk = Desk.of("plain", what, "Crisp", results.IN_PHOTO, True, start, seed, samples, *sliders)
-    return list(filling.fill(desk))
+    inputs = PageInputs.of("plain", what, "Crisp", results.IN_PHOTO, True, start, seed, samples, *sliders)
+    return list(filling.fill(inputs))

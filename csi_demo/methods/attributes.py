@@ -25,8 +25,8 @@ from .csi.places import REGIONS
 KIND = "attribute"
 SURPRISES = 3  # sliders that are moved to surprise someone
 KEPT = 16  # photos with their holes whose y is kept
-GOOD_PART, MOSTLY = 0.3, 0.6  # of a home that is hidden, of a hole that lies in a home
-WHOLE = 0.45  # of the frame: what is at home in more is a matter of the whole face
+GOOD_PART, MOSTLY = 0.3, 0.6  # of an area that is hidden, of a hole that lies in it
+WHOLE = 0.45  # of the frame: what shows in more is a matter of the whole face
 UNSEEN = -1.0  # rank of what does not show in a hole
 
 # Attribute -> the slider's label, the region that shows it, and which way the label means.
@@ -105,18 +105,18 @@ class AttributeMethod(Method):
 
 @dataclass(frozen=True)
 class Slider:
-    """attribute: its index in y; sign: 1 or -1, the way that the label means; home: (64, 64), true where it shows."""
+    """attribute: its index in y; sign: 1 or -1, the way that the label means; area: (64, 64), true where it shows."""
 
     control: Control
     attribute: int
     sign: int
-    home: np.ndarray
+    area: np.ndarray
 
     def shows(self, hole: np.ndarray) -> bool:
-        """Whether it is to be seen in a hole (64, 64), true = hole. It is where a good part of its home is hidden, or,
-        unless it is a matter of the whole face, where the hole lies in its home."""
-        inside = self.home[hole].mean() > MOSTLY and self.home.mean() < WHOLE
-        return bool((self.home & hole).sum() > GOOD_PART * self.home.sum() or inside)
+        """Whether it is to be seen in a hole (64, 64), true = hole. It is where a good part of its area is hidden, or,
+        unless it is a matter of the whole face, where the hole lies in its area."""
+        inside = self.area[hole].mean() > MOSTLY and self.area.mean() < WHOLE
+        return bool((self.area & hole).sum() > GOOD_PART * self.area.sum() or inside)
 
 
 class AttributeSliders:
@@ -137,8 +137,8 @@ class AttributeSliders:
             label, region, sign = SLIDERS[attribute]
             evidence = found.get(attribute, {}).get("evidence", "From surely not to surely.")
             control = Control(label.replace(" ", "_").replace("-", "_"), label, -1.0, 1.0, None, evidence, kind=KIND)
-            home = ~masks.box(*REGIONS[region])
-            self.sliders[control.name] = Slider(control, self.names.index(attribute), sign, home)
+            area = ~masks.box(*REGIONS[region])
+            self.sliders[control.name] = Slider(control, self.names.index(attribute), sign, area)
         odds = measured["odds"] if measured else {}
         self.odds = torch.tensor([float(odds.get(name, 0.0)) for name in self.names])
         self._kept: dict[bytes, Tensor] = {}
@@ -181,13 +181,13 @@ class AttributeSliders:
         return {name: slider.sign * float(y[0, slider.attribute]) / self.reach for name, slider in self.sliders.items()}
 
     def relevance(self, mask: Tensor) -> dict[str, float]:
-        """Ranks for a hole, mask: (1, 1, 64, 64): what is at home in a small region comes first; below 0 what does not
+        """Ranks for a hole, mask: (1, 1, 64, 64): what shows in a small area comes first; below 0 what does not
         show."""
         hole = mask[0, 0].numpy() < 0.5
         count = len(self.sliders)
         ranks = {}
         for order, (name, slider) in enumerate(self.sliders.items()):
-            local = slider.home.mean() < WHOLE
+            local = slider.area.mean() < WHOLE
             ranks[name] = (count if local else 0.0) + count - order if slider.shows(hole) else UNSEEN
         return ranks
 

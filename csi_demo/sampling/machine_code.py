@@ -145,7 +145,7 @@ class MachineCode:
             self._waited = True
         return self._ready.is_set()
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Waits until nothing is being made: a thread of torch's or LLVM's that the interpreter ends aborts it."""
         if self._thread is not None:
             self._thread.join(EXIT_PATIENCE)
@@ -178,7 +178,7 @@ def after_fork() -> None:
 
 
 @atexit.register
-def settle() -> None:
+def finish() -> None:
     """Before the process ends."""
     for code in _every:
-        code.settle()
+        code.finish()

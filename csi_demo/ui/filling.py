@@ -12,13 +12,13 @@ from ..complete import FrameStep, Request
 from ..errors import CompletionError, PageError
 from ..photo.sheets import Reel
 from . import comparing, engine, painter, render, sharing
-from .aside import aside
-from .desk import Desk, Order
+from .background import in_background
 from .engine import MAX_SEED
 from .examples import Example
+from .inputs import Order, PageInputs
 from .photo import KEPT
-from .render import Look, Result, Sample
-from .results import chosen_look, kept_result
+from .render import Display, Result, Sample
+from .results import chosen_display, kept_result
 from .subject import Painted, read_painting, whole
 from .wiring import Update
 
@@ -79,7 +79,7 @@ def stop(key: object) -> Update:
     return {}
 
 
-def settle(key: object) -> None:
+def end_steering(key: object) -> None:
     """The next slider that moves makes a result of its own."""
     run = KEPT.get(key)
     if isinstance(run, Run):
@@ -99,29 +99,29 @@ def outdate(key: object, method: str | None) -> None:
             run.outdated = True
 
 
-def stoppable(work: Callable[[Desk], Generator[Update]]) -> Callable[..., Generator[Update]]:
-    """`fill` or `compare` as an event calls it: with the key that `begin` gave and the values of `Desk.of`; ends soon
-    after `stop`, however long an update takes.
+def stoppable(work: Callable[[PageInputs], Generator[Update]]) -> Callable[..., Generator[Update]]:
+    """`fill` or `compare` as an event calls it: with the key that `begin` gave and the values of `PageInputs.of`.
 
-    Cancelling the event instead would leave it to chance whether the browser shows an update that was under way last.
+    It ends soon after `stop`, however long an update takes. Cancelling the event instead would leave it to chance
+    whether the browser shows an update that was under way last.
     """
 
     def until_stopped(key: object, *values: Any) -> Generator[Update]:
-        run, desk = KEPT.get(key), Desk.of(*values)
-        yield from _until_stopped(run if isinstance(run, Run) else Run(), work(desk), desk)
+        run, inputs = KEPT.get(key), PageInputs.of(*values)
+        yield from _until_stopped(run if isinstance(run, Run) else Run(), work(inputs), inputs)
 
     return until_stopped
 
 
 def compare_chosen(key: object, compared: object, *values: Any) -> Generator[Update]:
-    """`compare` as an event calls it: with the names of the methods to run before the values of `Desk.of`."""
-    run, desk = KEPT.get(key), replace(Desk.of(*values), compared=compared)
-    yield from _until_stopped(run if isinstance(run, Run) else Run(), compare(desk), desk)
+    """`compare` as an event calls it: with the names of the methods to run before the values of `PageInputs.of`."""
+    run, inputs = KEPT.get(key), replace(PageInputs.of(*values), compared=compared)
+    yield from _until_stopped(run if isinstance(run, Run) else Run(), compare(inputs), inputs)
 
 
-def _until_stopped(run: Run, work: Generator[Update], desk: Desk) -> Generator[Update]:
+def _until_stopped(run: Run, work: Generator[Update], inputs: PageInputs) -> Generator[Update]:
     key: str | None = None
-    with closing(aside(work, lambda: run.stopped)) as updates:
+    with closing(in_background(work, lambda: run.stopped)) as updates:
         while True:
             if key and key not in run.results[-1:]:  # the page has it since the last update
                 run.has(key)
@@ -131,7 +131,7 @@ def _until_stopped(run: Run, work: Generator[Update], desk: Desk) -> Generator[U
             if run.stopped:
                 result = kept_result(key)
                 if result is None or not result.finished:
-                    yield _stopped(result, desk, key)
+                    yield _stopped(result, inputs, key)
                 return
             update = next(updates, None)
             if update is None and run.stopped:
@@ -142,55 +142,55 @@ def _until_stopped(run: Run, work: Generator[Update], desk: Desk) -> Generator[U
             yield update
 
 
-def fill(desk: Desk) -> Generator[Update]:
+def fill(inputs: PageInputs) -> Generator[Update]:
     """Fills the hole and shows it being drawn: results, status, result's key, buttons."""
-    yield _getting_ready(desk.painting)
+    yield _getting_ready(inputs.painting)
     try:
-        yield from _fill(desk.order(), desk.look)
+        yield from _fill(inputs.order(), inputs.display)
     except ValueError as error:
-        yield _refused(error, desk.painting)
+        yield _refused(error, inputs.painting)
 
 
 def refill(key: object, *values: Any) -> Generator[Update]:
     """Fills the hole anew since a slider has moved; the run is a new one, and the fill before stands until it is
     complete.
 
-    values: as of `Desk.of`. Fills nothing for a method that is not live, for values that belong to another photo
+    values: as of `PageInputs.of`. Fills nothing for a method that is not live, for values that belong to another photo
     or hole, or where something is wrong, which the fill button tells.
     """
-    desk = Desk.of(*values)
+    inputs = PageInputs.of(*values)
     try:
-        order = desk.order()
+        order = inputs.order()
     except ValueError:
         order = None
-    if order is None or not order.request.method.live or not desk.own_start(order.painted, order.request.method):
-        yield {"status": render.plain_line("The sliders have moved: fill again.", painter.mark(desk.painting))}
+    if order is None or not order.request.method.live or not inputs.own_start(order.painted, order.request.method):
+        yield {"status": render.plain_line("The sliders have moved: fill again.", painter.mark(inputs.painting))}
         return
     key = _run_under(key)
     run = KEPT.get(key)
     if run.steered is None or kept_result(run.steered) is None:
         run.steered = KEPT.put(None, 64)
-    for update in _until_stopped(run, _fill(order, desk.look, run.steered), desk):
+    for update in _until_stopped(run, _fill(order, inputs.display, run.steered), inputs):
         yield {"run": key} | update
 
 
-def compare(desk: Desk) -> Generator[Update]:
+def compare(inputs: PageInputs) -> Generator[Update]:
     """Fills the hole once by every chosen method, one after another, and shows the fills side by side.
 
     The slots' values are for the method that is chosen; the others run at their defaults.
     """
-    yield _getting_ready(desk.painting)
+    yield _getting_ready(inputs.painting)
     try:
-        painted, number = read_painting(desk.painting), whole(desk.seed, "The seed", 0, MAX_SEED)
-        choices, chosen = engine.compared(desk.compared), engine.load(desk.method)
-        settings = {chosen.name: desk.settings(painted, chosen)}
-        yield from _compare(painted, number, choices, settings, desk.look)
+        painted, number = read_painting(inputs.painting), whole(inputs.seed, "The seed", 0, MAX_SEED)
+        choices, chosen = engine.compared(inputs.compared), engine.load(inputs.method)
+        settings = {chosen.name: inputs.settings(painted, chosen)}
+        yield from _compare(painted, number, choices, settings, inputs.display)
     except ValueError as error:
-        yield _refused(error, desk.painting)
+        yield _refused(error, inputs.painting)
 
 
 def fill_linked(
-    example: Example | None, painting: object, look: object, where: object, refine: object
+    example: Example | None, painting: object, enlargement: object, where: object, refine: object
 ) -> Generator[Update]:
     """Fills what a link asks for, once it is open. Leaves all as it is without one."""
     if example is None:
@@ -203,7 +203,7 @@ def fill_linked(
             return
         yield _getting_ready(painting)
         order = Order.of(painted, method, example.seed, example.samples, example.settings)
-        yield from _fill(order, chosen_look(look, where, refine), likeliest=False)
+        yield from _fill(order, chosen_display(enlargement, where, refine), likeliest=False)
     except ValueError as error:
         yield _refused(error, painting)
 
@@ -224,7 +224,7 @@ def _sample(label: str, seed: int, index: int, step: FrameStep, reel: Reel) -> S
     return Sample(label, seed, reel.film(index), beside, figures, step.info.get("seconds"))
 
 
-def _fill(order: Order, look: Look, replaced: str | None = None, likeliest: bool = True) -> Generator[Update]:
+def _fill(order: Order, display: Display, replaced: str | None = None, likeliest: bool = True) -> Generator[Update]:
     """replaced: the key of the result whose place this one takes, and which is shown until this one is complete;
     likeliest: shows that sample in the photo, not the first seed's."""
     painted, method, key = order.painted, order.request.method, replaced
@@ -240,14 +240,14 @@ def _fill(order: Order, look: Look, replaced: str | None = None, likeliest: bool
                         yield {"status": line}
                     else:
                         key = KEPT.put(result, result.cost, key)
-                        yield _shown(key, render.running_view(result, look.crisp), line)
+                        yield _shown(key, render.running_view(result, display.crisp), line)
                     shown = time.monotonic()
     except CompletionError as error:
         if result is None:
             raise PageError(f"{method.label} gave up: {error}.") from None
         line = render.trouble(f"{method.label} gave up: {error}. What it had reached is shown.", result.mark)
         key = KEPT.put(result, result.cost, key)
-        yield _shown(key, render.running_view(result, look.crisp), line)
+        yield _shown(key, render.running_view(result, display.crisp), line)
         return
     result = Result(
         painted.photo,
@@ -260,7 +260,7 @@ def _fill(order: Order, look: Look, replaced: str | None = None, likeliest: bool
         method=method.name,
     )
     result = replace(result, chosen=result.order[0] if likeliest else 0)
-    yield _finished(result, render.finished_line(samples, _cut(painted), result.mark), key, look)
+    yield _finished(result, render.finished_line(samples, _cut(painted), result.mark), key, display)
 
 
 def _compare(
@@ -268,7 +268,7 @@ def _compare(
     seed: int,
     choices: Sequence[tuple[str, str]],
     settings: Mapping[str, Mapping[str, float]],
-    look: Look,
+    display: Display,
 ) -> Iterator[Update]:
     """choices: label and name of the methods to run; settings: of a method by its name."""
     began, shown, key = time.monotonic(), 0.0, None
@@ -284,24 +284,24 @@ def _compare(
                 for now, progress in moments:
                     if time.monotonic() - shown >= SECONDS_BETWEEN_UPDATES:
                         key, update = _so_far(
-                            painted, finished + now, (place + progress) / len(choices), label, waiting, look, key
+                            painted, finished + now, (place + progress) / len(choices), label, waiting, display, key
                         )
                         yield update
                         shown = time.monotonic()
-            now = tuple(comparing.judged(sample, order.request, look.refine) for sample in now)
+            now = tuple(comparing.judged(sample, order.request, display.refine) for sample in now)
         except (PageError, CompletionError) as error:
             troubles.append(f"{label} gave up: {str(error).rstrip('.')}.")
             now = tuple(replace(sample, flaw="gave up on the way") for sample in now)
         finished += now
         if finished and waiting:
-            key, update = _so_far(painted, finished, (place + 1) / len(choices), label, waiting, look, key)
+            key, update = _so_far(painted, finished, (place + 1) / len(choices), label, waiting, display, key)
             yield update
     if not finished:
         raise PageError(" ".join(troubles))
     result = Result(painted.photo, painted.subject, finished, 1.0, compared=True, edit=painted.edit)
     line = render.compared_line(result, time.monotonic() - began, _cut(painted))
     line += render.trouble(" ".join(troubles), result.mark) if troubles else ""
-    yield _finished(result, line, key, look)
+    yield _finished(result, line, key, display)
 
 
 def _so_far(
@@ -310,12 +310,12 @@ def _so_far(
     progress: float,
     label: str,
     waiting: Sequence[str],
-    look: Look,
+    display: Display,
     key: str | None,
 ) -> tuple[str, Update]:
     """The key under which what a comparison has reached is kept, and what shows it; label: of the method at work."""
     result = Result(painted.photo, painted.subject, samples, min(progress, 0.99), True, edit=painted.edit)
-    key, view = KEPT.put(result, result.cost, key), render.running_view(result, look.crisp, waiting)
+    key, view = KEPT.put(result, result.cost, key), render.running_view(result, display.crisp, waiting)
     return key, _shown(key, view, render.progress_line(f"{label}…", progress, result.mark))
 
 
@@ -327,21 +327,21 @@ def _refused(error: Exception, painting: object) -> Update:
     return {"status": render.trouble(str(error), painter.mark(painting))}
 
 
-def _stopped(result: Result | None, desk: Desk, key: str | None) -> Update:
+def _stopped(result: Result | None, inputs: PageInputs, key: str | None) -> Update:
     """What stands after a stop: of a comparison the methods that were done, as its result."""
     complete = tuple(sample for sample in result.samples if sample.closeness) if result and result.compared else ()
     if result and complete:
         count = f"{len(complete)} {'method' if len(complete) == 1 else 'methods'}"
-        line = render.plain_line(f"Stopped after {count}: what is finished is here.", painter.mark(desk.painting))
-        return _finished(replace(result, samples=complete, progress=1.0), line, key, desk.look)
+        line = render.plain_line(f"Stopped after {count}: what is finished is here.", painter.mark(inputs.painting))
+        return _finished(replace(result, samples=complete, progress=1.0), line, key, inputs.display)
     line = f"Stopped at {round(100 * result.progress)} %." if result else "Stopped."
-    view = {"pictures": render.running_view(result, desk.look.crisp)} if result else {}
-    return view | {"status": render.plain_line(line, painter.mark(desk.painting))}
+    view = {"pictures": render.running_view(result, inputs.display.crisp)} if result else {}
+    return view | {"status": render.plain_line(line, painter.mark(inputs.painting))}
 
 
-def _finished(result: Result, line: str, key: str | None, look: Look) -> Update:
+def _finished(result: Result, line: str, key: str | None, display: Display) -> Update:
     key = KEPT.put(result, result.cost, key)
-    return _shown(key, render.result_view(result, look, key), line) | {"share": sharing.share_view(result)}
+    return _shown(key, render.result_view(result, display, key), line) | {"share": sharing.share_view(result)}
 
 
 def _shown(key: str, view: str, line: str) -> Update:

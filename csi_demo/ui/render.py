@@ -27,7 +27,7 @@ MEANING = {
 
 
 @dataclass(frozen=True)
-class Look:
+class Display:
     """How a visitor wants to see results: small pictures crisp or smooth; in the photo, refined or not, or 64x64."""
 
     crisp: bool
@@ -187,7 +187,7 @@ def running_view(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> st
     latest = len(result.samples) - 1 if result.compared else 0
     parts = [_on_stage(replace(result, chosen=latest), "cells", png_url(result.samples[latest].picture))]
     if result.compared:
-        parts.append(_compared(result, Look(crisp, True), waiting))
+        parts.append(_compared(result, Display(crisp, True), waiting))
     elif len(result.samples) > 1:
         tiles = "".join(
             f'<figure class="csi-tile">{_square(png_url(sample.picture), f"Sample {index + 1}, seed {sample.seed}")}'
@@ -198,7 +198,7 @@ def running_view(result: Result, crisp: bool, waiting: Sequence[str] = ()) -> st
     return _view(result, crisp, parts)
 
 
-def result_view(result: Result | None, look: Look, key: str = "") -> str:
+def result_view(result: Result | None, display: Display, key: str = "") -> str:
     """What shows a result: the chosen sample, which the painter puts into the photo, and all of them to choose from.
 
     key: the result's, for the browser to ask for it again.
@@ -206,16 +206,16 @@ def result_view(result: Result | None, look: Look, key: str = "") -> str:
     if result is None:
         return ""
     if not result.finished:
-        return running_view(result, look.crisp)
+        return running_view(result, display.crisp)
     chosen = result.samples[result.chosen]
-    if look.in_photo:
-        finished = result.subject.finished(chosen.picture, Finish(refine=look.refine))
+    if display.in_photo:
+        finished = result.subject.finished(chosen.picture, Finish(refine=display.refine))
         shown = _on_stage(result, "view", view_url(finished.crop(result.box()), RESULT_SIDE), key)
     else:
-        shown = _on_stage(result, "frame", png_url(enlarge(chosen.picture, look.crisp, SIDE)), key)
+        shown = _on_stage(result, "frame", png_url(enlarge(chosen.picture, display.crisp, SIDE)), key)
     if result.compared:
-        return _view(result, look.crisp, [shown, _compared(result, look), comparing.table(result.samples)])
-    return _view(result, look.crisp, [shown, _strip(result), _figures(result)])
+        return _view(result, display.crisp, [shown, _compared(result, display), comparing.table(result.samples)])
+    return _view(result, display.crisp, [shown, _strip(result), _figures(result)])
 
 
 def _view(result: Result, crisp: bool, parts: Sequence[str]) -> str:
@@ -255,13 +255,15 @@ def _strip(result: Result) -> str:
     return f'<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
 
 
-def _compared(result: Result, look: Look, waiting: Sequence[str] = ()) -> str:
+def _compared(result: Result, display: Display, waiting: Sequence[str] = ()) -> str:
     """A button for every method's fill, which shows it in the photo; large as soon as it is complete."""
     tiles = ""
     for index, sample in enumerate(result.samples):
         source = next(iter(sample.large.values()), "") or png_url(sample.picture)
         if result.finished:
-            source = comparing.large(result.subject, sample, look.refine) if look.in_photo else png_url(sample.picture)
+            source = (
+                comparing.large(result.subject, sample, display.refine) if display.in_photo else png_url(sample.picture)
+            )
         inside = _square(source, f"Fill of {sample.method}") + _caption(sample.method, captions(result, sample))
         if result.finished:
             tiles += f'<button type="button" class="csi-tile" {_selects(result, index)}>{inside}</button>'
@@ -269,7 +271,7 @@ def _compared(result: Result, look: Look, waiting: Sequence[str] = ()) -> str:
             tiles += f'<figure class="csi-tile">{inside}</figure>'
     for label in waiting:
         tiles += f'<figure class="csi-tile"><div class="csi-hold"></div>{_caption(label, ["waits"])}</figure>'
-    return f'<div class="csi-tiles csi-compared{_look(look.crisp)}" role="group" aria-label="Methods">{tiles}</div>'
+    return f'<div class="csi-tiles csi-compared{_look(display.crisp)}" role="group" aria-label="Methods">{tiles}</div>'
 
 
 def _figures(result: Result) -> str:

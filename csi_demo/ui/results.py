@@ -16,7 +16,7 @@ from ..photo import sheets
 from ..pixels import png
 from . import downloads, render, sharing
 from .photo import KEPT
-from .render import Look, Result
+from .render import Display, Result
 from .wiring import Update
 
 CRISP, SMOOTH = "Crisp", "Smooth"
@@ -37,17 +37,17 @@ def finished_result(key: object) -> Result:
     return result
 
 
-def chosen_look(look: object, where: object, refine: object) -> Look:
+def chosen_display(enlargement: object, where: object, refine: object) -> Display:
     """What the page's components say of how results are to be seen."""
-    return Look(look == CRISP, where == IN_PHOTO, refine is not False)
+    return Display(enlargement == CRISP, where == IN_PHOTO, refine is not False)
 
 
-def show_result(key: object, look: object, where: object, refine: object) -> Update:
+def show_result(key: object, enlargement: object, where: object, refine: object) -> Update:
     """The current result in the look that is chosen."""
-    return {"pictures": render.result_view(kept_result(key), chosen_look(look, where, refine), str(key))}
+    return {"pictures": render.result_view(kept_result(key), chosen_display(enlargement, where, refine), str(key))}
 
 
-def choose_sample(key: object, look: object, where: object, refine: object, event: gr.EventData) -> Update:
+def choose_sample(key: object, enlargement: object, where: object, refine: object, event: gr.EventData) -> Update:
     """Shows a sample large, and remembers which."""
     result = kept_result(key)
     index = event._data.get("index") if isinstance(event._data, dict) else None
@@ -55,7 +55,7 @@ def choose_sample(key: object, look: object, where: object, refine: object, even
         return {}
     result = replace(result, chosen=index)
     KEPT.put(result, result.cost, key)  # type: ignore[arg-type]
-    return show_result(key, look, where, refine) | {"share": sharing.share_view(result)}
+    return show_result(key, enlargement, where, refine) | {"share": sharing.share_view(result)}
 
 
 def earlier_key(event: gr.EventData) -> str:
@@ -70,23 +70,23 @@ def save(key: object, refine: object, kind: object) -> Update:
     return _download(key, lambda result: downloads.full_size(result, refine is not False, str(kind)))
 
 
-def save_strip(key: object, look: object) -> Update:
+def save_strip(key: object, enlargement: object) -> Update:
     """The result as one labelled picture, as a file to download."""
-    return _download(key, lambda result: _strip(result, look == CRISP))
+    return _download(key, lambda result: _strip(result, enlargement == CRISP))
 
 
-def save_animation(key: object, look: object) -> Update:
+def save_animation(key: object, enlargement: object) -> Update:
     """How the result came about, as a file to download."""
-    return _download(key, lambda result: _animation(result, look == CRISP))
+    return _download(key, lambda result: _animation(result, enlargement == CRISP))
 
 
-def save_all(key: object, look: object, refine: object, kind: object) -> Update:
+def save_all(key: object, enlargement: object, refine: object, kind: object) -> Update:
     """All samples of the result, with figures and settings, as one file to download."""
     try:
         result = finished_result(key)
         folder = Path(tempfile.mkdtemp(dir=get_upload_folder()))
         file = folder / downloads.name(result, result.seeds[0], ".zip")
-        downloads.bundle(result, refine is not False, str(kind), look == CRISP, file)
+        downloads.bundle(result, refine is not False, str(kind), enlargement == CRISP, file)
     except ValueError as error:
         return {"status": render.trouble(str(error)), "file": None}
     return {"file": str(file)}

@@ -19,8 +19,8 @@ from ..methods import Method
 from ..photo import sheets
 from ..pixels import png
 from . import comparing, downloads, engine, filling, painter, photo
-from .desk import Desk
 from .engine import MAX_SEED
+from .inputs import PageInputs
 from .photo import KEPT
 from .render import Result
 from .subject import kept_start, whole
@@ -82,12 +82,15 @@ def stop(key: object) -> None:
 
 
 def fill(key: object, hole: object, kind: object, *values: Any) -> Generator[Update]:
-    """Fills the same hole in each photo and shows them as they are done; values: as of `Desk.of`. Raises PageError."""
-    several, desk = kept(key), Desk.of(*values)
+    """Fills the same hole in each photo and shows them as they are done. Raises PageError.
+
+    values: as of `PageInputs.of`.
+    """
+    several, inputs = kept(key), PageInputs.of(*values)
     several.stopped, several.file, several.said = False, None, []
-    method, seed = engine.load(desk.method), whole(desk.seed, "The seed", 0, MAX_SEED)
-    start = kept_start(desk.start)
-    controls, options = method.split(start.moved(desk.slots) if start and start.subject[0] == method.name else {})
+    method, seed = engine.load(inputs.method), whole(inputs.seed, "The seed", 0, MAX_SEED)
+    start = kept_start(inputs.start)
+    controls, options = method.split(start.moved(inputs.slots) if start and start.subject[0] == method.name else {})
     rows: list[dict[str, Any]] = []
     tiles: list[tuple[str, str]] = []
     strip: list[sheets.Tile] = []
@@ -99,28 +102,28 @@ def fill(key: object, hole: object, kind: object, *values: Any) -> Generator[Upd
                 several.said.append(f"{len(several.photos) - place} of {len(several.photos)} photos: stopped before")
                 break
             try:
-                result = _filled(name, data, str(hole), method, seed, controls, options, desk)
+                result = _filled(name, data, str(hole), method, seed, controls, options, inputs)
             except (PageError, CompletionError) as error:
                 several.said.append(f"{name}: {str(error).rstrip('.')}")
                 continue
             (sample,) = result.samples
-            content, full = downloads.full_size(result, desk.look.refine, str(kind))
+            content, full = downloads.full_size(result, inputs.display.refine, str(kind))
             packed.writestr(f"{name}{Path(full).suffix}", content)
             packed.writestr(f"{name}-mask.png", png(downloads.mask_picture(result), quickly=True))
             rows.append(
                 {"file": f"{name}{Path(full).suffix}", "seed": seed, **comparing.measured(sample), **sample.figures}
             )
-            tiles.append((name, comparing.large(result.subject, sample, desk.look.refine)))
+            tiles.append((name, comparing.large(result.subject, sample, inputs.display.refine)))
             strip.append(sheets.Tile(name, (sample.picture,)))
         if strip:
-            packed.writestr("strip.png", png(sheets.strip(strip, desk.look.crisp), quickly=True))
+            packed.writestr("strip.png", png(sheets.strip(strip, inputs.display.crisp), quickly=True))
             packed.writestr("figures.csv", downloads.table(rows))
         said = {
             "hole": str(hole),
             "method": method.label,
             "seed": seed,
             "settings": {**controls, **options},
-            "refined": desk.look.refine,
+            "refined": inputs.display.refine,
             "left out": several.said,
             "versions": downloads.versions(),
         }
@@ -137,7 +140,7 @@ def _filled(
     seed: int,
     controls: Mapping[str, float],
     options: Mapping[str, float],
-    desk: Desk,
+    inputs: PageInputs,
 ) -> Result:
     """One photo with the hole around its first face filled. Raises PageError or CompletionError."""
     shown = photo.from_bytes(data, name=name)
@@ -147,7 +150,7 @@ def _filled(
     mask, _ = shown.cut(shown.preset(hole))
     request = Request(shown.subject(mask), method, (seed,), controls, options)
     *_, (samples, _) = filling.drawn(request)
-    judged = comparing.judged(samples[0], request, desk.look.refine)
+    judged = comparing.judged(samples[0], request, inputs.display.refine)
     return Result(shown, request.subject, (judged,), 1.0, settings=judged.settings, method=method.name)
 
 

@@ -26,8 +26,8 @@ from csi_demo.photo import sheets
 from csi_demo.photo.sheets import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
 from csi_demo.registry import REGISTRY, Entry, find
 from csi_demo.ui import engine, filling, render, results
-from csi_demo.ui.desk import Desk
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
+from csi_demo.ui.inputs import PageInputs
 from csi_demo.ui.panels import fill, steer
 from csi_demo.ui.wiring import Update
 
@@ -89,14 +89,14 @@ def two(monkeypatch: pytest.MonkeyPatch) -> dict[str, PlainMethod]:
 
 def run_fill(name: str, what: str | None = None, start: Any = None, values: tuple[Any, ...] = ()) -> list[Update]:
     what = what or painting(a_photo())
-    return list(filling.fill(Desk.of(name, what, "Crisp", results.IN_FRAME, True, start, 0, 1, *values)))
+    return list(filling.fill(PageInputs.of(name, what, "Crisp", results.IN_FRAME, True, start, 0, 1, *values)))
 
 
 def run_compare(
     what: str | None = None, start: Any = None, values: tuple[Any, ...] = (), seed: int = 7
 ) -> Iterator[Update]:
     what = what or painting(a_photo())
-    return filling.compare(Desk.of("plain", what, "Crisp", results.IN_PHOTO, True, start, seed, 1, *values))
+    return filling.compare(PageInputs.of("plain", what, "Crisp", results.IN_PHOTO, True, start, seed, 1, *values))
 
 
 def tiles(*counts: int) -> list[Tile]:

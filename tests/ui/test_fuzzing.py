@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from csi_demo.errors import PageError
 from csi_demo.ui import api, engine, examples, filling, painter, photo
-from csi_demo.ui.desk import Desk
+from csi_demo.ui.inputs import PageInputs
 from csi_demo.ui.panels.fill import choose_compared, recall
 from csi_demo.ui.panels.hood import show_masked
 from csi_demo.ui.panels.steer import draw_sliders
@@ -121,7 +121,7 @@ def test_drawing_sliders_never_fails(fuzz: None, name: Any, painting: Any) -> No
 def test_filling_never_fails(fuzz: None, painting: Any, arguments: list[Any], slots: list[Any]) -> None:
     method, look, where, refine, start, seed, samples = arguments
     values = (method, painting, look, where, refine, start, seed, samples, *slots)
-    for update in (*filling.fill(Desk.of(*values)), *filling.refill(start, *values)):
+    for update in (*filling.fill(PageInputs.of(*values)), *filling.refill(start, *values)):
         sendable(update)
 
 
@@ -130,7 +130,7 @@ def test_filling_never_fails(fuzz: None, painting: Any, arguments: list[Any], sl
 def test_any_slider_values_are_used_or_refused(fuzz: None, slots: list[Any]) -> None:
     what = json.dumps({"photo": PHOTO_KEY, "size": [80, 60], "runs": [0, 4800]})
     values = ("plain", what, "Crisp", "64x64", True, draw_sliders("plain", what)["start"], 0, 1, *slots)
-    updates = list(filling.fill(Desk.of(*values)))
+    updates = list(filling.fill(PageInputs.of(*values)))
     assert len(updates) >= 2
     sendable(updates)
     sendable(list(filling.refill(None, *values)))

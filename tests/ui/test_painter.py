@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from csi_demo.ui import filling, painter, results
-from csi_demo.ui.desk import Desk
+from csi_demo.ui.inputs import PageInputs
 from csi_demo.ui.panels.hood import show_masked
 from csi_demo.ui.panels.steer import draw_sliders
 from csi_demo.ui.panels.subject import take_upload
@@ -86,7 +86,7 @@ def test_what_the_painter_sends_is_checked(method: PlainMethod, changes: dict[st
     ],
 )
 def test_malformed_and_long_json_is_refused(method: PlainMethod, value: Any, message: str) -> None:
-    updates = list(filling.fill(Desk.of("plain", value, "Crisp", results.IN_PHOTO, True, None, 0, 1)))
+    updates = list(filling.fill(PageInputs.of("plain", value, "Crisp", results.IN_PHOTO, True, None, 0, 1)))
     assert message in updates[-1]["status"]
     assert message in show_masked(value, "Smooth")["masked"]
     assert draw_sliders("plain", value) == {}

@@ -39,7 +39,7 @@ def test_results_of_a_visit_are_kept_and_sliders_make_one_of_their_own(method: P
     moved = steered(1.0)
     assert steered(2.0) == moved != first
     assert results.finished_result(moved).settings == {"smile": 2.0}
-    filling.settle(run)
+    filling.end_steering(run)
     assert steered(2.5) not in (first, moved)
     run = filling.begin(run)["run"]
     compared = list(filling.stoppable(filling.compare)(run, "plain", *shown, 9, 1))[-1]["result"]

@@ -217,7 +217,7 @@ def train(
     optimiser: Any = None
 
     def save() -> None:
-        figures.settle()
+        figures.read_pending()
         if optimiser is not None:
             progress["optimiser"] = optimiser.state_dict()
         progress["seconds"] = earlier + time.monotonic() - began
@@ -269,7 +269,7 @@ def train(
             terms = step(**moved)  # single numbers stay on the CPU: they are switches, which must not be waited for
             figures.add(terms, f"stage {stage}, step {progress['steps']}")
             if progress["steps"] % look == 0:
-                figures.settle()
+                figures.read_pending()
             accelerator.backward(terms["loss"])
             accelerator.clip_grad_norm_(parameters, settings.clip)
             optimiser.step()

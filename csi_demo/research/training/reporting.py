@@ -26,10 +26,10 @@ class Minute:
         self.unread: list[tuple[str, dict[str, Tensor]]] = []
 
     def add(self, terms: Mapping[str, Tensor], where: str) -> None:
-        """Takes a step's figures as they are, perhaps still being computed; `settle` reads them."""
+        """Takes a step's figures as they are, perhaps still being computed; `read_pending` reads them."""
         self.unread.append((where, {key: value.detach() for key, value in terms.items()}))
 
-    def settle(self) -> None:
+    def read_pending(self) -> None:
         """Reads what was added. Raises TrainingError for a loss that is not finite."""
         unread, self.unread = self.unread, []
         for where, terms in unread:
@@ -50,7 +50,7 @@ class Minute:
         return time.monotonic() - self.started >= 60.0
 
     def means(self) -> dict[str, float]:
-        self.settle()
+        self.read_pending()
         return {key: value / self.count for key, value in self.sums.items()}
 
     def restart(self, pictures: int) -> float:

@@ -81,9 +81,9 @@ def _laid_over(folder: Path) -> Iterator[None]:
             os.environ["CSI_WEIGHTS_DIR"] = before
 
 
-def _fills(home: str, frames: Tensor) -> Tensor:
+def _fills(location: str, frames: Tensor) -> Tensor:
     """Pictures (N, 3, 3, 64, 64) of faces: with a hole, true, and filled by a method with the weights in use."""
-    method, mask, rows = find("methods", home)(), mask_to_tensor(masks.family("center")), []
+    method, mask, rows = find("methods", location)(), mask_to_tensor(masks.family("center")), []
     options = {option.name: SEARCH[option.name] for option in method.options if option.name in SEARCH}
     for frame in to_float(frames.cpu()):
         image = frame[None]

@@ -86,8 +86,8 @@ class FillPanel:
         return panels.shown.outputs | {"status": self.status}
 
     def inputs(self, panels: Panels) -> list[Component]:
-        """What `Desk.of` takes."""
-        first = [self.method, panels.subject.painter, *panels.hood.look, panels.steer.start]
+        """What `PageInputs.of` takes."""
+        first = [self.method, panels.subject.painter, *panels.hood.display, panels.steer.start]
         return [*first, self.seed, self.samples, *panels.steer.slots.values()]
 
     def wire(self, panels: Panels) -> None:
@@ -111,7 +111,7 @@ class FillPanel:
 
     def wire_linked(self, opening: Any, linked: Component, panels: Panels) -> None:
         """Fills what a link asks for, once the page has opened it."""
-        self._work(opening, filling.fill_linked, [linked, panels.subject.painter, *panels.hood.look], panels)
+        self._work(opening, filling.fill_linked, [linked, panels.subject.painter, *panels.hood.display], panels)
 
     def wire_refill(self, event: Callable[..., Any], panels: Panels, **options: Any) -> None:
         """Fills again after an event of the sliders."""

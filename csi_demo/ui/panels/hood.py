@@ -41,8 +41,8 @@ class HoodPanel:
                 self.inside = gr.HTML(elem_id="inside")
 
     @property
-    def look(self) -> list[Component]:
-        """How results are to be seen: what `results.chosen_look` takes."""
+    def display(self) -> list[Component]:
+        """How results are to be seen: what `results.chosen_display` takes."""
         return [self.enlargement, self.where, self.refine]
 
     def wire(self, panels: Panels) -> None:

@@ -63,10 +63,10 @@ class ShownPanel:
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
-        look, pictures = panels.hood.look, {"pictures": self.pictures}
+        display, pictures = panels.hood.display, {"pictures": self.pictures}
         status: dict[str, Component] = {"status": panels.fill.status}
-        shown = [self.result, *look]
-        changes = any_of(component.change for component in look)  # type: ignore[attr-defined]
+        shown = [self.result, *display]
+        changes = any_of(component.change for component in display)  # type: ignore[attr-defined]
         listen(changes, results.show_result, shown, pictures, **QUICK)
         listen(self.pictures.select, results.choose_sample, shown, pictures | {"share": self.share}, **QUICK)
         refine = panels.hood.refine
@@ -83,7 +83,7 @@ class ShownPanel:
         fill = panels.fill
         settings = {"seed": fill.seed, "samples": fill.samples, "method": fill.method}
         back = used | self.outputs | settings | {"run": fill.run}
-        listen(self.visit.select, go_back, [panels.fill.run, *look], back, **QUICK)
+        listen(self.visit.select, go_back, [panels.fill.run, *display], back, **QUICK)
 
 
 def use_result(key: object, refine: object) -> Update:
@@ -99,7 +99,7 @@ def use_result(key: object, refine: object) -> Update:
     return {"status": line} | show_photo(picture, undoable=True)
 
 
-def go_back(run: object, look: object, where: object, refine: object, event: gr.EventData) -> Update:
+def go_back(run: object, enlargement: object, where: object, refine: object, event: gr.EventData) -> Update:
     """Shows an earlier result of this visit again, with its photo, its hole and its sliders."""
     try:
         key = results.earlier_key(event)
@@ -108,8 +108,8 @@ def go_back(run: object, look: object, where: object, refine: object, event: gr.
         picture = photo.keep(replace(result.photo, suggestion=(mask, result.settings)))
     except PageError as error:
         return {"status": render.trouble(str(error))}
-    filling.settle(run)
-    update = show_photo(picture, mask=mask, edit=result.edit) | results.show_result(key, look, where, refine)
+    filling.end_steering(run)
+    update = show_photo(picture, mask=mask, edit=result.edit) | results.show_result(key, enlargement, where, refine)
     if not result.compared:
         update |= {"seed": result.seeds[0], "samples": len(result.seeds), "method": result.method}
     line = render.plain_line("An earlier result of this visit.", result.mark)

@@ -15,7 +15,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_CLOSE = 0.3  # that are waited for work to close
 
 
-def aside(work: Generator[Item], given_up: Callable[[], bool]) -> Generator[Item]:
+def in_background(work: Generator[Item], given_up: Callable[[], bool]) -> Generator[Item]:
     """The items of the work, each worked for when it is asked for. Ends soon after it is given up, however long the
     item under way takes; the work is closed as soon as that one has come."""
     asked: SimpleQueue[bool] = SimpleQueue()

@@ -11,20 +11,22 @@ from ..methods import Method
 from . import engine
 from .engine import MAX_SAMPLES, MAX_SEED
 from .examples import Example, hole_name, place_name
-from .render import Look
-from .results import chosen_look
+from .render import Display
+from .results import chosen_display
 from .subject import Painted, Start, kept_start, read_painting, whole
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What the page's components hold when the hole is to be filled, unchecked. start: the key of the `Start` that the
-    browser's sliders were drawn from, perhaps for the hole before; slots: their values, in the order of
-    `engine.slots`."""
+class PageInputs:
+    """What the page's components hold when the hole is to be filled, unchecked.
+
+    start: the key of the `Start` that the browser's sliders were drawn from, perhaps for the hole before; slots: their
+    values, in the order of `engine.slots`.
+    """
 
     method: Any
     painting: object
-    look: Look
+    display: Display
     start: object
     seed: object
     samples: object
@@ -32,20 +34,10 @@ class Desk:
     compared: object = None  # names of the methods that a comparison is to run; None: all
 
     @classmethod
-    def of(
-        cls,
-        method: Any,
-        painting: object,
-        look: object,
-        where: object,
-        refine: object,
-        start: object,
-        seed: object,
-        samples: object,
-        *slots: object,
-    ) -> Desk:
+    def of(cls, *values: Any) -> PageInputs:
         """In the order in which the page sends them."""
-        return cls(method, painting, chosen_look(look, where, refine), start, seed, samples, slots)
+        method, painting, enlargement, where, refine, start, seed, samples, *slots = values
+        return cls(method, painting, chosen_display(enlargement, where, refine), start, seed, samples, tuple(slots))
 
     def order(self) -> Order:
         """The fill that is wanted. Raises PageError or ControlError."""
