@@ -54,7 +54,7 @@ def ssim(image: Tensor, fill: Tensor, hole: Tensor) -> float:
 
 @torch.inference_mode()
 def feature_distance(image: Tensor, fill: Tensor) -> float:
-    """Mean squared difference in the face network's first three levels, each in units of its mean square in the true
-    image: 0 for the image itself. Both (1, 3, 64, 64) in [-1, 1]."""
+    """Mean squared difference of two pictures (1, 3, 64, 64), in [-1, 1], in the face network's first three levels.
+    Each level is in units of its mean square in the true image: 0 for the image itself."""
     pairs = zip(*(face_network().activations(picture)[:3] for picture in (image, fill)), strict=True)
     return float(torch.stack([(a - b).square().mean() / a.square().mean() for a, b in pairs]).mean())

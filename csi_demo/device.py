@@ -1,5 +1,4 @@
-"""Where the networks run: the one setting, CSI_DEVICE, the caller's modes of PyTorch, which change nothing, and
-processes that were forked from one that has filled.
+"""Where the networks run: the setting CSI_DEVICE, the caller's modes of PyTorch, and processes that were forked.
 
 Of the threads of a process a fork keeps the one that forks. In the child, OpenMP's, on which PyTorch computes, would be
 waited for for ever, and so would OpenCV's, even to be told to end. There everything runs on one thread, and comes to
@@ -62,9 +61,9 @@ ClassT = TypeVar("ClassT", bound=type)
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """Within, PyTorch computes as it does by itself, with gradients, in float32 and on the CPU, whatever modes and
-    default dtype the caller has set; they hold again afterwards,
-    and so does its number of threads. Also a decorator."""
+    """Within, PyTorch computes as it does by itself, whatever modes and default dtype the caller has set. With
+    gradients, in float32 and on the CPU; the caller's modes hold again afterwards, and so does its number of threads.
+    Also a decorator."""
     import torch
 
     with ExitStack() as modes:

@@ -42,8 +42,8 @@ def from_text(text: str) -> Hint:
 
 
 def as_hints(values: Any) -> tuple[Hint, ...]:
-    """Dabs from a list of hints, texts ``X,Y,SIZE,#RRGGBB``, sequences (x, y, size, colour), or mappings with those
-    names, in which points, a list of (x, y), may stand for x and y. Raises UsageError."""
+    """Dabs from a list of hints. Each is a text ``X,Y,SIZE,#RRGGBB``, a sequence (x, y, size, colour), or a mapping
+    with those names, in which points, a list of (x, y), may stand for x and y. Raises UsageError."""
     if values is None:
         return ()
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
@@ -90,8 +90,8 @@ def _number(value: Any, what: str) -> float:
 
 
 def paint(hints: Sequence[Hint], placement: Placement, mask: np.ndarray) -> Tensor | None:
-    """The dabs in the frame: (1, 4, 64, 64), colours in [-1, 1] and the share of each pixel that is painted, 0 outside
-    the hole; later dabs lie over earlier ones. None without hints.
+    """The dabs in the frame: (1, 4, 64, 64), colours in [-1, 1] and the share of each pixel that is painted. It is 0
+    outside the hole; later dabs lie over earlier ones. None without hints.
 
     mask: boolean (64, 64), True = observed. Raises UsageError where no dab meets the hole.
     """

@@ -246,8 +246,7 @@ def save_model(
 def _write_model(
     weights: Path, model: str, contents: Mapping[str, bytes | str], metrics: Mapping[str, Any] | None
 ) -> None:
-    """Writes files of a model, those that it is loaded from, its metrics and the manifest of a folder of weights, all
-    of them or none."""
+    """Writes a model's files, its metrics and the manifest of a folder of weights, all of them or none."""
     manifest = _digests(weights)
     for name, content in contents.items():
         digest = hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()

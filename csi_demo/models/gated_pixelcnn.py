@@ -199,7 +199,8 @@ class GatedPixelCNN(nn.Module):
         return self.config.first_kernel // 2 + self.config.layers * (self.config.kernel // 2)
 
     def conditions(self, x: Tensor, mask: Tensor, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """s (B, M, H, W) and h (B, embedding) of a masked picture and of y (B, A), as far as it is known (B, A)."""
+        """What pixels are drawn under: s (B, M, H, W) and h (B, embedding). Of a masked picture and of y (B, A), as far
+        as it is known (B, A)."""
         h = self.embed((y - self.condition_mean) / self.condition_scale, known)
         return self.context(x, mask if self.config.context else torch.zeros_like(mask), h), h
 

@@ -197,7 +197,7 @@ def large_photo(box: tuple[int, int, int, int], repeats: int) -> dict[str, float
 
 
 def beside_a_busy_loop(repeats: int) -> dict[str, dict[str, float]]:
-    """Milliseconds of what a visitor waits for while another process keeps a core busy: with one thread, with all, and
+    """Milliseconds of what a visitor waits for while another process keeps a core busy. With one thread, with all, and
     with as many as `device.share_threads` leaves."""
     photo = open_photo(PHOTO).resize((LARGE_SIDE, LARGE_SIDE), Image.Resampling.BICUBIC)
     request = Request(Subject.of(photo, "mouth"), methods.load_method("csi"))

@@ -61,8 +61,8 @@ def complete(
     refine: bool = True,
     hints: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Fills a hole in the photo of a face: the pictures as PNG data URLs of the photo's size, and how they came about:
-    where the 64x64 frame lay, whether a face was found, and notes on the photo.
+    """Fills a hole in the photo of a face. Gives the pictures as PNG data URLs of the photo's size, and how they came
+    about: where the 64x64 frame lay, whether a face was found, and notes on the photo.
 
     Parameters:
         picture: a photo, as an uploaded file, or as base64 or a data URL of a JPEG, PNG, WebP, HEIC, AVIF, TIFF,

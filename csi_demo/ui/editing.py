@@ -259,8 +259,8 @@ def _state(session: Session, *, live: bool) -> dict[str, Any]:
 
 
 def _square(session: Session, side: int) -> tuple[list[int], Image.Image]:
-    """The part of the view that the frame touches, (left, top, width, height), and what the edit makes of it, at most
-    so many pixels long."""
+    """The part of the view that the frame touches, (left, top, width, height), and its picture after the edit. side:
+    pixels of the picture at most."""
     assert session.before is not None
     before, place = session.before[1], session.photo.view_place
     corners = np.array(place.corners)

@@ -101,13 +101,10 @@ def complete(request: Request) -> Generator[FrameStep]:
 
 
 def slots(method: Method, ranks: Mapping[str, float] | None = None) -> tuple[Control | None, ...]:
-    """What each slot of the page shows of a method: controls, then options with a slider, then options that are off or
-    on, each kind filled up with None.
-
-    ranks: name -> what controls are ordered by, highest first, those below 0 left out; otherwise and for the rest the
-    declaration's order holds. Latents that nothing names are not among the first where others are. The last controls
-    may find no slot.
-    """
+    """What each slot of the page shows of a method: controls, options with a slider, then switches. Each kind is filled
+    up with None. ranks: name -> what controls are ordered by, highest first, those below 0 left out; otherwise and for
+    the rest the declaration's order holds. Latents that nothing names are not among the first where others are. The
+    last controls may find no slot."""
     ranks = ranks or {}
     offered = [control for control in method.controls if ranks.get(control.name, 0.0) >= 0.0]
     ordered = sorted(offered, key=lambda control: -ranks.get(control.name, 0.0))

@@ -33,10 +33,9 @@ WRONG_LINK = "This link is damaged, or from another version of this page. The fi
 
 @dataclass(frozen=True)
 class Example:
-    """photo: a file in examples/; hole: as `masks.family` takes it, or as `hole_name` packs it; settings: controls and
-    options, name -> value, as moved; method: None for the one that is chosen; place: X,Y,SIZE,ANGLE of the frame in the
-    photo, where it is not around the face.
-    """
+    """A fill that a click or a link asks for. photo: a file in examples/; hole: as `masks.family` takes it, or as
+    `hole_name` packs it; settings: controls and options, name -> value, as moved; method: None for the one that is
+    chosen; place: X,Y,SIZE,ANGLE of the frame in the photo, where it is not around the face."""
 
     photo: str
     title: str

@@ -225,8 +225,8 @@ def _sample(label: str, seed: int, index: int, step: FrameStep, reel: Reel) -> S
 
 
 def _fill(order: Order, display: Display, replaced: str | None = None, likeliest: bool = True) -> Generator[Update]:
-    """replaced: the key of the result whose place this one takes, and which is shown until this one is complete;
-    likeliest: shows that sample in the photo, not the first seed's."""
+    """Fills what is ordered and shows it being drawn. replaced: the key of the result whose place this one takes, and
+    which is shown until this one is complete; likeliest: shows that sample in the photo, not the first seed's."""
     painted, method, key = order.painted, order.request.method, replaced
     shown = time.monotonic() + (QUICK if replaced else 0.0) - SECONDS_BETWEEN_UPDATES
     result: Result | None = None

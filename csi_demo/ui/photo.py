@@ -100,7 +100,7 @@ class Photo:
         return face_map(self.view, self.view_place)
 
     def suggested(self, mask: np.ndarray) -> Mapping[str, float] | None:
-        """Where an example, a link or an earlier result wants the sliders for this mask of the view: name -> value;
+        """Where an example, a link or an earlier result wants the sliders for this mask of the view: name -> value.
         None where none of them is of this hole."""
         if self.suggestion is None or not np.array_equal(mask, self.suggestion[0]):
             return None

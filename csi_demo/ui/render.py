@@ -357,7 +357,7 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
 def slider_note(
     title: str, text: str, starts: Mapping[str, float], names: Mapping[str, str], measured: bool, of: str
 ) -> str:
-    """A heading and a line of text over the sliders; starts: element's id -> where its own reset button is to put it;
+    """A heading and a line of text over the sliders. starts: element's id -> where its own reset button is to put it;
     names: of the controls, by the element's id; measured: whether there are figures to show of them; of: the painting
     that they are of, see `plain_line`."""
     figures = (

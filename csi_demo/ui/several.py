@@ -31,8 +31,8 @@ MOST, MOST_BYTES = 12, 128 * 2**20  # photos at once, and what they may hold tog
 
 @dataclass
 class Several:
-    """Photos of a visitor: name and content of each; stopped: whether the rest is to be left out; file: the ZIP file of
-    what was filled last."""
+    """Photos of a visitor that are filled together. photos: name and content of each; stopped: whether the rest is to
+    be left out; file: the ZIP file of what was filled last."""
 
     photos: tuple[tuple[str, bytes], ...]
     stopped: bool = False

@@ -16,8 +16,8 @@ def link_of(result: Result) -> str:
 
 
 def share_view(result: Result | None) -> str:
-    """Link and embed code, written out by share.js, which knows the page's address; for a visitor's own photo, why
-    there is none, and what can be shared."""
+    """Link and embed code of a result, or why there are none. share.js writes them out, which knows the page's address;
+    of a visitor's own photo it says what can be shared."""
     if result is None or not result.finished or result.compared:
         return ""
     settings = "".join(f", {name} {number(value)}" for name, value in result.settings.items())

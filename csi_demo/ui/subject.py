@@ -53,8 +53,8 @@ class Start:
 
     @classmethod
     def of(cls, painted: Painted, method: Method, before: Mapping[str, float] | None = None) -> Start:
-        """before: what the visitor moved for another hole; it stays where this one has such a control, unless an
-        example, a link or an earlier result says where this one's stand."""
+        """Where the sliders start for a hole. before: what the visitor moved for another hole; it stays where this one
+        has such a control, unless an example, a link or an earlier result says where this one's stand."""
         inferred = painted.subject.start_values(method)
         slots = engine.slots(method, painted.subject.relevance(method))
         known = {slot.name: slot for slot in slots if slot}

@@ -1,5 +1,7 @@
-"""What a seed reproduces, as docs/usage.md claims it: exactly here, and to so many levels on another path of the
-libraries, which is what another machine comes to."""
+"""What a seed reproduces, as docs/usage.md claims it.
+
+Exactly here, and to so many levels on another path of the libraries, which is what another machine comes to.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_mcp_offers_the_public_tools_only(url: str) -> None:
     assert {tool["name"] for tool in tools} == TOOLS
     (complete,) = [tool for tool in tools if tool["name"] == "complete"]
     assert set(complete["inputSchema"]["properties"]) == set(
-        ("picture", "mask", "method", "seed", "samples", "settings", "face", "refine")
+        ("picture", "mask", "method", "seed", "samples", "settings", "face", "refine", "hints")
     )
     told = {name: one["description"] for name, one in complete["inputSchema"]["properties"].items()}
     assert told["mask"].endswith("or a picture of the photo's size, sent likewise, black where the hole is.")

@@ -1,5 +1,4 @@
-"""The photo as the place of its result, the painter's tools, the results of a visit: in Chromium, by mouse, touch and
-keys; the server runs the real weights."""
+"""The painter in Chromium, by mouse, touch and keys: its tools, the result in the photo, the results of a visit."""
 
 from __future__ import annotations
 

@@ -36,9 +36,8 @@ def generator(rng: np.random.Generator, device: torch.device) -> torch.Generator
 
 
 def any_of(chances: Tensor, generator: torch.Generator) -> Tensor:
-    """A column of each row (B, N), of equal chance where the value is 1 and hardly any where it is close to 0: (B, 1).
-
-    As `torch.multinomial` for such rows, which would make an accelerator wait."""
+    """One column of each row (B, N) at random: (B, 1). Of equal chance where the value is 1, of hardly any where it is
+    close to 0. As `torch.multinomial` for such rows, which would make an accelerator wait."""
     return (chances * torch.rand(chances.shape, generator=generator, device=chances.device)).argmax(1, keepdim=True)
 
 

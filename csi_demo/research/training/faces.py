@@ -123,8 +123,8 @@ def relit(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 @cache
 def hole_pool() -> tuple[Tensor, Tensor]:
-    """Masks, boolean (N, 1, 64, 64), true = observed, and of each the number of the region that it hides, that after
-    the last for others: (N,)."""
+    """Many holes, boolean (N, 1, 64, 64), true = observed, and the number of the region that each hides, (N,). The
+    number after the last region is for other holes."""
     rng, names = np.random.default_rng(1), list(REGIONS)
     kinds = rng.choice(len(names) + 2, POOL, p=[*(REGION_SHARES[name] for name in names), HALF, ANY])
     pictures = [_hole(names, int(kind), rng) for kind in kinds]

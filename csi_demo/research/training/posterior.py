@@ -56,8 +56,8 @@ class PosteriorStep(nn.Module):
         return self
 
     def forward(self, frames: Tensor, mask: Tensor, noise: Tensor, eps: Tensor, given: Tensor) -> dict[str, Tensor]:
-        """frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W); eps (2, B, z); given (B, z), 1 where a
-        latent is told to the flow, of which it then has to say nothing."""
+        """The loss of a batch, by its parts. frames: uint8 (B, 3, H, W); mask (B, 1, H, W); noise (B, 3, H, W); eps (2,
+        B, z); given (B, z), 1 where a latent is told to the flow, of which it then has to say nothing."""
         model, x = self.model, to_float(frames).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             z = model.encode(x, torch.ones_like(mask), noise).mean + WHOLE_SIGMA * eps[0]

@@ -56,8 +56,8 @@ def _hold(folder: Path) -> None:
 
 
 def sweep(seconds: float = SECONDS_KEPT, own: Path | None = None) -> None:
-    """Deletes every file that nothing was written to for so many seconds, and empty folders of that age, in the folder
-    of `use_own_folder`; without one nothing."""
+    """Deletes files and empty folders, in the folder of `use_own_folder`, that nothing was written to for so many
+    seconds. Without such a folder it deletes nothing."""
     own = own or _own
     if own is None:
         return

@@ -41,8 +41,9 @@ TALK = re.compile("/gradio_api/component_server/?")
 
 
 class Guard:
-    """ASGI middleware: 404 for what is not open, 413 for a body of more than MAX_BODY bytes, said or sent, 503 for more
-    large bodies than MAX_LARGE bytes in SECONDS, and 507 where the disk is full. A body that breaks off is no error."""
+    """ASGI middleware that refuses what is not open, too large, too much at once, or finds no room. 404 for what is not
+    open, 413 for a body of more than MAX_BODY bytes, said or sent, 503 for more large bodies than MAX_LARGE bytes in
+    SECONDS, and 507 where the disk is full. A body that breaks off is no error."""
 
     def __init__(self, app: ASGIApp):
         self.app = app

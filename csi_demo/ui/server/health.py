@@ -17,7 +17,7 @@ STARTED = secrets.token_hex(4)  # another one whenever the server starts
 
 
 def route(queue_length: Callable[[], int]) -> Route:
-    """200 once the first method is loaded, 503 before; with the numbers of fills that run and of events that wait,
+    """200 once the first method is loaded, 503 before. With the numbers of fills that run and of events that wait,
     whether machine code is compiled, and STARTED, by which an open page knows that it is still the same server."""
 
     def answer(request: Request) -> JSONResponse:

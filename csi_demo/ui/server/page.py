@@ -58,8 +58,9 @@ class Page(gr.Blocks):
             self._forget(values)
 
     def _forget(self, values: tuple[Any, ...]) -> None:
-        """Drops what Gradio keeps of a session beside its states: the page with all values, photo and fills among them,
-        for deep links, and every component that an event changed, for preprocessing, which this page does without."""
+        """Drops what Gradio keeps of a session beside its states. That is the page with all values, photo and fills
+        among them, for deep links, and every component that an event changed, for preprocessing, which this page does
+        without."""
         for state in values:
             if isinstance(state, SessionState):
                 state.config_values.clear()
@@ -67,7 +68,7 @@ class Page(gr.Blocks):
 
 
 def _without_type(value: Any, depth: int) -> Any:
-    """What an endpoint is sent, without what makes Gradio take a part of it for a file: it would fetch any address that
+    """What an endpoint is sent, without what makes Gradio take a part of it for a file. It would fetch any address that
     stands there, and raise where it is none of its own. The endpoints look at the path themselves."""
     if isinstance(value, dict | list) and not depth:
         raise gr.Error("This is nested too deeply.", print_exception=False)

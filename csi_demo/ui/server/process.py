@@ -38,8 +38,8 @@ def ask_to_end() -> None:
 
 
 def end(status: int, *works: Callable[[], object]) -> NoReturn:
-    """Does what is to be done last and ends the process, whatever its other threads are at: waiting for them, or taking
-    Python down around them, is what C++ threads in mid-work would end in an abort."""
+    """Does what is to be done last and ends the process, whatever its other threads are at. Waiting for C++ threads in
+    mid-work, or taking Python down around them, would end in an abort."""
     try:
         for work in works:
             work()
