@@ -164,7 +164,7 @@ def refill(key: object, *values: Any) -> Generator[Update]:
     except ValueError:
         order = None
     if order is None or not order.request.method.live or not inputs.own_start(order.painted, order.request.method):
-        yield {"status": render.plain_line("The sliders have moved: fill again.", painter.mark(inputs.painting))}
+        yield {"status": render.plain_line(painter.MOVED, painter.mark(inputs.painting))}
         return
     key = _run_under(key)
     run = KEPT.get(key)

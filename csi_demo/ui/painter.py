@@ -61,6 +61,7 @@ GONE = (
     f"This photo is no longer here: it is dropped {KEPT_MINUTES} minutes after its last use, and when the server "
     "starts anew. Choose it again."
 )
+MOVED = "The sliders have moved: fill again."
 BROKEN = "The page sent something that cannot be read. Reload the page and choose the photo again."
 
 
@@ -69,7 +70,7 @@ def painter() -> gr.HTML:
     return gr.HTML(
         None,
         html_template=static.text("painter.html", CORNER=static.text("corner.html")),
-        js_on_load="".join(static.text(name, MAX_BYTES=MAX_FILE, GONE=GONE) for name in SCRIPTS),
+        js_on_load="".join(static.text(name, MAX_BYTES=MAX_FILE, GONE=GONE, MOVED=MOVED) for name in SCRIPTS),
         apply_default_css=False,
         elem_id="painter",
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
+import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ..complete import Request
@@ -19,6 +21,7 @@ from ..methods import Method
 from ..photo import sheets
 from ..pixels import png
 from . import comparing, downloads, engine, filling, painter, photo
+from .background import in_background
 from .engine import MAX_SEED
 from .inputs import PageInputs
 from .photo import KEPT
@@ -57,7 +60,7 @@ def take(value: object, before: object) -> Update:
     KEPT.drop(before if isinstance(before, str) else None)
     key = KEPT.put(Several(tuple(photos)), sum(len(data) for _, data in photos))
     line = f"{len(photos)} photos. Choose the hole, then fill them all, by the method and the sliders above."
-    return {"several": key, "filled": _view(line, [], [])}
+    return {"several": key, "filled": _view(line, [], [])} | works(fill=True)
 
 
 def _other(name: str, taken: Sequence[str]) -> str:
@@ -77,7 +80,7 @@ def kept(key: object) -> Several:
 
 
 def stop(key: object) -> None:
-    """Leaves out the photos whose turn has not come."""
+    """Leaves out the photo under way and those whose turn has not come."""
     kept(key).stopped = True
 
 
@@ -94,27 +97,31 @@ def fill(key: object, hole: object, kind: object, *values: Any) -> Generator[Upd
     rows: list[dict[str, Any]] = []
     tiles: list[tuple[str, str]] = []
     strip: list[sheets.Tile] = []
+    count, done = len(several.photos), 0
     file = Path(tempfile.mkdtemp(dir=get_upload_folder())) / f"photos-{method.name}-seed-{seed}.zip"
-    with ZipFile(file, "w", ZIP_STORED) as packed:
-        for place, (name, data) in enumerate(several.photos):
-            yield {"filled": _view(f"{name}: photo {place + 1} of {len(several.photos)}…", tiles, several.said)}
-            if several.stopped:
-                several.said.append(f"{len(several.photos) - place} of {len(several.photos)} photos: stopped before")
-                break
-            try:
-                result = _filled(name, data, str(hole), method, seed, controls, options, inputs)
-            except (PageError, CompletionError) as error:
-                several.said.append(f"{name}: {str(error).rstrip('.')}")
+    work = _each(several.photos, str(hole), method, seed, controls, options, inputs)
+    with ZipFile(file, "w", ZIP_STORED) as packed, closing(in_background(work, lambda: several.stopped)) as moments:
+        yield _running(f"Photo 1 of {count}…", tiles, several.said)
+        for name, result in moments:
+            if result is None:  # on the way
                 continue
-            (sample,) = result.samples
-            content, full = downloads.full_size(result, inputs.display.refine, str(kind))
-            packed.writestr(f"{name}{Path(full).suffix}", content)
-            packed.writestr(f"{name}-mask.png", png(downloads.mask_picture(result), quickly=True))
-            rows.append(
-                {"file": f"{name}{Path(full).suffix}", "seed": seed, **comparing.measured(sample), **sample.figures}
-            )
-            tiles.append((name, comparing.large(result.subject, sample, inputs.display.refine)))
-            strip.append(sheets.Tile(name, (sample.picture,)))
+            done += 1
+            if isinstance(result, Result):
+                (sample,) = result.samples
+                content, full = downloads.full_size(result, inputs.display.refine, str(kind))
+                packed.writestr(f"{name}{Path(full).suffix}", content)
+                packed.writestr(f"{name}-mask.png", png(downloads.mask_picture(result), quickly=True))
+                rows.append(
+                    {"file": f"{name}{Path(full).suffix}", "seed": seed, **comparing.measured(sample), **sample.figures}
+                )
+                tiles.append((name, comparing.large(result.subject, sample, inputs.display.refine)))
+                strip.append(sheets.Tile(name, (sample.picture,)))
+            else:
+                several.said.append(f"{name}: {str(result).rstrip('.')}")
+            if done < count:
+                yield _running(f"Photo {done + 1} of {count}…", tiles, several.said)
+        if done < count:
+            several.said.append(f"{count - done} of {count} photos: stopped before")
         if strip:
             packed.writestr("strip.png", png(sheets.strip(strip, inputs.display.crisp), quickly=True))
             packed.writestr("figures.csv", downloads.table(rows))
@@ -129,7 +136,28 @@ def fill(key: object, hole: object, kind: object, *values: Any) -> Generator[Upd
         }
         packed.writestr("settings.json", json.dumps(said, indent=2))
     several.file = file if strip else None
-    yield {"filled": _view(f"{len(strip)} of {len(several.photos)} photos are filled.", tiles, several.said)}
+    view = _view(f"{len(strip)} of {count} photos are filled.", tiles, several.said)
+    yield {"filled": view} | works(fill=True, zip=bool(strip))
+
+
+def works(**on: bool) -> Update:
+    """Which of the buttons work: those that are named and true."""
+    return {name: gr.update(interactive=on.get(name, False)) for name in ("fill", "stop", "zip")}
+
+
+def _running(line: str, tiles: Sequence[tuple[str, str]], left_out: Sequence[str]) -> Update:
+    return {"filled": _view(line, tiles, left_out)} | works(stop=True)
+
+
+def _each(photos: Sequence[tuple[str, bytes]], *how: Any) -> Generator[tuple[str, Result | Exception | None]]:
+    """Every photo's name with its fill or why it is left out, and before it None after each step; how: as of
+    `_filled`."""
+    for name, data in photos:
+        try:
+            for result in _filled(name, data, *how):
+                yield name, result
+        except (PageError, CompletionError) as error:
+            yield name, error
 
 
 def _filled(
@@ -141,17 +169,20 @@ def _filled(
     controls: Mapping[str, float],
     options: Mapping[str, float],
     inputs: PageInputs,
-) -> Result:
-    """One photo with the hole around its first face filled. Raises PageError or CompletionError."""
+) -> Generator[Result | None]:
+    """One photo with the hole around its first face filled, after its steps. Raises PageError or CompletionError."""
     shown = photo.from_bytes(data, name=name)
     KEPT.drop(shown.key)
     if not shown.faces:
         raise PageError("no face was found")
     mask, _ = shown.cut(shown.preset(hole))
     request = Request(shown.subject(mask), method, (seed,), controls, options)
-    *_, (samples, _) = filling.drawn(request)
-    judged = comparing.judged(samples[0], request, inputs.display.refine)
-    return Result(shown, request.subject, (judged,), 1.0, settings=judged.settings, method=method.name)
+    with closing(filling.drawn(request)) as steps:
+        for now, _ in steps:
+            sample = now[0]
+            yield None
+    judged = comparing.judged(sample, request, inputs.display.refine)
+    yield Result(shown, request.subject, (judged,), 1.0, settings=judged.settings, method=method.name)
 
 
 def zip_file(key: object) -> Path:

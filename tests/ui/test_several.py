@@ -51,7 +51,7 @@ def test_each_photo_is_filled_and_all_comes_in_one_file(method: PlainMethod, upl
     key = panel.take(sent(uploads, a_png(), a_png(seed=1), b"no picture"), None)["several"]
     assert list(uploads.rglob("photo")) == []  # what was sent is in memory alone
     views = run(key)
-    assert "photo 1 of 3" in views[0]
+    assert "Photo 1 of 3" in views[0]
     assert [view.count("<figure") for view in views] == [0, 1, 2, 2]
     assert "2 of 3 photos are filled" in views[-1]
     assert "face-3: " in views[-1]
@@ -75,9 +75,12 @@ def test_a_stop_leaves_what_is_done(method: PlainMethod, uploads: Path) -> None:
     key = panel.take(sent(uploads, a_png(), a_png(seed=1)), None)["several"]
     values = ("plain", None, "Crisp", results.IN_PHOTO, True, None, 5, 1)
     updates = panel.fill(key, "eyes", "PNG", *values)
-    next(updates), next(updates)
+    works = {name: next(updates)[name]["interactive"] for name in ("fill", "stop")}
+    assert works == {"fill": False, "stop": True}
     panel.stop(key)
-    assert "1 of 2 photos are filled" in list(updates)[-1]["filled"]
+    last = list(updates)[-1]
+    assert "1 of 2 photos are filled" in last["filled"]
+    assert (last["zip"]["interactive"], last["stop"]["interactive"]) == (True, False)
     with ZipFile(panel.save(key)["file"]) as packed:
         assert "face.png" in packed.namelist()
 

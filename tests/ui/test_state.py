@@ -229,3 +229,24 @@ def test_a_server_that_starts_anew_is_said_and_the_photo_asked_for(browser: Brow
         page.click("#fill")
         expect(page.locator("#status")).to_contain_text("Filled in", timeout=PATIENCE)
         page.close()
+
+
+@pytest.mark.slow
+def test_a_slider_that_moves_while_code_compiles_is_followed_afterwards(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for made in (ROOT / "csi_demo" / "sampling" / "__pycache__").glob("kernels-*"):
+        (tmp_path / made.name).mkdir()  # nothing is copied to where there is a folder
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    with serving(tmp_path) as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        slider = page.locator("#slider-0 input[type=range]")
+        expect(slider).to_be_visible(timeout=PATIENCE)
+        expect(page.locator("#fill")).to_be_enabled(timeout=PATIENCE)
+        slider.press("End")
+        expect(page.locator("#status")).to_contain_text("The sliders have moved")
+        expect(page.locator("#painter .csi-say")).to_contain_text("code for this processor is compiled")
+        expect(page.locator("#status")).to_contain_text("Filled in", timeout=4 * PATIENCE)
+        expect(page.locator("#note")).to_contain_text("the picture follows", timeout=PATIENCE)
+        page.close()

@@ -15,12 +15,11 @@ from torch import Tensor
 
 from ... import masks, weights
 from ..base import Control
+from .places import PLACES, REGIONS, shows
 
 GRID = 16  # cells of an effect map, each way
 LIMIT = 3.0  # of a latent's value; the prior's standard deviation is 1
 FAR = 2.6  # as far as training moved a named latent
-GOOD_PART, MOSTLY = 0.3, 0.6  # of a home that is hidden, of a hole that lies in a home
-WHOLE = 0.45  # of the frame: what is at home in more is a matter of the whole face
 HERE = 0.6  # of a latent's mean effect that a hole must show of it
 FIRST, HIDDEN = 1000.0, -1.0  # ranks of named latents, and of what is not offered
 PLAIN = "In standard deviations of its prior."
@@ -30,20 +29,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Named:
-    """A latent with a name. sign: 1 or -1, which way it goes for more of what it is named after. home: (64, 64), true
-    where a hole shows it. along: (named,), how far every named latent goes for a unit of this one, itself 1: what makes
-    up for what it would drag along."""
+    """A latent with a name. sign: 1 or -1, which way it goes for more of what it is named after. place: (64, 64), true
+    where it is to be seen. along: (named,), how far every named latent goes for a unit of this one, itself 1: what
+    makes up for what it would drag along."""
 
     latent: int
     sign: float
-    home: np.ndarray
+    place: np.ndarray
     along: np.ndarray
-
-    def offered(self, hole: np.ndarray) -> bool:
-        """Whether it is to be seen in a hole (64, 64): where its home is hidden for a good part, or, unless it is a
-        matter of the whole face, where the hole lies in its home."""
-        inside = self.home[hole].mean() > MOSTLY and self.home.mean() < WHOLE
-        return bool((self.home[hole].any() and (self.home & hole).sum() > GOOD_PART * self.home.sum()) or inside)
 
 
 def aims(z: Tensor, chosen: Sequence[tuple[Named, float]]) -> Tensor:
@@ -84,7 +77,7 @@ class LatentControls:
             here = float((cells * share).sum() / share.sum())
             ranks[name] = here if here > HERE * cells[cells > 0].mean() else HIDDEN
         for order, (name, known) in enumerate(self.named.items()):
-            ranks[name] = FIRST - order if known.offered(hole) else HIDDEN
+            ranks[name] = FIRST - order if shows(known.place, hole) else HIDDEN
             ranks[f"z{known.latent}"] = HIDDEN  # the same by another name
         return ranks
 
@@ -116,12 +109,18 @@ def from_measured(measured: Mapping[str, Any] | None, latent_dim: int) -> Latent
     controls += [Control(name, name, -LIMIT, LIMIT, None, PLAIN, kind="latent") for name in unknown]
     named = {
         entry["name"]: Named(
-            entry["latent"], entry["sign"], ~masks.family(entry["hole"]), np.array(entry["along"], np.float32)
+            entry["latent"], entry["sign"], _place(entry["hole"]), np.array(entry["along"], np.float32)
         )
         for entry in measured["named"]
     }
     entries = zip((*known, *named), (*measured["latents"], *measured["named"]), strict=True)
     return LatentControls(tuple(controls), named, {name: unpack_map(entry) for name, entry in entries})
+
+
+def _place(hole: str) -> np.ndarray:
+    """Where what was measured in this hole is to be seen."""
+    known = {",".join(map(str, box)): PLACES[region] for region, box in REGIONS.items()}
+    return known.get(hole, ~masks.family(hole))
 
 
 def pack_map(cells: np.ndarray) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 from ... import masks, weights
 from ...data import read_split, shrink
-from ...methods.attributes import GOOD_PART, SLIDERS
-from ...methods.csi.places import REGIONS
+from ...methods.attributes import SLIDERS
+from ...methods.csi.places import GOOD_PART, REGIONS
 from ...models.dcgan import DCGANConfig, Discriminator
 from ...models.gated_pixelcnn import GatedPixelCNN, GatedPixelCNNConfig
 from ...models.level_heads import SoftmaxHead

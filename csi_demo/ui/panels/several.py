@@ -30,13 +30,14 @@ class SeveralPanel:
                     choices, value="mouth", label="Hole", info="The same in every photo.", elem_id="several-hole"
                 )
                 self.fill = gr.Button("Fill all photos", variant="primary", elem_id="several-fill")
-                self.stop = gr.Button("Stop", elem_id="several-stop")
-                self.zip = gr.Button("ZIP", elem_id="several-zip")
+                self.stop = gr.Button("Stop", interactive=False, elem_id="several-stop")
+                self.zip = gr.Button("ZIP", interactive=False, elem_id="several-zip")
             self.filled = gr.HTML(None, apply_default_css=False, elem_id="several-filled")
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
-        here: dict[str, Component] = {"filled": self.filled}
+        buttons: dict[str, Component] = {"fill": self.fill, "stop": self.stop, "zip": self.zip}
+        here: dict[str, Component] = {"filled": self.filled} | buttons
         taken: dict[str, Any] = here | {"several": self.photos, "column": self.column}
         listen(self.sending.upload, take, [self.sending, self.photos], taken, **QUICK)
         given = [self.photos, self.hole, panels.shown.kind, *panels.fill.inputs(panels)]
@@ -52,7 +53,7 @@ def take(value: object, before: object) -> Update:
     try:
         return shown | several.take(value, before)
     except PageError as error:
-        return shown | {"filled": _wrong(error)}
+        return shown | {"filled": _wrong(error)} | several.works()
 
 
 def fill(*values: Any) -> Generator[Update]:
@@ -60,11 +61,11 @@ def fill(*values: Any) -> Generator[Update]:
     try:
         yield from several.fill(*values)
     except ValueError as error:
-        yield {"filled": _wrong(error)}
+        yield {"filled": _wrong(error)} | several.works(fill=True)
 
 
 def stop(key: object) -> Update:
-    """Leaves out those whose turn has not come."""
+    """Leaves out the photo under way and those whose turn has not come."""
     with suppress(PageError):
         several.stop(key)
     return {}

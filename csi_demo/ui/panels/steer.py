@@ -129,6 +129,8 @@ def draw_sliders(name: str | None, painting: object, key: object = None, *slots:
     if hidden := engine.not_visible(method, painted.subject.relevance(method)):
         more = len(hidden) - MOST_HIDDEN
         follows += f" Not visible in this hole: {', '.join(hidden[:MOST_HIDDEN])}{f' and {more} more' * (more > 0)}."
+    if not any(start.slots[:MAX_CONTROLS]):
+        follows = "None of them shows in so small a hole, or in this part of the face. Paint a larger one."
     said = ("Sliders", follows) if method.controls else (method.label, method.description)
     choices = [(slot.label[:1].upper() + slot.label[1:], slot.name) for slot in start.slots[:MAX_CONTROLS] if slot]
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
@@ -138,7 +140,7 @@ def draw_sliders(name: str | None, painting: object, key: object = None, *slots:
         "start": start.kept(),
         "stand": json.dumps(start.shown),
         "note": render.slider_note(*said, starts, names, bool(method.controls), painter.mark(painting)),
-        "surprise": gr.update(visible=bool(method.controls)),
+        "surprise": gr.update(visible=any(start.slots[:MAX_CONTROLS])),
         "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
         "inside": "",
         "more": gr.update(visible=len(method.controls) > FIRST_CONTROLS),

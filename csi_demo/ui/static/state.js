@@ -1,6 +1,7 @@
 // What the page says and which buttons work: decided here alone, from what is there now, so that nothing outlives its
 // photo or its hole. The server's lines come as "csi-said" (status.js), those of the sliders as "csi-drawn" (sliders.js).
 const GONE = "$GONE";
+const MOVED = "$MOVED";
 const LOST = "The server does not answer. What is shown stays, and this page goes on asking.";
 const COMPILING = "Once after installing, code for this processor is compiled: half a minute, longer on a busy machine. "
   + "Until then a fill takes longer.";
@@ -172,6 +173,7 @@ async function ask() {
     const answer = await (await fetch(new URL("healthz", root), { cache: "no-store" })).json(), now = answer.started;
     const changed = compiling !== answer.compiling;
     compiling = answer.compiling;
+    if (changed && !compiling) follow();
     if (changed) refresh();
     lost = false;
     if (now !== page.querySelector("#status .csi-status").dataset.started) hear({ of: mark(), text: "", trouble: GONE, progress: null });
@@ -182,6 +184,12 @@ async function ask() {
     if (said) said.progress = null;
   }
   if (lost || before) refresh();
+}
+// From now on the picture follows the sliders: those that were moved before are answered, and the note over them drawn.
+function follow() {
+  if (!scene) return;
+  if (said?.of === mark() && said.text === MOVED) trigger("apply", { sliders: positions() });
+  publish();
 }
 setInterval(() => {
   if (element.isConnected && (lost || compiling || (running && performance.now() - heard > SILENCE))) ask();

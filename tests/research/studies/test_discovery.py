@@ -292,6 +292,8 @@ def test_the_hole_decides_which_controls_are_offered_and_come_first():
     assert "glasses" in ranked["eyes"]
     assert not {"smile", "open_mouth", "lipstick"} & {*ranked["eyes"]}, "what lies outside the hole"
     assert not {"glasses", "fringe"} & {*ranked["mouth"]}
+    stroke = load_method("csi").relevance(mask_to_tensor(masks.family("18,44,46,47")))
+    assert all(stroke[entry["name"]] == HIDDEN for entry in (load_measured() or {})["named"]), "a line below the nose"
     for entry in (load_measured() or {})["named"]:
         own, elsewhere = masks.family(entry["hole"]), ~masks.family(entry["hole"])
         assert load_method("csi").relevance(mask_to_tensor(own))[entry["name"]] > 100
