@@ -127,12 +127,7 @@ class AdversarialStep(nn.Module):
             (slope,) = torch.autograd.grad(real_logit.sum(), x, create_graph=True)
             loss = loss + 0.5 * self.penalty * slope.square().sum((1, 2, 3)).mean()
         right = 0.5 * ((real_logit > 0).float().mean() + (fake_logit < 0).float().mean())
-        return {
-            "loss": loss,
-            "discriminator": discriminator,
-            "generator": generator,
-            "discriminator_right": right,
-        }
+        return {"loss": loss, "discriminator": discriminator, "generator": generator, "discriminator_right": right}
 
 
 class EncoderStep(nn.Module):

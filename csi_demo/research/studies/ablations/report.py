@@ -32,17 +32,7 @@ from .measures import (
     prior_fills,
     reconstructions,
 )
-from .variants import (
-    BLOCKS_1,
-    BLOCKS_5,
-    FORWARD_ONLY,
-    NO_LATENTS,
-    OBJECTIVES,
-    ONE_STAGE,
-    TWO_STAGE,
-    VARIANTS,
-    Variant,
-)
+from .variants import BLOCKS_1, BLOCKS_5, FORWARD_ONLY, NO_LATENTS, OBJECTIVES, ONE_STAGE, TWO_STAGE, VARIANTS, Variant
 
 SHEET = 6  # pictures or draws in a row of a sheet
 
@@ -54,15 +44,7 @@ CLAIMS: tuple[tuple[str, str, str, tuple[Variant, ...], tuple[str, ...]], ...] =
         "ignored; without the mutual information (Info-β-TCVAE) the aggregate posterior shrinks below the prior; "
         "InfoVAE-MMD has neither fault.",
         OBJECTIVES,
-        (
-            "variant",
-            "bits_per_dim",
-            "redraw",
-            "mutual_information",
-            "total_correlation",
-            "spread",
-            "sigma",
-        ),
+        ("variant", "bits_per_dim", "redraw", "mutual_information", "total_correlation", "spread", "sigma"),
     ),
     (
         "stages",
