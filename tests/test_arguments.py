@@ -132,9 +132,7 @@ def test_a_mask_of_another_size_is_named_and_that_its_sides_are_swapped() -> Non
 
 
 @pytest.mark.parametrize(
-    "seeds",
-    [3, [3], (3.0,), np.array([3]), np.int64(3), torch.tensor([3]), torch.tensor(3), range(3, 4)],
-    ids=str,
+    "seeds", [3, [3], (3.0,), np.array([3]), np.int64(3), torch.tensor([3]), torch.tensor(3), range(3, 4)], ids=str
 )
 def test_a_seed_in_any_form_is_that_seed(seeds: Any) -> None:
     assert checks.seeds(seeds) == (3,)

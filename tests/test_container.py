@@ -68,10 +68,7 @@ class Container:
             f"mount --bind {code} {code} && mount -o remount,bind,ro {code} && cd {code} && exec {shlex.join(inside)}"
         )
         return subprocess.Popen(
-            [str(UNSHARE), "--mount", "sh", "-c", outside],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            [str(UNSHARE), "--mount", "sh", "-c", outside], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
     def run(self, *command: str) -> tuple[int | None, str, str]:

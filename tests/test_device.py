@@ -111,9 +111,7 @@ def test_only_networks_are_placed_and_pixels_drawn_one_by_one_stay_on_the_cpu() 
     assert next(load_method("csi").model.parameters()).device.type == "cpu"
 
 
-def test_the_calls_for_a_gpu_are_the_functions_themselves_elsewhere_and_stream(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_calls_for_a_gpu_are_the_functions_themselves_elsewhere_and_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     assert zerogpu.in_the_fork is spaces.GPU(zerogpu.in_the_fork)
     with closing(engine.complete(request("vae", iterations=5.0))) as steps:

@@ -177,14 +177,7 @@ class Editor:
     # What can be done
 
     def paint(
-        self,
-        x: float,
-        y: float,
-        size: float,
-        colour: str | Sequence[int],
-        steps: int = 1,
-        *,
-        stroke: int | None = None,
+        self, x: float, y: float, size: float, colour: str | Sequence[int], steps: int = 1, *, stroke: int | None = None
     ) -> None:
         """Paints a colour over a square of this side around a point: `Brush.paint`, so many steps.
 

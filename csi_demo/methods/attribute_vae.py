@@ -10,9 +10,9 @@ from torch import Tensor
 from .. import weights
 from ..models.attribute_vae import AttributeVAE
 from .attributes import AttributeMethod, AttributeSliders
-from .base import Control, Task, keep_observed
-from .fitting import BLEND, CALM, SOFTEN
-from .vae import TEMPERATURE, IteratingVAE
+from .base import Task, keep_observed
+from .fitting import FITTING
+from .vae import ITERATIONS, TEMPERATURE, IteratingVAE
 
 REACH = 2.0  # y at the sliders' ends: the model learned 1 and obeys it by halves
 FIRST_FILL = 6  # iterations of the unsteered fill that y is read from
@@ -22,13 +22,7 @@ class AttributeVAEMethod(AttributeMethod, IteratingVAE):
     name = "vae-attributes"
     label = "Attribute VAE"
     description = "The VAE's iterations, with what the face is to look like held: sliders for attributes (Ham et al.)."
-    options = (
-        Control("iterations", "Iterations", 1, 200, 12, "How often the picture is encoded and decoded.", step=1),
-        TEMPERATURE,
-        BLEND,
-        CALM,
-        SOFTEN,
-    )
+    options = (ITERATIONS, TEMPERATURE, *FITTING)
 
     def __init__(self) -> None:
         self.model: AttributeVAE = weights.load_network("vae-attributes")

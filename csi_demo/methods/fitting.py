@@ -22,6 +22,7 @@ SOFTEN = toggle(
 CALM = toggle(
     "calm", "Calm colours", True, "Hold back colours that the fill adds to those around the hole, once fitted to them."
 )
+FITTING = (BLEND, CALM, SOFTEN)
 FACE, RADII = (36.0, 32.0), (29.0, 20.0)  # of the ellipse that a face fills, rows and columns of the frame
 RIM = (0.85, 1.1)  # in radii: from where on pictures are softened, and from where wholly
 SOFTNESS = 1.2  # standard deviation of the filter, pixels: most of a weave of four or five is gone then
@@ -86,27 +87,19 @@ def fit(image: Tensor, mask: Tensor, drawn: Tensor, options: Mapping[str, float]
     return calmed(image, mask, fills, **restraint) if options["calm"] else fills
 
 
-def calmed(
-    image: Tensor,
-    mask: Tensor,
-    fills: Tensor,
-    share: float | Tensor = 1.0,
-    *,
-    softness: float = 1.0,
-    limit: float = 0.4,
-) -> Tensor:
+def calmed(image: Tensor, mask: Tensor, fills: Tensor, *, softness: float = 1.0, limit: float = 0.4) -> Tensor:
     """Fills (n, 3, H, W), `blended`, that add little to the colours that continue those around the hole.
 
     A generator's brightness says what is there; its colours err sooner, in flecks and patches of a hue that the photo
     does not have. The photo's are those between grey and the colours around the hole, continued harmonically; what of
     the fill's, smoothed, lies beyond, c, becomes c / (1 + |c| / limit). All that only as far as the face is
     seen: a background tells nothing of skin.
-    share: how far colours are calmed, from 0 to 1, everywhere or in each pixel (H, W). softness: standard deviation of
-    the filter, in pixels. limit: what strong foreign colours tend to, in the pictures' units.
+    softness: standard deviation of the filter, in pixels. limit: what strong foreign colours tend to, in the pictures'
+    units.
     """
     seen = float(mask[..., _from_face(mask) < 1.0].mean())
-    share = share * min(max((seen - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0)
-    if not torch.as_tensor(share).any():
+    share = min(max((seen - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0)
+    if not share:
         return fills
     grey = _luma(fills)
     around = blended(image, mask, torch.zeros_like(image))

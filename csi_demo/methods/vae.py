@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import weights
 from ..models.vae import VAE, OneShotVAE
 from .base import Control, Method, Step, Task, keep_observed, toggle
-from .fitting import BLEND, CALM, SOFTEN, fit, softened
+from .fitting import FITTING, fit, softened
 
 TEMPERATURE = Control(
     "temperature",
@@ -23,6 +23,13 @@ TEMPERATURE = Control(
     1.0,
     "How different the fills are: how far z strays from the encoder's mean, in its standard deviations; 0 leaves "
     "chance out.",
+)
+ITERATIONS = Control("iterations", "Iterations", 1, 200, 12, "How often the picture is encoded and decoded.", step=1)
+PASSES = Control(
+    "iterations", "Passes", 1, 20, 2, "1 is the plain one-shot; a second pass sees the first's fill.", step=1
+)
+MASKED_ENCODER = toggle(
+    "masked_encoder", "Masked encoder", True, "The encoder trained on pictures with holes, not whole ones."
 )
 
 
@@ -84,14 +91,7 @@ class VAEMethod(IteratingVAE):
     name = "vae"
     label = "VAE"
     description = "Encodes and decodes again and again, keeping the observed pixels (Ham et al. 2018)."
-    options = (
-        Control("iterations", "Iterations", 1, 200, 12, "How often the picture is encoded and decoded.", step=1),
-        TEMPERATURE,
-        toggle("masked_encoder", "Masked encoder", True, "The encoder trained on pictures with holes, not whole ones."),
-        BLEND,
-        CALM,
-        SOFTEN,
-    )
+    options = (ITERATIONS, TEMPERATURE, MASKED_ENCODER, *FITTING)
 
     def __init__(self) -> None:
         self.model: VAE = weights.load_network("vae")
@@ -114,15 +114,7 @@ class OneShotMethod(IteratingVAE):
     name = "vae-oneshot"
     label = "VAE one-shot"
     description = "Encoder and decoder both see the masked picture; trained through the iteration (Ham et al. 2018)."
-    options = (
-        Control(
-            "iterations", "Passes", 1, 20, 2, "1 is the plain one-shot; a second pass sees the first's fill.", step=1
-        ),
-        TEMPERATURE,
-        BLEND,
-        CALM,
-        SOFTEN,
-    )
+    options = (PASSES, TEMPERATURE, *FITTING)
 
     def __init__(self) -> None:
         self.model: OneShotVAE = weights.load_network("vae-oneshot")

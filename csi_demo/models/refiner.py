@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .critic import FeatureCritic
+
 SLOPE = 0.2  # of the leaky ReLUs
 
 
@@ -130,13 +132,14 @@ class PatchCritic(nn.Module):
 
 
 class RefinerTraining(nn.Module):
-    """Both players; only the refiner is kept."""
+    """The refiner and what it is trained against: a critic of patches, and one of the whole face."""
 
     def __init__(self, config: RefinerConfig):
         super().__init__()
         self.config = config
         self.refiner = Refiner(config)
         self.critic = PatchCritic(config.critic_channels)
+        self.face_critic = FeatureCritic()
 
 
 def enlarge(picture: Tensor, size: int | tuple[int, int]) -> Tensor:

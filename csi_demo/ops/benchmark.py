@@ -67,10 +67,7 @@ def bench(holes: Sequence[tuple[int, int]] = HOLES, samples: Sequence[int] = SAM
         "machine": machine(),
         "page_answers_seconds": page_answers(),
         "kernel_ready_seconds": kernel,
-        "large_photo": {
-            "portrait": large_photo(PORTRAIT, repeats),
-            "close-up": large_photo(CLOSE_UP, repeats),
-        },
+        "large_photo": {"portrait": large_photo(PORTRAIT, repeats), "close-up": large_photo(CLOSE_UP, repeats)},
         "methods_ms": {hole: by_method(hole, repeats) for hole in COMPARED},
         "beside_a_busy_loop_ms": beside_a_busy_loop(repeats),
     } | _model(CSIMethod(), holes, samples, repeats)

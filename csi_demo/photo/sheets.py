@@ -31,10 +31,7 @@ PALETTE_COLOURS = 240  # of the 256 of a GIF; the others are the greys of paper 
 
 
 def sheet(
-    rows: Sequence[Sequence[Image.Image]],
-    row_labels: Sequence[str],
-    captions: Sequence[Sequence[str]],
-    title: str = "",
+    rows: Sequence[Sequence[Image.Image]], row_labels: Sequence[str], captions: Sequence[Sequence[str]], title: str = ""
 ) -> Image.Image:
     """Pictures in rows of one length, each row's label to its left, each picture's caption below it."""
     font = ImageFont.load_default(size=TEXT)

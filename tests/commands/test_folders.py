@@ -31,12 +31,7 @@ def test_what_is_no_photo_is_skipped_and_counted(tmp_path: Path) -> None:
     (tmp_path / "linked.png").symlink_to(tmp_path / "a.png")
     photos, skipped = find_photos(tmp_path, False, tmp_path / "out")
     assert [photo.name for photo in photos] == ["a.png", "b.JPG", "c.jfif", "d.heic", "linked.png"]
-    assert skipped == {
-        "hidden": 2,
-        "no photos by their names": 2,
-        "broken links": 1,
-        "folders, without --recursive": 1,
-    }
+    assert skipped == {"hidden": 2, "no photos by their names": 2, "broken links": 1, "folders, without --recursive": 1}
     assert "2 hidden" in _why(skipped)
 
 

@@ -58,17 +58,6 @@ def test_what_is_greyer_than_its_surroundings_stays_so():
     assert colour[0] < 0.2 * colour[2]
 
 
-def test_colours_are_calmed_where_and_as_far_as_asked():
-    image, drawn = patched((0.4, -0.4, 0.3))
-    fills = blended(image, CENTRE, drawn)
-    assert torch.equal(calmed(image, CENTRE, fills, 0.0), fills)
-    where = torch.zeros(64, 64)
-    where[:32] = 1.0
-    parted = calmed(image, CENTRE, fills, where)
-    assert torch.equal(parted[..., 32:, :], fills[..., 32:, :])
-    torch.testing.assert_close(parted[..., :32, :], calmed(image, CENTRE, fills)[..., :32, :])
-
-
 def test_a_fleck_of_colour_goes_and_a_patch_of_it_stays_a_patch():
     image, fleck = patched((0.4, -0.4, 0.3), inset=15)
     _, patch = patched((0.4, -0.4, 0.3), inset=8)

@@ -56,13 +56,15 @@ def test_every_observed_pixel_stays_bit_for_bit(seed: int, finish: Finish):
 
 
 def test_what_the_hole_held_does_not_matter():
-    photo = picture(300, 240)
-    subject = Subject.of(photo, "eyes", placement=PLACE)
+    photo, place = picture(600, 480), Placement(300.0, 220.0, 330.0, 10.0)
+    subject = Subject.of(photo, "eyes", placement=place)
     pixels = np.array(photo)
     pixels[~subject.mask] = np.random.default_rng(1).integers(0, 256, pixels[~subject.mask].shape)
-    other, fill = Subject.of(Image.fromarray(pixels), subject.mask, placement=PLACE), picture(64, 64, 3)
+    other, fill = Subject.of(Image.fromarray(pixels), subject.mask, placement=place), picture(64, 64, 3)
     scenes = [Scene.of(one.photo, one.mask, one.placement) for one in (subject, other)]
-    assert np.array_equal(scenes[0].context, scenes[1].context)
+    assert len(scenes[0].views) > 1
+    for views in zip(*(scene.views for scene in scenes), strict=True):
+        assert np.array_equal(views[0].context, views[1].context)
     assert np.array_equal(scenes[0].small, scenes[1].small)
     assert np.array_equal(scenes[0].refine(fill), scenes[1].refine(fill))
 
@@ -88,8 +90,21 @@ def test_a_refined_fill_follows_the_fill_and_the_photo():
     shrunk = np.asarray(refined.resize((64, 64), Image.Resampling.BOX)).astype(int)
     assert np.abs(shrunk - np.asarray(subject.frame).astype(int))[hole].mean() < 8
     kept = np.asarray(refined)[~hole.repeat(2, 0).repeat(2, 1)]
-    assert np.array_equal(kept, scene.context[~hole.repeat(2, 0).repeat(2, 1)])
+    window = np.asarray(scene.views[0].context)[24:152, 24:152]
+    assert np.array_equal(kept, window[~hole.repeat(2, 0).repeat(2, 1)])
     assert np.array_equal(refined, scene.refine(subject.frame))
+
+
+@pytest.mark.parametrize(("size", "sides"), [(140.0, [128]), (200.0, [128, 256]), (700.0, [128, 256, 512])])
+def test_a_fill_gets_as_many_octaves_as_the_photo_has(size: float, sides: list[int]):
+    photo, place = picture(800, 760), Placement(400.0, 380.0, size, 7.0)
+    subject = Subject.of(photo, "mouth", placement=place)
+    scene = Scene.of(photo, subject.mask, place)
+    assert [view.side for view in scene.views] == sides
+    refined = scene.refine(subject.frame)
+    assert refined.size == (sides[-1], sides[-1])
+    shrunk = np.asarray(refined.resize((64, 64), Image.Resampling.BOX)).astype(int)
+    assert np.abs(shrunk - np.asarray(subject.frame).astype(int))[~subject.frame_mask].mean() < 8
 
 
 def test_a_frame_as_small_as_the_fill_is_not_refined():

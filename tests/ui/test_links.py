@@ -228,10 +228,7 @@ def test_embeds_on_a_blog_page(browser: Browser, blog: str, width: int, scheme: 
 
 @pytest.mark.slow
 def test_a_component_brings_the_page_into_another_without_a_third(
-    browser: Browser,
-    url: str,
-    page: Page,
-    tmp_path: Path,
+    browser: Browser, url: str, page: Page, tmp_path: Path
 ) -> None:
     settle(page)
     set_number(page, "slider-0", -1.5)

@@ -56,9 +56,7 @@ def box(page: Page, selector: str) -> dict[str, float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1366, 650), (390, 844), (1280, 900)], ids=["laptop", "phone", "desktop"])
 def test_the_fill_and_the_slider_that_is_moved_are_seen_at_once(
-    browser: Browser,
-    url: str,
-    size: tuple[int, int],
+    browser: Browser, url: str, size: tuple[int, int]
 ) -> None:
     with opened(browser, url, viewport={"width": size[0], "height": size[1]}) as page:
         filled(page)

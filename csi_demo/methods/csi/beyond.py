@@ -50,12 +50,7 @@ def tinted(pictures: Tensor, hints: Tensor) -> Tensor:
 
 
 def obeying(
-    model: CSI,
-    posterior: Posterior,
-    seen: Sequence[Tensor] | None,
-    z: Tensor,
-    hints: Tensor,
-    held: Sequence[int] = (),
+    model: CSI, posterior: Posterior, seen: Sequence[Tensor] | None, z: Tensor, hints: Tensor, held: Sequence[int] = ()
 ) -> Tensor:
     """Latents (n, z) moved so that the decoder's picture comes near hints (1, 4, H, W) where they are painted.
 

@@ -166,10 +166,7 @@ def _brought(wanted: Sequence[str], before: Tensor, after: Tensor, masks: np.nda
             found["probabilities"] = dict(zip((name.lstrip("-") for name in wanted), pairs, strict=True))
     change = 127.5 * (after - before).abs().mean(1).numpy()
     beyond = masks < BEYOND
-    return found | {
-        "beyond": round(float(change[beyond].mean()), 3),
-        "beyond_share": round(float(beyond.mean()), 3),
-    }
+    return found | {"beyond": round(float(change[beyond].mean()), 3), "beyond_share": round(float(beyond.mean()), 3)}
 
 
 def _share(found: Tensor) -> float:

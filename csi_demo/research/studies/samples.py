@@ -15,12 +15,7 @@ from ..metrics.frechet import frechet_distance
 
 
 def evaluate_samples(
-    method_name: str,
-    data: str | Path,
-    *,
-    limit: int | None = None,
-    seed: int = 0,
-    contact_sheet: Path | None = None,
+    method_name: str, data: str | Path, *, limit: int | None = None, seed: int = 0, contact_sheet: Path | None = None
 ) -> dict[str, Any]:
     """How far pictures drawn from a method's prior are from faces, in the face network's features.
 

@@ -6,17 +6,14 @@ What lies around a picture, and where the picture ends, is random: otherwise its
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ... import weights
 from ...data import read_split
 from ...errors import DataError
 from ...models.aligner import Aligner, AlignerConfig
@@ -24,7 +21,6 @@ from ...photo.celeba import FACE, PICTURE
 from ...pixels import FRAME, to_float
 from .batches import generator
 from .loop import Recipe, Settings
-from .starting import start_from
 
 HELD_OUT = 256  # rows at the end of the training pack, for validation
 # Both eyes, the corners of the mouth, the chin: points of the frame that a correction should bring into place.
@@ -59,18 +55,13 @@ class AlignerRecipe(Recipe[AlignerSettings, AlignerConfig]):
     name = "aligner"
     unit = "frame pixels"
     settings_type, config_type = AlignerSettings, AlignerConfig
+    model_type = Aligner
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         frames = read_split(data, "train", PICTURE)
         if len(frames) <= HELD_OUT:
             raise DataError(f"{data} has {len(frames)} training pictures: more than {HELD_OUT} are needed")
         return frames[:-HELD_OUT], frames[-HELD_OUT:]
-
-    def build(self) -> Aligner:
-        model = Aligner(self.config)
-        if self.settings.start:
-            start_from(model, self.settings.start)
-        return model
 
     def step(self, model: Aligner, stage: int, dataset_size: int) -> AlignerStep:
         return AlignerStep(model)
@@ -85,9 +76,6 @@ class AlignerRecipe(Recipe[AlignerSettings, AlignerConfig]):
             for name, value in step(**make_batch(frames.to(device), 256, draw, self.settings)).items():
                 totals[name] = totals.get(name, 0.0) + float(value) / 4
         return totals
-
-    def export(self, model: Aligner, metrics: Mapping[str, Any], folder: Path) -> None:
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {"aligner": ("",)})
 
 
 class AlignerStep(nn.Module):

@@ -43,6 +43,7 @@ class AttributeVAERecipe(VAERecipe):
 
     name = "vae-attributes"
     settings_type, config_type = AttributeVAESettings, AttributeVAEConfig
+    model_type = AttributeVAE
     config: AttributeVAEConfig
 
     def __init__(self, settings: AttributeVAESettings, overrides: Mapping[str, Any]):
@@ -59,9 +60,6 @@ class AttributeVAERecipe(VAERecipe):
         self.labels = FaceLabels(data, "train", self.config.names)
         self.held_out_labels = FaceLabels(data, "val", self.config.names)
         return super().read(data)
-
-    def fresh(self) -> nn.Module:
-        return AttributeVAE(self.config)
 
     def fit(self, model: Any, pictures: int = 0) -> None:
         pass  # it completes pictures; nothing is drawn from its prior alone

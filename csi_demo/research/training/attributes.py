@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ... import weights
 from ...data import read_labelled
 from ...models.attributes import AttributeConfig, AttributeNet
 from ...pixels import to_float
@@ -45,6 +44,7 @@ class AttributeRecipe(Recipe[AttributeSettings, AttributeConfig]):
     name = "attributes"
     unit = "cross-entropy"
     settings_type, config_type = AttributeSettings, AttributeConfig
+    model_type = AttributeNet
 
     def __init__(self, settings: AttributeSettings, overrides: Mapping[str, Any]):
         self.settings: AttributeSettings = settings
@@ -59,9 +59,6 @@ class AttributeRecipe(Recipe[AttributeSettings, AttributeConfig]):
         share = self.labels.mean(0).clamp(1e-3, 1.0 - 1e-3)
         self.log_odds = torch.log(share / (1.0 - share))
         return labelled.frames[~held_out], labelled.frames[held_out]
-
-    def build(self) -> AttributeNet:
-        return AttributeNet(self.config)
 
     def step(self, model: AttributeNet, stage: int, dataset_size: int) -> AttributeStep:
         return AttributeStep(model, self.log_odds, self.settings)
@@ -81,9 +78,6 @@ class AttributeRecipe(Recipe[AttributeSettings, AttributeConfig]):
         labels = self.held_out_labels[: len(frames)]
         loss = F.binary_cross_entropy_with_logits(logits + self.log_odds, labels)
         return {"loss": float(loss), "balanced_accuracy": float(balanced_accuracy(logits, labels).mean())}
-
-    def export(self, model: AttributeNet, metrics: Mapping[str, Any], folder: Path) -> None:
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {"attributes": ("",)})
 
 
 class AttributeStep(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ... import masks, weights
+from ... import masks
 from ...data import read_split
 from ...models.dcgan import DCGAN, DCGANConfig, completion_loss, contextual_weights
 from ...pixels import masks_to_tensor, to_float
 from ..metrics.frechet import distance_to_faces
 from .batches import draw_frames
 from .loop import Recipe, Settings
-from .starting import start_from
 
 WEIGHT_FILES = {"generator": ("generator.",), "discriminator": ("discriminator.",), "encoder": ("encoder.",)}
 
@@ -48,15 +46,10 @@ class DCGANRecipe(Recipe[DCGANSettings, DCGANConfig]):
     name = "dcgan"
     unit = "loss"
     settings_type, config_type = DCGANSettings, DCGANConfig
+    model_type, files = DCGAN, WEIGHT_FILES
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         return read_split(data, "train"), read_split(data, "val")
-
-    def build(self) -> DCGAN:
-        model = DCGAN(self.config)
-        if self.settings.start:
-            start_from(model, self.settings.start)
-        return model
 
     def stages(self) -> tuple[int, ...]:
         return (1, 2)
@@ -100,9 +93,6 @@ class DCGANRecipe(Recipe[DCGANSettings, DCGANConfig]):
         mask = masks_to_tensor(masks.training_mask(rng) for _ in range(len(few)))
         return {name: float(value) for name, value in step(few.to(device), mask.to(device)).items()}
 
-    def export(self, model: DCGAN, metrics: Mapping[str, Any], folder: Path) -> None:
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, WEIGHT_FILES)
-
 
 class AdversarialStep(nn.Module):
     """Both players' losses on one batch, each reaching its own player's parameters only; one step moves both."""
@@ -127,12 +117,7 @@ class AdversarialStep(nn.Module):
             (slope,) = torch.autograd.grad(real_logit.sum(), x, create_graph=True)
             loss = loss + 0.5 * self.penalty * slope.square().sum((1, 2, 3)).mean()
         right = 0.5 * ((real_logit > 0).float().mean() + (fake_logit < 0).float().mean())
-        return {
-            "loss": loss,
-            "discriminator": discriminator,
-            "generator": generator,
-            "discriminator_right": right,
-        }
+        return {"loss": loss, "discriminator": discriminator, "generator": generator, "discriminator_right": right}
 
 
 class EncoderStep(nn.Module):

@@ -58,6 +58,7 @@ class IANRecipe(Recipe[IANSettings, IANConfig]):
     name = "ian"
     unit = "loss"
     settings_type, config_type = IANSettings, IANConfig
+    model_type, files = IAN, WEIGHT_FILES
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         size = self.config.image_size
@@ -111,7 +112,7 @@ class IANRecipe(Recipe[IANSettings, IANConfig]):
     def export(self, model: IAN, metrics: Mapping[str, Any], folder: Path) -> None:
         with torch.enable_grad():
             model.measure_metric()
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, WEIGHT_FILES)
+        super().export(model, metrics, folder)
 
 
 def as_frames(x: Tensor) -> Tensor:

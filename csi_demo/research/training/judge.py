@@ -16,9 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ... import weights
 from ...data import read_identities, read_labelled, read_split
-from ...models.attributes import AttributeNet
 from ...pixels import to_float
 from ..metrics.features import face_network
 from .attributes import HELD_OUT, AttributeRecipe, AttributeSettings
@@ -67,6 +65,3 @@ class JudgeRecipe(AttributeRecipe):
         """Which pictures a batch holds: those with labels more often than chance would have it."""
         labelled = rng.random(count) < self.settings.labelled_rate  # type: ignore[attr-defined]
         return np.where(labelled, rng.integers(0, self.labelled, count), rng.integers(0, len(self.labels), count))
-
-    def export(self, model: AttributeNet, metrics: Mapping[str, Any], folder: Path) -> None:
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {"judge": ("",)})

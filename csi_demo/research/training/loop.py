@@ -26,11 +26,13 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ... import weights
 from ...device import check_device
 from ...errors import TrainingError
 from ...files import whole_file
 from .muon import Muon
 from .reporting import Minute, line, write_curves
+from .starting import start_from
 from .watching import Watch
 
 CHECKPOINT = "state.pt"
@@ -71,6 +73,8 @@ class Recipe(ABC, Generic[SettingsT, ConfigT]):
 
     name: str
     unit: str  # of the loss
+    model_type: type[nn.Module]
+    files: Mapping[str, tuple[str, ...]] = {}  # as of `weights.save_model`; otherwise one of the recipe's name
     seen: int = 0  # pictures of the present stage so far; the loop keeps it
     settings_type: type[SettingsT]
     config_type: type[ConfigT]
@@ -87,9 +91,12 @@ class Recipe(ABC, Generic[SettingsT, ConfigT]):
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         """Training and validation pictures of a data folder. Raises DataError."""
 
-    @abstractmethod
     def build(self) -> nn.Module:
-        """A fresh model."""
+        """A fresh model, or one that goes on from weights."""
+        model = self.model_type(self.config)
+        if start := getattr(self.settings, "start", ""):
+            start_from(model, start)
+        return model
 
     def begin(self, model: Any, stage: int) -> None:
         """Prepares the model for a stage after the first."""
@@ -111,9 +118,10 @@ class Recipe(ABC, Generic[SettingsT, ConfigT]):
     def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
         """Mean figures on the validation pictures."""
 
-    @abstractmethod
     def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
         """Writes the model's folder of weights."""
+        files, config = self.files or {self.name: ("",)}, self.config.to_dict()  # type: ignore[attr-defined]
+        weights.save_model(folder, config, model.state_dict(), metrics, files)
 
 
 class AveragedWeights:

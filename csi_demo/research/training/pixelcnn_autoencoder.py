@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ... import weights
 from ...data import read_split, shrink
 from ...models.gated_pixelcnn import GatedPixelCNN
 from ...models.pixelcnn_autoencoder import AutoencoderConfig, PixelCNNAutoencoder
@@ -38,13 +36,11 @@ class AutoencoderRecipe(Recipe[AutoencoderSettings, AutoencoderConfig]):
     name = "pixelcnn-autoencoder"
     unit = "loss"
     settings_type, config_type = AutoencoderSettings, AutoencoderConfig
+    model_type, files = PixelCNNAutoencoder, {"autoencoder": ("",)}
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         train, val = (shrink(read_split(data, split), self.config.image_size) for split in ("train", "val"))
         return train, val
-
-    def build(self) -> PixelCNNAutoencoder:
-        return PixelCNNAutoencoder(self.config)
 
     def step(self, model: PixelCNNAutoencoder, stage: int, dataset_size: int) -> AutoencoderStep:
         return AutoencoderStep(model, self.settings)
@@ -66,9 +62,6 @@ class AutoencoderRecipe(Recipe[AutoencoderSettings, AutoencoderConfig]):
             for name, value in step(part, lottery).items():
                 totals[name] = totals.get(name, 0.0) + float(value) * len(part) / len(frames)
         return totals
-
-    def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {"autoencoder": ("",)})
 
 
 class AutoencoderStep(nn.Module):

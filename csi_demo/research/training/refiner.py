@@ -1,7 +1,9 @@
-"""Training the refiner: L1 first, then against a critic that judges the pasted picture patch by patch.
+"""Training the refiner: L1 first, then against a critic of patches and one of the whole face.
 
-Whole 178x218 CelebA pictures, or square crops of their middle: what is used is the 128x128 square that the 64x64 frame
-is made of, at twice its size. `coarse` makes the fills.
+Two kinds of step. Fills: the 128x128 square that the 64x64 frame is made of, in a window that shows what lies around
+it, with a fill of 64x64 as the methods draw them (`coarse`). Octaves: the same pictures at smaller sizes, whose hole
+holds the truth at half of that size, so that the refiner learns to add an octave to a face of any size, as sharp as
+what lies around. Data: whole 178x218 CelebA pictures.
 """
 
 from __future__ import annotations
@@ -15,22 +17,30 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from ... import masks, weights
-from ...data import picture_size, read_identities, read_split
+from ...data import picture_size, read_identities, read_packs
 from ...errors import DataError
-from ...models.refiner import RefinerConfig, RefinerTraining
+from ...models.critic import judge
+from ...models.refiner import RefinerConfig, RefinerTraining, enlarge
+from ...photo.refining import WINDOW
 from ...pixels import to_float
 from ..metrics.frechet import distance_to_faces
+from . import losses
 from .batches import MaskPool, generator
 from .coarse import CoarseFills
+from .context import verdict_loss
+from .csi import CRITICS
 from .loop import Recipe, Settings
 from .starting import start_from
 
 SIDE = 128  # of the frame's square at twice the frame's size
+MARGIN = (WINDOW - SIDE) // 2  # of the window around it
+CENTRE = (121, 89)  # of that square in whole pictures, row and column
 ROOM = 4  # pixels that the square may be off, either way, where the pictures are larger
+SIZES = (64, 80, 96, 112)  # of the square in steps that add an octave
+OCTAVE_FAITH = 0.7  # how far the truth counts there
 HELD_OUT = 400  # rows at the end of the training pack, for validation; whoever they show is not trained on
 NAMED = 0.4  # share of the holes that are where a visitor's are: a feature, a half
 JITTER = 8  # pixels that their edges are off, at most
@@ -52,11 +62,15 @@ class RefinerSettings(Settings):
     clip: float = 10.0
     val_pictures: int = 48
     refiner_rate: tuple[float, ...] = (1.0, 1.0)  # per stage, relative to the critic's; 0: it stands still
-    crops: tuple[int, ...] = (64, 96, 128)  # sides of what both players see, one of them a step
+    crops: tuple[int, ...] = (64, 96, WINDOW)  # sides of what is seen, one of them a step; the largest: whole faces
+    octaves: float = 0.4  # share of the steps that add an octave to smaller faces
+    more: str = ""  # further folders of whole pictures, with commas between them
     start: str = ""  # a safetensors file of a refiner to start from
     csi: str = ""  # whose networks redraw faces, see `CoarseFills`
     l1_weight: float = 2.0
-    follow_weight: float = 3.0  # of coarse structure that is to stay the fill's
+    follow_weight: float = 3.0  # of colours that are to stay the fill's, at an eighth of the size
+    meaning_weight: float = 0.05  # of the face network's logits, which are to stay the fill's
+    face_weight: float = 0.3  # of the critic of whole faces
     feature_weight: float = 1.0  # of the distance in the critic's features
     critic_weight: float = 0.3
     penalty: float = 1.0  # of half the squared gradient of the critic's mean logit at real pictures
@@ -75,28 +89,39 @@ class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
         if len(settings.refiner_rate) < 2:
             raise ValueError(f"refiner_rate={settings.refiner_rate} needs two numbers, one per stage")
         for side in settings.crops:
-            if side > SIDE or side % max(self.config.multiple, PATCH):
-                raise ValueError(f"crops of {side}: at most {SIDE}, a multiple of {max(self.config.multiple, PATCH)}")
+            if side > WINDOW or side % max(self.config.multiple, PATCH):
+                raise ValueError(f"crops of {side}: at most {WINDOW}, a multiple of {max(self.config.multiple, PATCH)}")
         self.coarse = CoarseFills(settings.csi)
         self.holes = MaskPool(hole, 4096)
 
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
-        width, height = picture_size(data, "train")
-        side = min(width, height, SIDE + 2 * ROOM)
-        if side < SIDE:
-            raise DataError(f"{data} has pictures of {width}x{height}: at least {SIDE}x{SIDE} are needed")
-        left, top = (width - side) // 2, (height - side) // 2
-        frames = read_split(data, "train", (width, height))[:, :, top : top + side, left : left + side]
+        frames, people = self._windows(data), read_identities(data, "train")
         if len(frames) <= HELD_OUT:
             raise DataError(f"{data} has {len(frames)} training pictures: more than {HELD_OUT} are needed")
-        people = read_identities(data, "train")
         others = ~torch.isin(people, people[-HELD_OUT:])
-        return frames[others], frames[-HELD_OUT:]
+        more = [self._windows(Path(folder)) for folder in self.settings.more.split(",") if folder]
+        return torch.cat((frames[others], *more)), frames[-HELD_OUT:]
+
+    def _windows(self, data: Path) -> Tensor:
+        """The window around the frame of every training picture, and room to shift it: uint8 (N, 3, side, side)."""
+        width, height = picture_size(data, "train")
+        if min(width, height) < WINDOW:
+            raise DataError(f"{data} has pictures of {width}x{height}: at least {WINDOW}x{WINDOW} are needed")
+        side = min(width, height, WINDOW + 2 * ROOM)
+        top, left = (
+            min(max(middle - side // 2, 0), length - side)
+            for middle, length in zip(CENTRE, (height, width), strict=True)
+        )
+        packs = read_packs(data, "train", (width, height))
+        return torch.cat([pack[:, :, top : top + side, left : left + side] for pack in packs])
 
     def build(self) -> RefinerTraining:
         model = RefinerTraining(self.config)
         if self.settings.start:
             start_from(model.refiner, self.settings.start)
+        for name, critic in (("feature_critic", model.face_critic), ("refiner_critic", model.critic)):
+            if weights.available(f"{CRITICS}/{name}"):
+                start_from(critic, f"{CRITICS}/{name}")
         return model
 
     def stages(self) -> tuple[int, ...]:
@@ -105,7 +130,7 @@ class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
     def groups(self, model: RefinerTraining, stage: int) -> list[dict[str, Any]]:
         return [
             {"params": list(model.refiner.parameters()), "scale": self.settings.refiner_rate[stage - 1]},
-            {"params": list(model.critic.parameters()), "scale": 1.0},
+            {"params": [*model.critic.parameters(), *model.face_critic.parameters()], "scale": 1.0},
         ]
 
     def step(self, model: RefinerTraining, stage: int, dataset_size: int) -> RefinerStep:
@@ -114,35 +139,57 @@ class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
     def batch(self, model: Any, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
         draw = generator(rng, frames.device)
         rows = torch.randint(len(frames), (count,), generator=draw, device=frames.device)
-        truth, mask, coarse, faith = self.scenes(frames[rows], draw, float(rng.random()))
         side = int(rng.choice(self.settings.crops))
-        if side < SIDE:
+        if rng.random() < self.settings.octaves:
+            truth, mask, coarse, faith = self.octave(frames[rows], draw, int(rng.choice(SIZES)))
+            side = min(side, 64)
+        else:
+            truth, mask, coarse, faith = self.scenes(frames[rows], draw, float(rng.random()))
+        if side < WINDOW:
             truth, mask, coarse = crop_at_holes((truth, mask, coarse), mask, side, draw)
         return {"truth": truth, "mask": mask, "coarse": coarse, "faith": faith}
+
+    def pictures(self, frames: Tensor, draw: torch.Generator, still: bool = False) -> Tensor:
+        """Windows (B, 3, 176, 176) of frames: uint8 (B, 3, side, side); still: neither mirrored, shifted nor toned."""
+        device, room = frames.device, frames.shape[-1] - WINDOW
+        start = torch.full((len(frames), 2), room // 2, device=device)
+        if still:
+            return to_float(cut(frames, start, WINDOW))
+        start = torch.randint(room + 1, (len(frames), 2), generator=draw, device=device)
+        turned = torch.rand((len(frames), 1, 1, 1), generator=draw, device=device)
+        truth = cut(frames, start, WINDOW)
+        return toned(to_float(torch.where(turned > 0.5, truth.flip(3), truth)), draw)
 
     def scenes(
         self, frames: Tensor, draw: torch.Generator, offset: float, holes: Tensor | None = None, still: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pictures (B, 3, 128, 128), masks, fills and their faith, from frames: uint8 (B, 3, side, side).
+        """Pictures (B, 3, 176, 176), masks, fills and their faith, from frames: uint8 (B, 3, side, side).
 
         holes: masks (B, 1, 128, 128) to take; otherwise they are drawn. They grow to whole pixels of the 64x64 frame.
-        still: neither mirrored nor shifted.
+        still: as of `pictures`.
         """
-        device, room = frames.device, frames.shape[-1] - SIDE
-        start, turned = torch.full((len(frames), 2), room // 2, device=device), torch.zeros(len(frames), device=device)
-        if not still:
-            start = torch.randint(room + 1, (len(frames), 2), generator=draw, device=device)
-            turned = torch.rand(len(frames), generator=draw, device=device)
-        truth = cut(frames, start, SIDE)
-        truth = to_float(torch.where(turned[:, None, None, None] > 0.5, truth.flip(3), truth))
-        if not still:
-            truth = toned(truth, draw)
+        device, truth = frames.device, self.pictures(frames, draw, still)
         mask = whole_frame_pixels(self.holes.draw(len(frames), draw) if holes is None else holes)
         if next(self.coarse.parameters()).device != device:
             self.coarse = self.coarse.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.bf16):
-            coarse, faith = self.coarse(truth, mask, draw, offset)
-        return truth, mask, coarse.float(), faith
+            fill, faith = self.coarse(in_frame(truth), mask, draw, offset)
+        coarse = truth.clone()
+        in_frame(coarse).copy_(fill)
+        return truth, F.pad(mask, (MARGIN,) * 4, value=1.0), coarse, faith
+
+    def octave(self, frames: Tensor, draw: torch.Generator, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `scenes`, with the frame's square shrunk to this size and holes that hold the truth at half of that."""
+        truth = self.pictures(frames, draw)
+        mask = F.pad(self.holes.draw(len(frames), draw), (MARGIN,) * 4, value=1.0)
+        side = WINDOW * size // SIDE // self.config.multiple * self.config.multiple
+        whole = round(WINDOW * size / SIDE)
+        room = (whole - side) // 2
+        shrunk = [F.interpolate(part, size=(whole, whole), mode="area") for part in (truth, mask)]
+        truth, mask = (part[..., room : room + side, room : room + side].contiguous() for part in shrunk)
+        mask = whole_frame_pixels((mask > 0.99).float())
+        coarse = torch.where(mask > 0.5, truth, enlarge(worn(F.avg_pool2d(truth, 2), draw), side))
+        return truth, mask, coarse, torch.full((len(frames),), OCTAVE_FAITH, device=frames.device)
 
     @torch.no_grad()
     def validate(self, model: Any, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
@@ -153,7 +200,9 @@ class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
             chosen = np.stack([masks.family(names[row % len(names)], SIDE) for row in range(len(part))])
             holes = torch.from_numpy(chosen).float()[:, None].to(device)
             truth, mask, coarse, _ = self.scenes(part.to(device), draw, 0.5, holes, still=True)
-            pasted = paste(truth, mask, model.refiner(truth, mask, coarse).float()).clamp(-1.0, 1.0)
+            refined = model.refiner(truth, mask, coarse).float()
+            truth, mask, refined = (in_frame(picture) for picture in (truth, mask, refined))
+            pasted = paste(truth, mask, refined).clamp(-1.0, 1.0)
             l1.append(hole_mean((pasted - truth).abs(), 1.0 - mask))
             steps += torch.stack([unevenness(picture, 1.0 - mask) for picture in (pasted, truth)])
             drawn.append(pasted)
@@ -164,21 +213,25 @@ class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
 
     def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
         weights.save_model(folder, self.config.to_dict(), model.refiner.state_dict(), metrics, {"refiner": ("",)})
+        critics = folder.with_name(CRITICS)  # needed to go on training only
+        for name, critic in (("refiner_critic", model.critic), ("refiner_face_critic", model.face_critic)):
+            weights.save_model(critics / name, {}, critic.state_dict(), metrics, {name: ("",)})
 
 
 class RefinerStep(nn.Module):
-    """Both players' losses on one batch, each reaching its own player's parameters only; one step moves both."""
+    """All players' losses on one batch, each reaching its own player's parameters only; one step moves all."""
 
     def __init__(self, model: RefinerTraining, settings: RefinerSettings, adversarial: bool):
         super().__init__()
-        self.refiner, self.critic = model.refiner, model.critic
+        self.refiner, self.critic, self.face_critic = model.refiner, model.critic, model.face_critic
         self.settings, self.adversarial = settings, adversarial
+        self.features = losses.DeepFeatures()
 
     def forward(self, truth: Tensor, mask: Tensor, coarse: Tensor, faith: Tensor) -> dict[str, Tensor]:
         """truth, coarse: (B, 3, H, W) in [-1, 1]; mask (B, 1, H, W); faith (B,): how far the fill is the truth's.
 
         A fill that is not the truth's is to be followed, not corrected: there the truth counts little, and what the
-        fill and its refinement show at a quarter of the size should agree.
+        fill and its refinement show at an eighth of the size, and what the face network reads in both, should agree.
         """
         settings, hole = self.settings, 1.0 - mask
         truth, coarse = (x.contiguous(memory_format=torch.channels_last) for x in (truth, coarse))
@@ -186,8 +239,8 @@ class RefinerStep(nn.Module):
         pasted = paste(truth, mask, refined)
         apart = hole_mean((refined - truth).abs(), hole)  # (B,)
         l1 = (faith * apart).mean()
-        strayed = F.avg_pool2d((refined - coarse) * hole, 4).abs()
-        follow = ((1.0 - faith) * hole_mean(strayed, F.avg_pool2d(hole, 4))).mean()
+        strayed = F.avg_pool2d((refined - coarse) * hole, 8).abs()
+        follow = ((1.0 - faith) * hole_mean(strayed, F.avg_pool2d(hole, 8))).mean()
 
         patches = F.max_pool2d(hole, 3 * PATCH, PATCH, PATCH)  # (B, 1, H / 8, W / 8), 1: touches the hole
         logits, found = self.critic(torch.cat((truth, pasted.detach())), torch.cat((mask, mask)))
@@ -198,8 +251,7 @@ class RefinerStep(nn.Module):
         loss = critic + settings.penalty * penalty + settings.l1_weight * l1 + settings.follow_weight * follow
         terms = {"critic": critic, "critic_right": right, "slope": penalty, "l1": apart.mean(), "follow": follow}
         if self.adversarial:
-            fixed = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}
-            judged, mine = functional_call(self.critic, fixed, (pasted, mask))
+            judged, mine = judge(self.critic, pasted, mask)
             fooled = hole_mean(F.softplus(-judged.float()), patches).mean()
             share = hole.mean((1, 2, 3)).clamp(min=0.05)
             features = torch.stack(
@@ -213,7 +265,33 @@ class RefinerStep(nn.Module):
             ).mean()
             loss = loss + settings.critic_weight * fooled + settings.feature_weight * features
             terms |= {"fooled": fooled, "features": features}
+        if truth.shape[-1] == WINDOW:
+            told, meant = self._whole_faces(truth, mask, coarse, pasted, faith)
+            loss = loss + told["face_critic"] + settings.meaning_weight * meant
+            if self.adversarial:
+                loss = loss + settings.face_weight * told["fooled_faces"]
+            terms |= told | {"meaning": meant}
         return {"loss": loss} | terms
+
+    def _whole_faces(
+        self, truth: Tensor, mask: Tensor, coarse: Tensor, pasted: Tensor, faith: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """What the critic of whole faces says of the frame, and how far its meaning has left the fill's: a scalar."""
+        frames = [F.avg_pool2d(in_frame(picture), 2) for picture in (truth, pasted, coarse)]
+        observed = 1.0 - F.max_pool2d(1.0 - in_frame(mask), 2)
+        network: Any = self.features.network
+        real, fake, before = (network.activations(frame) for frame in frames)
+        called = self.face_critic([level.detach() for level in fake], observed)
+        pairs = zip(self.face_critic([level.detach() for level in real], observed), called, strict=True)
+        verdicts = judge(self.face_critic, fake, observed)
+        told = {
+            "face_critic": torch.stack(
+                [verdict_loss(own, True) + verdict_loss(drawn, False, observed) for own, drawn in pairs]
+            ).mean(),
+            "fooled_faces": torch.stack([verdict_loss(level, True, observed) for level in verdicts]).mean(),
+        }
+        logits, wanted = (network.head(levels[-1].float().mean((2, 3))) for levels in (fake, before))
+        return told, ((1.0 - faith) * (logits - wanted.detach()).square().mean(1)).mean()
 
     def _slope(self, truth: Tensor, mask: Tensor, patches: Tensor) -> Tensor:
         """Squared gradient (b,) of the mean logit at some of the real pictures, in float32 (R1, Mescheder et al.)."""
@@ -238,6 +316,19 @@ def hole(rng: np.random.Generator) -> np.ndarray:
     picture = Image.new("1", (SIDE, SIDE), 1)
     ImageDraw.Draw(picture).ellipse((x0, y0, x1 - 1, y1 - 1), fill=0)
     return np.array(picture)
+
+
+def in_frame(pictures: Tensor) -> Tensor:
+    """The frame's square (B, C, 128, 128) in windows (B, C, 176, 176), a view."""
+    return pictures[..., MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
+
+
+def worn(pictures: Tensor, draw: torch.Generator) -> Tensor:
+    """Pictures (B, 3, H, W) as a pass of the refiner leaves them: a little softer, some with noise."""
+    chance = torch.rand((3, len(pictures), 1, 1, 1), generator=draw, device=pictures.device)
+    noise = torch.randn(pictures.shape, generator=draw, device=pictures.device)
+    soft = F.avg_pool2d(F.pad(pictures, (1,) * 4, mode="replicate"), 3, 1)
+    return pictures + 0.7 * chance[0] * (soft - pictures) + 0.04 * chance[1] * (chance[2] < 0.5) * noise
 
 
 def whole_frame_pixels(mask: Tensor) -> Tensor:

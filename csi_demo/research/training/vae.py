@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ... import masks, weights
+from ... import masks
 from ...data import read_split
 from ...models.vae import VAE, OneShotVAE, VAEConfig
 from ...pixels import to_float
@@ -19,7 +19,6 @@ from ..metrics.frechet import distance_to_faces
 from .batches import MaskPool, draw_rows, generator
 from .loop import Recipe, Settings
 from .losses import FaceFeatures, colours, normal_kl, random_views
-from .starting import start_from
 
 AGGREGATED = 5000  # training pictures that the aggregate posterior is fitted to
 TURNS = 2  # of the iteration that masked pictures have been through, at most
@@ -48,6 +47,7 @@ class VAERecipe(Recipe[VAESettings, VAEConfig]):
     name = "vae"
     unit = "nats per dim"
     settings_type, config_type = VAESettings, VAEConfig
+    model_type: type[nn.Module] = VAE
 
     def __init__(self, settings: VAESettings, overrides: Mapping[str, Any]):
         super().__init__(settings, overrides)
@@ -56,16 +56,6 @@ class VAERecipe(Recipe[VAESettings, VAEConfig]):
     def read(self, data: Path) -> tuple[Tensor, Tensor]:
         self.frames = read_split(data, "train")
         return self.frames, read_split(data, "val")
-
-    def build(self) -> nn.Module:
-        model = self.fresh()
-        if self.settings.start:
-            start_from(model, self.settings.start)
-        return model
-
-    def fresh(self) -> nn.Module:
-        """A model as it is before it has learned anything."""
-        return VAE(self.config)
 
     def fit(self, model: Any, pictures: int = AGGREGATED) -> None:
         """Finishes a model that is to be validated or exported: its aggregate posterior, from training pictures."""
@@ -115,16 +105,14 @@ class VAERecipe(Recipe[VAESettings, VAEConfig]):
 
     def export(self, model: Any, metrics: Mapping[str, Any], folder: Path) -> None:
         self.fit(model)
-        weights.save_model(folder, self.config.to_dict(), model.state_dict(), metrics, {self.name: ("",)})
+        super().export(model, metrics, folder)
 
 
 class OneShotRecipe(VAERecipe):
     """The one-shot model as the training loop sees it."""
 
     name = "vae-oneshot"
-
-    def fresh(self) -> nn.Module:
-        return OneShotVAE(self.config)
+    model_type = OneShotVAE
 
     def fit(self, model: Any, pictures: int = 0) -> None:
         pass  # it completes pictures; nothing is drawn from its prior alone

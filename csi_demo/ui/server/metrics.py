@@ -17,10 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 FILLS = Counter("csi_fills", "Fills by how they ended: complete, left half-way, or failed", ["method", "ended"])
 SECONDS = Histogram(
-    "csi_fill_seconds",
-    "Seconds of complete fills",
-    ["method"],
-    buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120),
+    "csi_fill_seconds", "Seconds of complete fills", ["method"], buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 )
 RUNNING = Gauge("csi_fills_running", "Fills under way")
 QUEUE = Gauge("csi_queue_length", "Events that wait for their turn")

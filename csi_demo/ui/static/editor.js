@@ -156,14 +156,6 @@ function finish(cancelled) {
   point();
 }
 
-function useTool(name) {
-  tool = name;
-  for (const button of element.querySelectorAll("[data-tool]"))
-    button.setAttribute("aria-pressed", button.dataset.tool === name);
-  stage.dataset.tool = name;
-  point();
-}
-
 const takeAll = ([file]) => take(file);
 
 async function take(file) {
@@ -239,12 +231,6 @@ canvas.addEventListener("pointermove", (event) => {
   cursor = place(event);
   point();
 });
-canvas.addEventListener("pointerup", (event) => stroke?.pointer === event.pointerId && finish(false));
-canvas.addEventListener("pointercancel", (event) => stroke?.pointer === event.pointerId && finish(true));
-canvas.addEventListener("pointerleave", () => {
-  showCursor = false;
-  point();
-});
 canvas.addEventListener("wheel", (event) => {
   if (!scene || !event.altKey || !event.deltaY) return;
   const { x, y } = place(event);
@@ -259,7 +245,6 @@ canvas.addEventListener("wheel", (event) => {
 }, { passive: false });
 
 const ZOOM = { "+": actions.nearer, "=": actions.nearer, "-": actions.farther, 0: actions.zoom };
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 function onKey(event) {
   if (!scene) return;
   const key = event.key.toLowerCase(), control = event.ctrlKey || event.metaKey;
@@ -268,12 +253,8 @@ function onKey(event) {
   cursor ||= { x: (corner[0] + opposite[0]) / 2, y: (corner[1] + opposite[1]) / 2 };
   showCursor = true;
   if (control) actions[key === "y" || event.shiftKey ? "redo" : "undo"]();
-  else if (event.key in ARROWS) {
-    const step = (frameSide() / 64) * (event.shiftKey ? 8 : 2);
-    cursor.x = Math.min(scene.size[0], Math.max(0, cursor.x + step * ARROWS[event.key][0]));
-    cursor.y = Math.min(scene.size[1], Math.max(0, cursor.y + step * ARROWS[event.key][1]));
-    if (stroke?.pointer === "key") extend(cursor.x, cursor.y);
-  } else if (key === " ") {
+  else if (event.key in ARROWS) step(event);
+  else if (key === " ") {
     if (tool === "dropper") pick(cursor.x, cursor.y);
     else if (!stroke && tool !== "pan") begin("key", cursor.x, cursor.y);
   } else if (key === "escape") finish(true);
@@ -292,15 +273,9 @@ function onKey(event) {
 
 canvas.addEventListener("keydown", onKey);
 document.addEventListener("keydown", (event) => element.isConnected && stage.clientWidth && undoes(event) && onKey(event));
-document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));
 canvas.addEventListener("keyup", (event) => {
   if (event.key === " " && stroke?.pointer === "key") finish(false);
   if ("ld".includes(event.key.toLowerCase()) && !stroke) push({ act: "look" });
-});
-canvas.addEventListener("blur", () => {
-  if (stroke?.pointer === "key") finish(false);
-  showCursor = false;
-  point();
 });
 
 useTool("paint");

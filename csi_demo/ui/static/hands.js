@@ -59,13 +59,6 @@ canvas.addEventListener("pointermove", (event) => {
   cursor = place(event);
   redraw();
 });
-
-canvas.addEventListener("pointerup", (event) => stroke?.pointer === event.pointerId && finish(false));
-canvas.addEventListener("pointercancel", (event) => stroke?.pointer === event.pointerId && finish(true));
-canvas.addEventListener("pointerleave", () => {
-  showCursor = false;
-  redraw();
-});
 // A finger in the square paints, one beside it scrolls the page.
 canvas.addEventListener(
   "touchstart",
@@ -76,7 +69,6 @@ canvas.addEventListener(
   },
   { passive: false },
 );
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const KEYS = {
   b: () => useTool("paint"), e: () => useTool(tool === "erase" ? "paint" : "erase"), r: () => useTool("box"),
   l: () => useTool("lasso"), h: () => useTool("pan"), s: () => useTool("square"), i: actions.invert,
@@ -107,19 +99,11 @@ function byKeys(event) {
     if (!stroke && tool !== "pan" && tool !== "square") begin("key", cursor.x, cursor.y);
     return;
   }
-  const step = (frameSide() / 64) * (event.shiftKey ? 8 : 2), [across, down] = ARROWS[event.key];
-  cursor.x = Math.min(mask.width, Math.max(0, cursor.x + step * across));
-  cursor.y = Math.min(mask.height, Math.max(0, cursor.y + step * down));
-  if (stroke?.pointer === "key") extend(cursor.x, cursor.y);
+  step(event);
 }
 
 canvas.addEventListener("keydown", onKey);
 canvas.addEventListener("keyup", (event) => event.key === " " && stroke?.pointer === "key" && finish(false));
-canvas.addEventListener("blur", () => {
-  if (stroke?.pointer === "key") finish(false);
-  showCursor = false;
-  redraw();
-});
 // Elsewhere on the page the same keys work while nothing has the focus that needs them itself.
 const outside = (event) => {
   if (!element.isConnected) return document.removeEventListener("keydown", outside);
@@ -127,7 +111,6 @@ const outside = (event) => {
   if (ours && !event.defaultPrevented && stage.clientWidth && inUse()) onKey(event); // not while another tab is open
 };
 document.addEventListener("keydown", outside);
-document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));
 
 // All that is said here is English, whatever language Gradio finds the browser to have.
 if (!element.closest("gradio-app")?.getAttribute("src")) {

@@ -97,14 +97,6 @@ function restore(from, to) {
   putBack(back, here);
 }
 
-function useTool(name) {
-  tool = name;
-  for (const button of element.querySelectorAll("[data-tool]"))
-    button.setAttribute("aria-pressed", button.dataset.tool === name);
-  stage.dataset.tool = name;
-  redraw();
-}
-
 async function take(file) {
   if (!file) return;
   if (file.size > MAX_BYTES) return say(`This file is larger than ${MAX_BYTES / 2 ** 20} MB. Choose a smaller photo.`, true);

@@ -1,6 +1,7 @@
 // A photo on its canvas, of the hole painter and of the photo editor: which part of it is shown, its zoom, the handle
 // between before and after, photos that are dropped and pasted. The first of the scripts of each, which share one scope
-// and have a `draw`, a `showState`, a `take` for files, and `actions`.
+// and have a `draw`, a `showState`, a `take` for files, `actions`, and a `tool` and a `stroke` with `extend`, `finish` and
+// `point`, which shows the brush.
 const NEAREST = 8; // how often the square may be as wide as what is shown of it
 const MARGIN = 0.14; // around the square when it is zoomed on, in its sides
 
@@ -204,6 +205,23 @@ const views = {
   original: () => {},
 };
 
+function useTool(name) {
+  tool = name;
+  for (const button of element.querySelectorAll("[data-tool]"))
+    button.setAttribute("aria-pressed", button.dataset.tool === name);
+  stage.dataset.uses = name;
+  point();
+}
+
+// An arrow key moves the brush.
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+function step(event) {
+  const far = (frameSide() / 64) * (event.shiftKey ? 8 : 2), [across, down] = ARROWS[event.key];
+  cursor.x = Math.min(scene.size[0], Math.max(0, cursor.x + far * across));
+  cursor.y = Math.min(scene.size[1], Math.max(0, cursor.y + far * down));
+  if (stroke?.pointer === "key") extend(cursor.x, cursor.y);
+}
+
 const eye = find("[data-act=original]");
 eye.addEventListener("pointerdown", () => holdOriginal(true));
 for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"])
@@ -211,7 +229,19 @@ for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"])
 eye.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && holdOriginal(true));
 eye.addEventListener("keyup", () => holdOriginal(false));
 eye.addEventListener("contextmenu", (event) => event.preventDefault());
+document.addEventListener("keyup", (event) => event.key.toLowerCase() === "o" && original && holdOriginal(false));
 cut.addEventListener("input", () => showState());
+canvas.addEventListener("pointerup", (event) => stroke?.pointer === event.pointerId && finish(false));
+canvas.addEventListener("pointercancel", (event) => stroke?.pointer === event.pointerId && finish(true));
+canvas.addEventListener("pointerleave", () => {
+  showCursor = false;
+  point();
+});
+canvas.addEventListener("blur", () => {
+  if (stroke?.pointer === "key") finish(false);
+  showCursor = false;
+  point();
+});
 for (const name of ["pointerup", "pointercancel"])
   canvas.addEventListener(name, (event) => fingers.delete(event.pointerId));
 stage.addEventListener(

@@ -3,6 +3,7 @@ const KNOB = 11; // how near a handle counts as on it, in pixels of the window
 const SMALLEST = 16; // side of the square, in pixels of the view
 let tool = "paint";
 let stroke = null; // while one is drawn: {pointer, before, kind, points, away}; of the square: {pointer, grip, from, at}
+const point = redraw; // the brush is drawn with the rest
 
 const pixelsOfView = (pixels) => (pixels / canvas.clientWidth) * region[2];
 

@@ -164,10 +164,7 @@ def test_effect_maps_are_kept_in_bytes_and_say_where():
     even = np.ones((GRID, GRID))
     assert main_region(cells, even) == "mouth"
     assert main_region(cells, cells) == main_region(even, even) == EVERYWHERE
-    measured = {
-        "latents": [{"index": 0, "name": "smile", "evidence": "seen"} | pack_map(cells)],
-        "named": [],
-    }
+    measured = {"latents": [{"index": 0, "name": "smile", "evidence": "seen"} | pack_map(cells)], "named": []}
     declared = from_measured(measured, 2)
     assert [control.name for control in declared.controls] == ["z0", "z1"], "those that were not measured come last"
     assert declared.controls[0].label == "smile (z0)"

@@ -54,7 +54,7 @@ def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(refiner, "HELD_OUT", 3)
     folder = tmp_path / "pack"
     folder.mkdir()
-    write_people(folder / "train.parquet", [1, 2, 3, 1, 4, 5, 6, 3, 6], (140, 150))
+    write_people(folder / "train.parquet", [1, 2, 3, 1, 4, 5, 6, 3, 6], (190, 230))
     return folder
 
 
@@ -100,6 +100,36 @@ def test_each_loss_reaches_its_own_player_only(adversarial: bool):
     terms["loss"].backward()
     assert all(parameter.grad is not None for parameter in model.critic.parameters())
     assert model.refiner.leave.weight.grad.abs().sum() > 0
+
+
+def test_whole_faces_have_a_critic_of_their_own():
+    torch.manual_seed(0)
+    model = RefinerTraining(RefinerConfig(**TINY))
+    step, given = refiner.RefinerStep(model, SETTINGS, adversarial=True), batch(2, refiner.WINDOW)
+    terms = step(**given)
+    for name, own, other in (
+        ("face_critic", model.face_critic, model.refiner),
+        ("fooled_faces", model.refiner, model.face_critic),
+        ("meaning", model.refiner, model.face_critic),
+    ):
+        mine, theirs = (list(player.parameters()) for player in (own, other))
+        assert any(
+            slope is not None and slope.any()
+            for slope in torch.autograd.grad(terms[name], mine, retain_graph=True, allow_unused=True)
+        ), name
+        assert torch.autograd.grad(terms[name], theirs, retain_graph=True, allow_unused=True) == (None,) * len(theirs)
+    assert "face_critic" not in step(**batch())
+
+
+def test_an_octave_holds_the_truth_at_half_its_size(pack: Path):
+    recipe = refiner.RefinerRecipe(SETTINGS, TINY)
+    frames, _ = recipe.read(pack)
+    truth, mask, fill, faith = recipe.octave(frames[:2], torch.Generator().manual_seed(0), 96)
+    assert truth.shape == fill.shape == (2, 3, 132, 132)
+    assert torch.equal(fill * mask, truth * mask)
+    assert (faith == refiner.OCTAVE_FAITH).all()
+    half = torch.nn.functional.avg_pool2d((fill - truth) * (1.0 - mask), 4)
+    assert half.abs().mean() < 0.1
 
 
 def test_a_fill_that_is_not_the_truths_is_followed_rather_than_corrected():
@@ -163,7 +193,7 @@ def test_holes_grow_to_whole_frame_pixels():
 
 
 def test_it_trains_goes_on_and_is_exported(pack: Path, tmp_path: Path):
-    recipe = refiner.RefinerRecipe(SETTINGS, TINY)
+    recipe = refiner.RefinerRecipe(SETTINGS.replace(crops=(64, refiner.WINDOW)), TINY)
     metrics = train(recipe, pack, tmp_path / "out", device="cpu")
     assert metrics["training"]["pictures_per_stage"] == {"1": 8, "2": 8}
     last = metrics["training"]["curve"][-1]
@@ -175,8 +205,8 @@ def test_it_trains_goes_on_and_is_exported(pack: Path, tmp_path: Path):
 def test_nobody_who_is_held_out_is_trained_on(pack: Path, monkeypatch: pytest.MonkeyPatch):
     recipe = refiner.RefinerRecipe(SETTINGS, TINY)
     frames, held_out = recipe.read(pack)
-    assert frames.shape == (5, 3, 136, 136)  # those of 1, 2, 1, 4 and 5; 3 and 6 are held out
-    assert held_out.shape == (3, 3, 136, 136)
+    assert frames.shape == (5, 3, 184, 184)  # those of 1, 2, 1, 4 and 5; 3 and 6 are held out
+    assert held_out.shape == (3, 3, 184, 184)
 
 
 def test_packs_that_do_not_do_are_refused(pack: Path, monkeypatch: pytest.MonkeyPatch):
@@ -184,8 +214,8 @@ def test_packs_that_do_not_do_are_refused(pack: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(refiner, "HELD_OUT", 9)
     with pytest.raises(DataError, match="9 training pictures: more than 9 are needed"):
         recipe.read(pack)
-    write_people(pack / "train.parquet", [1], (100, 200))
-    with pytest.raises(DataError, match="pictures of 100x200: at least 128x128 are needed"):
+    write_people(pack / "train.parquet", [1], (150, 200))
+    with pytest.raises(DataError, match="pictures of 150x200: at least 176x176 are needed"):
         recipe.read(pack)
 
 

@@ -146,10 +146,14 @@ def settings_words(**changes) -> list[str]:
 
 
 def run_training(launcher: list[str], folder: Path, out: Path, *words: str) -> subprocess.Popen:
-    command = [*launcher, "-m", "csi_demo", "train", "csi", "--data", str(folder), "--out", str(out), "--device", "cpu"]
+    command = [*launcher, "-m", "csi_demo", "train", "csi-paper", "--data", str(folder), "--out", str(out)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(
-        [*command, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, "--device", "cpu", *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

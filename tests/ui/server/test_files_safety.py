@@ -117,9 +117,7 @@ def test_pages_that_are_not_used_are_closed(server: Server, route: str) -> None:
 
 
 @pytest.mark.slow
-def test_an_upload_that_broke_off_and_one_that_nobody_asked_for_are_deleted(
-    server: Server,
-) -> None:
+def test_an_upload_that_broke_off_and_one_that_nobody_asked_for_are_deleted(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 20) as line:
         head = "POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n"
         part = f'--b\r\nContent-Disposition: form-data; name="files"; filename="{NAME}"\r\n\r\n'

@@ -13,13 +13,12 @@ from torch import Tensor
 from .... import weights
 from ....data import read_pack, shrink
 from ....models.ian import IAN, IANConfig
-from ....photo.sheets import sheet
-from ....pixels import png, to_float, to_pictures
+from ....pixels import to_float, to_pictures
 from ...metrics.features import face_network
 from ..tables import meanings, table
 from .measures import BATCH, distances, enlarged
+from .shared import SHEET, present, write_sheet
 
-SHEET = 6  # pictures in a row of a sheet
 SMALL: dict[str, Any] = {
     "image_size": 32,
     "latent_dim": 64,
@@ -101,24 +100,15 @@ def write_figures(test: Path, folder: Path, out: Path, *, seed: int = 0) -> list
         "reconstructions": {"faces": few} | {label: _rebuilt(model, few) for label, model in models.items()},
         "samples": {label: _samples(model, SHEET, seed) for label, model in models.items()},
     }
-    files = []
-    for name, rows in kinds.items():
-        made = [to_pictures(pictures) for pictures in rows.values()]
-        files.append(out / f"{name}.png")
-        drawn = sheet(made, tuple(rows), [[""] * len(row) for row in made], name.capitalize())
-        weights.write_atomically(files[-1], png(drawn))
-    return files
+    return [
+        write_sheet({label: to_pictures(own) for label, own in rows.items()}, name.capitalize(), out / f"{name}.png")
+        for name, rows in kinds.items()
+    ]
 
 
 def _present(folder: Path) -> list[tuple[EditorVariant, IAN]]:
-    found = [
-        (variant, weights.load_network("ian", folder, variant.name))
-        for variant in VARIANTS
-        if weights.available(variant.name, folder)
-    ]
-    if not found:
-        raise weights.WeightsError(f"no trained variants in {folder}: use --train")
-    return found
+    found = present(VARIANTS, folder)
+    return [(variant, weights.load_network("ian", folder, variant.name)) for variant in found]
 
 
 def _faces(test: Path, limit: int | None) -> Tensor:

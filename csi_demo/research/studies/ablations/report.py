@@ -16,8 +16,7 @@ from ....data import read_pack, shrink
 from ....methods.small_csi import SHOWN, SIZE, load, model_name, normal
 from ....models import logistic_mixture
 from ....models.csi import CSI
-from ....photo.sheets import sheet
-from ....pixels import png, to_float, to_pictures
+from ....pixels import to_float, to_pictures
 from ..tables import meanings, table
 from .measures import (
     HOLE,
@@ -32,19 +31,8 @@ from .measures import (
     prior_fills,
     reconstructions,
 )
-from .variants import (
-    BLOCKS_1,
-    BLOCKS_5,
-    FORWARD_ONLY,
-    NO_LATENTS,
-    OBJECTIVES,
-    ONE_STAGE,
-    TWO_STAGE,
-    VARIANTS,
-    Variant,
-)
-
-SHEET = 6  # pictures or draws in a row of a sheet
+from .shared import SHEET, present, write_sheet
+from .variants import BLOCKS_1, BLOCKS_5, FORWARD_ONLY, NO_LATENTS, OBJECTIVES, ONE_STAGE, TWO_STAGE, VARIANTS, Variant
 
 CLAIMS: tuple[tuple[str, str, str, tuple[Variant, ...], tuple[str, ...]], ...] = (
     (
@@ -54,15 +42,7 @@ CLAIMS: tuple[tuple[str, str, str, tuple[Variant, ...], tuple[str, ...]], ...] =
         "ignored; without the mutual information (Info-β-TCVAE) the aggregate posterior shrinks below the prior; "
         "InfoVAE-MMD has neither fault.",
         OBJECTIVES,
-        (
-            "variant",
-            "bits_per_dim",
-            "redraw",
-            "mutual_information",
-            "total_correlation",
-            "spread",
-            "sigma",
-        ),
+        ("variant", "bits_per_dim", "redraw", "mutual_information", "total_correlation", "spread", "sigma"),
     ),
     (
         "stages",
@@ -137,10 +117,7 @@ def measure_variants(test: Path, folder: Path | None, *, limit: int | None = Non
 
 
 def _present(folder: Path | None) -> list[Variant]:
-    present = [variant for variant in VARIANTS if weights.available(model_name(variant.name, folder), folder)]
-    if not present:
-        raise weights.WeightsError(f"no trained variants in {folder or weights.weights_folder()}: use --train")
-    return present
+    return present(VARIANTS, folder, lambda variant: model_name(variant.name, folder))
 
 
 def markdown(figures: Mapping[str, Any]) -> str:
@@ -158,11 +135,11 @@ def write_figures(test: Path, folder: Path | None, out: Path, *, seed: int = 0) 
     """Contact sheets of the first test pictures, one for each claim whose variants the folder has, and a plot of the
     aggregate posteriors, as PNG. Returns the files."""
     images = to_float(shrink(read_pack(test, 500), SIZE))
-    present = {variant.name: load(variant.name, folder) for variant in _present(folder)}
+    models = {variant.name: load(variant.name, folder) for variant in _present(folder)}
     one, several = images[:1], images[:SHEET]
     files = []
     for key, title, _, variants, _ in CLAIMS:
-        shown = [(variant, present[variant.name]) for variant in variants if variant.name in present]
+        shown = [(variant, models[variant.name]) for variant in variants if variant.name in models]
         if not shown:
             continue
         if key == "objectives":
@@ -180,10 +157,8 @@ def write_figures(test: Path, folder: Path | None, out: Path, *, seed: int = 0) 
                 seeds = range(seed, seed + len(several))
                 z = mean + sigma * normal(seeds, mean.shape[1])
                 rows.append((its.label, draw_all(model, several, hole_mask(), z, seeds)))
-        labels, pictures = zip(*head, *rows, strict=True)
-        made = [to_pictures(logistic_mixture.quantise(some)) for some in pictures]
-        files.append(out / f"{key}.png")
-        weights.write_atomically(files[-1], png(sheet(made, labels, [[""] * len(row) for row in made], title)))
+        made = {label: to_pictures(logistic_mixture.quantise(own)) for label, own in (*head, *rows)}
+        files.append(write_sheet(made, title, out / f"{key}.png"))
     return files
 
 

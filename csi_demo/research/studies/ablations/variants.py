@@ -46,29 +46,10 @@ OBJECTIVES = tuple(
         ("mmd", "InfoVAE-MMD"),
     )
 )
-TWO_STAGE = Variant(
-    **vars(small_csi.TWO_STAGE),
-    stages=(2,),
-    start="mmd",
-)
-ONE_STAGE = Variant(
-    **vars(small_csi.ONE_STAGE),
-    stages=(2,),
-    scratch=True,
-    one_stage=True,
-)
-FORWARD_ONLY = Variant(
-    **vars(small_csi.FORWARD_ONLY),
-    config={"reverse_stream": False},
-    stages=(2,),
-    start="mmd",
-)
-NO_LATENTS = Variant(
-    **vars(small_csi.NO_LATENTS),
-    config={"latent_dim": 0},
-    stages=(2,),
-    scratch=True,
-)
+TWO_STAGE = Variant(**vars(small_csi.TWO_STAGE), stages=(2,), start="mmd")
+ONE_STAGE = Variant(**vars(small_csi.ONE_STAGE), stages=(2,), scratch=True, one_stage=True)
+FORWARD_ONLY = Variant(**vars(small_csi.FORWARD_ONLY), config={"reverse_stream": False}, stages=(2,), start="mmd")
+NO_LATENTS = Variant(**vars(small_csi.NO_LATENTS), config={"latent_dim": 0}, stages=(2,), scratch=True)
 BLOCKS_1 = Variant("blocks-1", "1 block", config={"blocks": 1})
 BLOCKS_5 = Variant("blocks-5", "5 blocks", config={"blocks": 5})
 VARIANTS = (*OBJECTIVES, TWO_STAGE, FORWARD_ONLY, ONE_STAGE, NO_LATENTS, BLOCKS_1, BLOCKS_5)

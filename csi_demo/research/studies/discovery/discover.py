@@ -12,15 +12,7 @@ from .... import masks, weights
 from ....methods.csi import CSIMethod
 from ....pixels import masks_to_tensor
 from . import latents
-from .latents import (
-    EVERYWHERE,
-    EXTREME,
-    VALUES,
-    effects,
-    main_region,
-    spread_outwards,
-    traverse,
-)
+from .latents import EVERYWHERE, EXTREME, VALUES, effects, main_region, spread_outwards, traverse
 from .measures import Measures
 from .named import measure_named
 from .naming import UNUSED, describe, figures, name_effect, unique, usual_change

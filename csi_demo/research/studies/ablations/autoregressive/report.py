@@ -15,16 +15,14 @@ from .....methods.small_csi import SHOWN, SIZE
 from .....models.gated_pixelcnn import GatedPixelCNN
 from .....models.logistic_mixture import quantise
 from .....models.pixelcnn_autoencoder import PixelCNNAutoencoder
-from .....photo.sheets import sheet
-from .....pixels import png, to_float, to_pictures
+from .....pixels import to_float, to_pictures
 from ....metrics.labels import embeddings
 from ...tables import meanings, table
 from ..measures import HOLE, hole_mask, mean_and_error
+from ..shared import SHEET, present, write_sheet
 from . import measures
 from .measures import by_attribute, draw_hole, hole_bits, nothing, numbers, portraits, rebuild
 from .variants import ATTRIBUTES, PORTRAITS, VARIANTS, PixelCNNVariant
-
-SHEET = 6  # pictures in a row of a sheet
 
 # Each a table of the report: what is claimed, and what its columns mean.
 CLAIMS = {
@@ -84,9 +82,9 @@ def measure_variants(test: Path, folder: Path, *, limit: int | None = None, seed
     folder has none.
     """
     frames = read_pack(test, limit)
-    faces, present = to_float(shrink(frames, SIZE)), _present(folder)
+    faces = to_float(shrink(frames, SIZE))
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in CLAIMS}
-    for variant in present:
+    for variant in present(VARIANTS, folder):
         model = _load(variant, folder)
         trained = weights.read_metrics(variant.name, folder)["training"]["pictures_per_stage"]["1"]
         about = {"variant": variant.label, "weights": numbers(model), "pictures": trained}
@@ -121,7 +119,7 @@ def write_figures(test: Path, folder: Path, out: Path, *, seed: int = 0) -> list
     frames = read_pack(test, SHEET)
     faces, seeds, hole = to_float(shrink(frames, SIZE)), range(seed, seed + SHEET), hole_mask()
     sheets: dict[str, dict[str, Tensor]] = {}
-    for variant in _present(folder):
+    for variant in present(VARIANTS, folder):
         model = _load(variant, folder)
         if isinstance(model, PixelCNNAutoencoder):
             rows = sheets.setdefault("autoencoders", {"true": faces})
@@ -138,10 +136,8 @@ def write_figures(test: Path, folder: Path, out: Path, *, seed: int = 0) -> list
             rows[variant.label] = draw_hole(model, faces, hole, *nothing(faces), seeds)
     files = []
     for name, rows in sheets.items():
-        made = [to_pictures(quantise(pictures)) for pictures in rows.values()]
-        files.append(out / f"{name}.png")
-        drawn = sheet(made, tuple(rows), [[""] * len(row) for row in made], name.capitalize())
-        weights.write_atomically(files[-1], png(drawn))
+        made = {label: to_pictures(quantise(pictures)) for label, pictures in rows.items()}
+        files.append(write_sheet(made, name.capitalize(), out / f"{name}.png"))
     return files
 
 
@@ -161,13 +157,6 @@ def _portrait_rows(model: GatedPixelCNN, frames: Tensor, faces: Tensor, seeds: S
 
 def _words(name: str) -> str:
     return name.replace("_", " ").lower()
-
-
-def _present(folder: Path) -> list[PixelCNNVariant]:
-    found = [variant for variant in VARIANTS if weights.available(variant.name, folder)]
-    if not found:
-        raise weights.WeightsError(f"no trained variants in {folder}: use --train")
-    return found
 
 
 def _load(variant: PixelCNNVariant, folder: Path) -> GatedPixelCNN | PixelCNNAutoencoder:

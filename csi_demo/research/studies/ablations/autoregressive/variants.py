@@ -55,11 +55,7 @@ class PixelCNNVariant:
 
     def autoencoder(self) -> AutoencoderConfig:
         return AutoencoderConfig(
-            image_size=SIZE,
-            bottleneck=self.bottleneck,
-            decoder=self.decoder,
-            channels=CHANNELS,
-            **WIDE,
+            image_size=SIZE, bottleneck=self.bottleneck, decoder=self.decoder, channels=CHANNELS, **WIDE
         )
 
 
