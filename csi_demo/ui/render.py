@@ -19,6 +19,7 @@ from .photo import Photo
 SIDE = 384  # six screen pixels a frame pixel
 RESULT_SIDE = 1024  # of a finished photo as it is shown
 MASKED_SIDE = 128  # of the input among the tiles
+BESIDE = '<button type="button" data-beside title="The fills of this visit in large">Side by side</button>'
 FIRST = {"bits per dim": "likeliest", "loss": "best match"}  # figures, and what the sample with the lowest is
 MEANING = {
     "bits per dim": "Bits per dim: how unexpected the model finds a fill, so that the lowest is the likeliest.",
@@ -238,8 +239,7 @@ def _shows(result: Result) -> str:
     """In words: the method of a comparison's sample; which of the fills it is and what was moved."""
     if result.compared:
         return result.samples[result.chosen].method
-    moved = "".join(f", {name.replace('_', ' ')} {number(value)}" for name, value in result.settings.items())
-    return f"{result.title(result.chosen)} of {len(result.samples)}{moved}"
+    return ", ".join([f"{result.title(result.chosen)} of {len(result.samples)}", *_moved(result.settings)])
 
 
 def _strip(result: Result) -> str:
@@ -252,7 +252,7 @@ def _strip(result: Result) -> str:
         f"{_caption(result.title(index), [FIRST[result.figure]] if result.figure and not place else [])}</button>"
         for place, index in enumerate(result.order)
     )
-    return f'<div class="csi-strip" role="group" aria-label="Samples">{buttons}</div>'
+    return f'<div class="csi-strip" role="group" aria-label="Samples">{buttons}{BESIDE}</div>'
 
 
 def _compared(result: Result, display: Display, waiting: Sequence[str] = ()) -> str:
@@ -272,6 +272,24 @@ def _compared(result: Result, display: Display, waiting: Sequence[str] = ()) -> 
     for label in waiting:
         tiles += f'<figure class="csi-tile"><div class="csi-hold"></div>{_caption(label, ["waits"])}</figure>'
     return f'<div class="csi-tiles csi-compared{_look(display.crisp)}" role="group" aria-label="Methods">{tiles}</div>'
+
+
+def side_by_side(fills: Sequence[tuple[Result, Sample]], refine: bool) -> str:
+    """Fills of several results in large, with what they were made by."""
+    if not fills:
+        return trouble("These results are no longer here: fill the hole again.")
+    tiles = ""
+    for result, sample in fills:
+        moved = sample.settings if result.compared else result.settings
+        made = ", ".join([f"seed {sample.seed}", *_moved(moved)])
+        picture = _square(comparing.large(result.subject, sample, refine), f"Fill of {sample.method}, {made}")
+        tiles += f'<figure class="csi-tile">{picture}{_caption(sample.method, [made])}</figure>'
+    return f"""<details class="csi-share" open><summary>Side by side</summary>
+        <div class="csi-tiles csi-compared">{tiles}</div></details>"""
+
+
+def _moved(settings: Mapping[str, float]) -> list[str]:
+    return [f"{name.replace('_', ' ')} {number(value)}" for name, value in settings.items()]
 
 
 def _figures(result: Result) -> str:

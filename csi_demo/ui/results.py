@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from .render import Display, Result
 from .wiring import Update
 
 CRISP, SMOOTH = "Crisp", "Smooth"
+MOST_BESIDE = 12  # fills side by side
 IN_PHOTO, IN_FRAME = "In the photo", "64x64"
 
 
@@ -56,6 +57,16 @@ def choose_sample(key: object, enlargement: object, where: object, refine: objec
     result = replace(result, chosen=index)
     KEPT.put(result, result.cost, key)  # type: ignore[arg-type]
     return show_result(key, enlargement, where, refine) | {"share": sharing.share_view(result)}
+
+
+def side_by_side(refine: object, event: gr.EventData) -> Generator[Update]:
+    """The fills of these results of a visit in large: {"results": [KEY, ...]}, the latest first."""
+    keys = event._data.get("results") if isinstance(event._data, dict) else None
+    found = map(kept_result, keys[:MOST_BESIDE] if isinstance(keys, list) else [])
+    finished = [result for result in found if result and result.finished]
+    fills = [(result, result.samples[index]) for result in finished for index in result.order][:MOST_BESIDE]
+    yield {"beside": render.plain_line("Drawing the pictures…")}
+    yield {"beside": render.side_by_side(fills, refine is not False)}
 
 
 def earlier_key(event: gr.EventData) -> str:

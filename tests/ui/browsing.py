@@ -86,7 +86,7 @@ def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     expect(page.locator("#painter .csi-ready")).to_be_visible(timeout=PATIENCE)
     yield page
     page.close()
-    assert faults == []
+    assert faults == [], faults
 
 
 def unfold(page: Page, fold: str) -> None:

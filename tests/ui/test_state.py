@@ -250,3 +250,43 @@ def test_a_slider_that_moves_while_code_compiles_is_followed_afterwards(
         expect(page.locator("#status")).to_contain_text("Filled in", timeout=4 * PATIENCE)
         expect(page.locator("#note")).to_contain_text("the picture follows", timeout=PATIENCE)
         page.close()
+
+
+@pytest.mark.slow
+def test_back_and_a_reload_in_the_midst_begin_anew(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    page.goto(url)
+    for leave in (page.reload, lambda: (page.goto("about:blank"), page.go_back())):
+        expect(page.locator("#fill")).to_be_enabled(timeout=PATIENCE)
+        page.click("#compare")
+        expect(page.locator("#stop")).to_be_enabled()
+        page.wait_for_timeout(1000)
+        leave()
+        expect(page.locator("#fill")).to_be_enabled(timeout=PATIENCE)
+        expect(page.locator("#status")).to_contain_text("Ready to fill")
+        expect(page.locator("#stop")).to_be_disabled()
+        expect(page.locator("#save")).to_be_disabled()
+    page.click("#fill")
+    expect(page.locator("#status")).to_contain_text("Filled in", timeout=PATIENCE)
+    page.close()
+
+
+@pytest.mark.slow
+def test_two_tabs_have_each_their_own_photo(browser: Browser, url: str) -> None:
+    with opened(browser, url) as first, opened(browser, url) as second:
+        upload(second, PORTRAIT)
+        first.click("#fill")
+        filled(second)
+        expect(first.locator("#status")).to_contain_text("Filled in", timeout=PATIENCE)
+        photos = [page.locator("#pictures .csi-after").get_attribute("data-photo") for page in (first, second)]
+        assert photos == [masked(page).split()[0] for page in (first, second)]
+        assert len(set(photos)) == 2
+        first.click("#again")
+        expect(second.locator("#status")).to_contain_text("Filled in")
+
+
+def test_fills_of_a_visit_stand_side_by_side(page: Page) -> None:
+    filled(page)
+    page.click("#pictures [data-beside]")
+    expect(page.locator("#beside figure")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator("#beside figure img").first).to_be_in_viewport()

@@ -13,7 +13,7 @@ from .. import filling, photo, render, results, sharing, static
 from ..downloads import KINDS, LIKE_PHOTO
 from ..results import finished_result
 from ..wiring import Update, any_of, listen
-from . import QUICK, Panels
+from . import COMPUTE, QUICK, Panels
 from .subject import show_photo
 
 
@@ -57,9 +57,10 @@ class ShownPanel:
         )
 
     def draw_visit(self) -> None:
-        """A strip of thumbnails, empty at first."""
+        """A strip of thumbnails and, where they are wanted in large, the fills; empty at first."""
         script = static.text("history.js", KEPT_RESULTS=filling.KEPT_RESULTS)
         self.visit = gr.HTML(None, js_on_load=script, apply_default_css=False, elem_id="visit")
+        self.beside = gr.HTML(None, apply_default_css=False, elem_id="beside")
 
     def wire(self, panels: Panels) -> None:
         """What its components do."""
@@ -83,6 +84,8 @@ class ShownPanel:
         fill = panels.fill
         settings = {"seed": fill.seed, "samples": fill.samples, "method": fill.method}
         back = used | self.outputs | settings | {"run": fill.run}
+        beside = {"beside": self.beside}
+        listen(self.visit.apply, results.side_by_side, panels.hood.refine, beside, **QUICK, **COMPUTE)
         listen(self.visit.select, go_back, [panels.fill.run, *display], back, **QUICK)
 
 

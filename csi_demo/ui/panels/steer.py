@@ -18,7 +18,7 @@ from ..subject import Start, kept_start, on_grid, read_painting, whole
 from ..wiring import Update, any_of, listen
 from . import COMPUTE, QUICK, Panels
 
-MOST_HIDDEN = 6  # labels of controls that are said not to be visible
+MOST_HIDDEN = 3  # labels of controls that are said not to be visible
 PAIR = ("traverse-0", "traverse-1")  # the two controls of a sheet
 
 

@@ -27,6 +27,7 @@ FULL, NO_ROOM = (errno.ENOSPC, errno.EDQUOT), "There is no room for photos at th
 NAME = "(complete|compare|edit|list_methods|list_controls)"
 API = (
     *("info/?", "openapi.json", "app_id/?", "login_check/?", "theme.css", "startup-events"),
+    # run/predict is for what waits for no queue; Gradio has 404 there for all else (`api_open`, blocks.py)
     *("queue/join", "queue/data", "heartbeat/[^/]+", "cancel", "reset/?", "component_server/?", "run/predict/?"),
     *(f"(call|run|api)(/v2)?/{NAME}/?", f"call(/v2)?/{NAME}/[^/]+", "upload", "upload_progress"),
     *("file=(?![A-Za-z][A-Za-z0-9+.-]+:).+", "mcp(/.*)?"),

@@ -101,7 +101,7 @@ function showHood(pictures) {
 }
 
 function sliders() {
-  const heading = document.createElement("h3");
+  const heading = document.createElement("h2");
   heading.textContent = "Change what the face shows";
   const rows = scene.controls.map(({ name, label, help, minimum, maximum, step }) => {
     const row = document.createElement("label"), input = document.createElement("input");

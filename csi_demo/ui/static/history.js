@@ -16,7 +16,12 @@ const hint = document.createElement("p");
 hint.textContent = "Choose one to go back to it. Pin one, and the handle in the picture compares the others with it.";
 const list = document.createElement("div");
 list.className = "csi-results";
-strip.append(heading, hint, list);
+const beside = document.createElement("button");
+beside.type = "button";
+beside.textContent = "Side by side";
+beside.title = "The fills of this visit in large";
+beside.onclick = () => page.dispatchEvent(new CustomEvent("csi-beside"));
+strip.append(heading, hint, list, beside);
 element.append(strip);
 
 function draw() {
@@ -49,6 +54,15 @@ page.addEventListener("csi-shown", ({ detail: { key, thumb, title, complete } })
   results.splice(MOST);
   shown = key;
   draw();
+});
+page.addEventListener("csi-beside", () => {
+  const large = page.querySelector("#beside"), coming = new MutationObserver(() => {
+    if (!large.querySelector("figure, .csi-trouble")) return;
+    coming.disconnect();
+    large.scrollIntoView();
+  });
+  coming.observe(large, { childList: true, subtree: true });
+  trigger("apply", { results: results.map(({ key }) => key) });
 });
 element.addEventListener("click", (event) => {
   const { result, pin } = event.target.closest("button")?.dataset ?? {};

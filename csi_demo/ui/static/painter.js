@@ -163,6 +163,7 @@ async function show(sent) {
   publish();
   opened();
   if (sent.turn) read(true);
+  for (const icon of page.querySelectorAll("footer img")) icon.alt = ""; // the text beside it says the same
   if (!link) return;
   trigger("submit", { link });
   link = "";

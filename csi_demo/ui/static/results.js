@@ -1,5 +1,6 @@
 // The samples of a result, or the methods of a comparison: choosing one, and telling the painter what to show.
 element.addEventListener("click", (event) => {
+  if (event.target.closest("[data-beside]")) page.dispatchEvent(new CustomEvent("csi-beside"));
   const chosen = event.target.closest("[data-sample]");
   if (!chosen) return;
   for (const tile of element.querySelectorAll("[data-sample]")) tile.setAttribute("aria-pressed", tile === chosen);
