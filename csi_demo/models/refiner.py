@@ -111,7 +111,7 @@ class PatchCritic(nn.Module):
 
     def __init__(self, channels: Sequence[int]):
         super().__init__()
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise((4, *channels)))
+        self.levels = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise((4, *channels)))
         self.wider = nn.Conv2d(channels[-1], channels[-1] // 2, 3, 1, 1)
         self.head = nn.Conv2d(channels[-1] // 2, 1, 3, 1, 1)
         for module in self.modules():
@@ -125,7 +125,7 @@ class PatchCritic(nn.Module):
         Returns logits (B, 1, H / 8, W / 8) and the features of every layer before them.
         """
         h, found = torch.cat((picture, mask * 2.0 - 1.0), 1), []
-        for layer in (*self.downs, self.wider):
+        for layer in (*self.levels, self.wider):
             h = F.leaky_relu(layer(h), SLOPE)
             found.append(h)
         return self.head(h), found

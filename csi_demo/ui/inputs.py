@@ -79,12 +79,13 @@ class Order:
         """Raises PageError or ControlError."""
         first = whole(seed, "The seed", 0, MAX_SEED)
         seeds = tuple(range(first, first + whole(samples, "The number of samples", 1, MAX_SAMPLES)))
-        return cls(painted, Request(painted.subject, method, seeds, *method.split(settings)))
+        hints = painted.hints if method.takes_hints else ()
+        return cls(painted, Request(painted.subject, method, seeds, *method.split(settings), hints=hints))
 
     def link(self) -> str:
-        """The query that asks for this fill again; "" for a visitor's own photo."""
+        """The query that asks for this fill again; "" for a visitor's own photo, and with hints."""
         shown, request = self.painted.photo, self.request
-        if not shown.example:
+        if not shown.example or request.hints:
             return ""
         return Example(
             photo=shown.example,

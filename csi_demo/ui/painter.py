@@ -5,8 +5,9 @@ From the browser (`props.value` of the component), at most MAX_LENGTH characters
     {"upload": PATH, "name": TEXT, "turn": NUMBER}
                                       a file was chosen and sent, and what it was called; event "upload", whose own data
                                       it may be, too
-    {"photo": KEY, "size": [WIDTH, HEIGHT], "runs": [...], "edit": NUMBER}
-                                      the hole as it is painted now; event "input"
+    {"photo": KEY, "size": [WIDTH, HEIGHT], "runs": [...], "edit": NUMBER,
+     "hints": [{"points": [[x, y] ...], "size": WIDTH, "colour": "#RRGGBB"} ...]}
+                                      the hole as it is painted now, and colours that are painted into it; event "input"
 
 and to the browser, one of
 
@@ -40,6 +41,7 @@ import gradio as gr
 import numpy as np
 
 from ..errors import PageError
+from ..hints import MOST as MOST_HINTS
 from . import static
 from .server.guard import MAX_FILE
 from .server.keep import KEPT_MINUTES
@@ -51,6 +53,7 @@ SCRIPTS = (
     "shown.js",
     "steps.js",
     "tools.js",
+    "hints.js",
     "painter.js",
     "moves.js",
     "state.js",
@@ -67,10 +70,11 @@ BROKEN = "The page sent something that cannot be read. Reload the page and choos
 
 def painter() -> gr.HTML:
     """The component."""
+    figures = {"MAX_BYTES": MAX_FILE, "GONE": GONE, "MOVED": MOVED, "MOST_HINTS": MOST_HINTS}
     return gr.HTML(
         None,
         html_template=static.text("painter.html", CORNER=static.text("corner.html")),
-        js_on_load="".join(static.text(name, MAX_BYTES=MAX_FILE, GONE=GONE, MOVED=MOVED) for name in SCRIPTS),
+        js_on_load="".join(static.text(name, **figures) for name in SCRIPTS),
         apply_default_css=False,
         elem_id="painter",
     )

@@ -373,18 +373,24 @@ def variants_view(frame: Image.Image, mask: np.ndarray, fills: Iterable[tuple[st
 
 
 def slider_note(
-    title: str, text: str, starts: Mapping[str, float], names: Mapping[str, str], measured: bool, of: str
+    title: str,
+    text: str,
+    starts: Mapping[str, float],
+    names: Mapping[str, str],
+    measured: bool,
+    of: str,
+    hints: bool = False,
 ) -> str:
     """A heading and a line of text over the sliders. starts: element's id -> where its own reset button is to put it;
     names: of the controls, by the element's id; measured: whether there are figures to show of them; of: the painting
-    that they are of, see `plain_line`."""
+    that they are of, see `plain_line`; hints: whether the method obeys colours in the hole."""
     figures = (
         '<button type="button" data-evidence aria-pressed="false" title="What was measured of each slider">'
         "Measured</button>"
     )
     return (
         f'<div class="csi-note"><h2>{escape(title)}</h2><p>{escape(text)}</p>{figures if measured else ""}</div>'
-        f'<span hidden data-of="{escape(of)}" '
+        f'<span hidden {"data-hints " * hints}data-of="{escape(of)}" '
         f'data-starts="{escape(json.dumps(starts))}" data-names="{escape(json.dumps(names))}"></span>'
     )
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..complete import Subject
-from ..errors import ControlError, PageError
+from ..errors import ControlError, PageError, UsageError
+from ..hints import Hint, as_hints, paint
 from ..methods import Control, Method
 from . import engine, painter, photo
 from .photo import Photo
@@ -24,6 +25,7 @@ class Painted:
     subject: Subject  # of the view
     cut: bool  # the visitor painted outside the frame, too
     edit: int = 0  # the browser's number of this state of the painting
+    hints: tuple[Hint, ...] = ()  # in pixels of the view; none that misses the hole
 
     @property
     def suggested(self) -> Mapping[str, float] | None:
@@ -107,7 +109,12 @@ def read_painting(painting: object) -> Painted:
     shown = photo.kept(content.get("photo"))
     mask, cut = shown.cut(painter.to_mask(content, shown.view.size))
     edit = content.get("edit")
-    return Painted(shown, shown.subject(mask), cut, edit if type(edit) is int and 0 <= edit < 2**53 else 0)
+    subject, hints = shown.subject(mask), as_hints(content.get("hints"))
+    try:
+        paint(hints, subject.placement, subject.frame_mask)
+    except UsageError:
+        hints = ()  # they were painted into another hole
+    return Painted(shown, subject, cut, edit if type(edit) is int and 0 <= edit < 2**53 else 0, hints)
 
 
 def on_grid(control: Control, value: float | None) -> float:

@@ -46,6 +46,8 @@ NAMED = 0.4  # share of the holes that are where a visitor's are: a feature, a h
 JITTER = 8  # pixels that their edges are off, at most
 GREY, OTHER_LIGHT = 0.08, 0.2  # shares of pictures that are made grey, and lit by another light
 LIGHT = 0.1  # standard deviation of that light's channels, of their logarithm
+# What the critics start from, the first that the weights have.
+PATCH_SOURCES, FACE_SOURCES = ("refiner_critic", "masked_critic"), ("refiner_face_critic", "feature_critic")
 PATCH = 8  # pixels a side that one of the critic's logits stands for
 
 
@@ -119,9 +121,11 @@ class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
         model = RefinerTraining(self.config)
         if self.settings.start:
             start_from(model.refiner, self.settings.start)
-        for name, critic in (("feature_critic", model.face_critic), ("refiner_critic", model.critic)):
-            if weights.available(f"{CRITICS}/{name}"):
-                start_from(critic, f"{CRITICS}/{name}")
+        for critic, sources in ((model.critic, PATCH_SOURCES), (model.face_critic, FACE_SOURCES)):
+            for name in (f"{CRITICS}/{source}" for source in sources):
+                if weights.available(name):
+                    start_from(critic, name)
+                    break
         return model
 
     def stages(self) -> tuple[int, ...]:

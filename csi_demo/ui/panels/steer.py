@@ -139,7 +139,9 @@ def draw_sliders(name: str | None, painting: object, key: object = None, *slots:
     update: Update = {
         "start": start.kept(),
         "stand": json.dumps(start.shown),
-        "note": render.slider_note(*said, starts, names, bool(method.controls), painter.mark(painting)),
+        "note": render.slider_note(
+            *said, starts, names, bool(method.controls), painter.mark(painting), method.takes_hints
+        ),
         "surprise": gr.update(visible=any(start.slots[:MAX_CONTROLS])),
         "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
         "inside": "",

@@ -4,7 +4,8 @@ const mask = document.createElement("canvas"); // opaque where the hole is, in p
 const brush = mask.getContext("2d", { willReadFrequently: true });
 
 function draw() {
-  const [line, at] = aim(), shown = original || stroke || tool === "square" ? null : current();
+  const [line, at] = aim(), hinting = stroke?.kind === "hint";
+  const shown = original || (stroke && !hinting) || tool === "square" ? null : current();
   pen.imageSmoothingEnabled = !shown?.crisp;
   pen.imageSmoothingQuality = "high";
   pen.drawImage(view, 0, 0);
@@ -21,10 +22,11 @@ function draw() {
   }
   if (tool === "square" && !original) drawKnobs(line);
   drawStroke(line);
-  if (cursor && showCursor && (tool === "paint" || tool === "erase"))
+  drawHints();
+  if (cursor && showCursor && ["paint", "erase", "hint"].includes(tool))
     for (const [colour, width] of [["rgba(9, 9, 11, .8)", 3], ["#fff", 1.5]]) {
       pen.beginPath();
-      pen.arc(cursor.x, cursor.y, brushWidth() / 2, 0, 7);
+      pen.arc(cursor.x, cursor.y, brushWidth() / (tool === "hint" ? 4 : 2), 0, 7);
       pen.strokeStyle = colour;
       pen.lineWidth = width * line;
       pen.stroke();

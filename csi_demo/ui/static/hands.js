@@ -71,7 +71,7 @@ canvas.addEventListener(
 );
 const KEYS = {
   b: () => useTool("paint"), e: () => useTool(tool === "erase" ? "paint" : "erase"), r: () => useTool("box"),
-  l: () => useTool("lasso"), h: () => useTool("pan"), s: () => useTool("square"), i: actions.invert,
+  l: () => useTool("lasso"), h: () => useTool("pan"), s: () => useTool("square"), c: () => useTool("hint"), i: actions.invert,
   "?": actions.help, "+": actions.nearer, "=": actions.nearer, "-": actions.farther, 0: actions.zoom,
   "[": () => (size.value = Number(size.value) - 2), "]": () => (size.value = Number(size.value) + 2),
   enter: actions.fill, o: () => holdOriginal(true),

@@ -10,7 +10,8 @@ const names = () => JSON.parse(page.querySelector("#note [data-names]")?.dataset
 
 // control -> value of all sliders; folds that are closed have none of their own.
 function positions() {
-  const stand = { ...JSON.parse(page.querySelector("#stand")?.textContent.trim() || "{}"), ...byHand };
+  const text = page.querySelector("#stand")?.textContent.match(/{[^}]*}/)?.[0] ?? "{}"; // Gradio's seconds stand beside it
+  const stand = { ...JSON.parse(text), ...byHand };
   for (const [id, name] of Object.entries(names())) {
     const input = page.querySelector(`#${id} :is(input[type=number], input[type=checkbox])`);
     if (input) stand[name] = amount(input);

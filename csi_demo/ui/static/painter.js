@@ -44,7 +44,7 @@ function setRuns(lengths, keep = false) {
   brush.putImageData(picture, 0, 0);
 }
 
-const state = () => ({ scene, view, edit, runs: runs(), sliders: positions(), filled: Boolean(current()?.complete) });
+const state = () => ({ scene, view, edit, hints, runs: runs(), sliders: positions(), filled: Boolean(current()?.complete) });
 
 function showHistory() {
   find("[data-act=undo]").disabled = !undo.length;
@@ -55,7 +55,7 @@ function publish(tell = true) {
   if (!scene) return;
   const lengths = runs(), holes = lengths.join();
   holeNow = holeOf(lengths);
-  props.value = JSON.stringify({ photo: scene.photo, size: [mask.width, mask.height], runs: lengths, edit });
+  props.value = JSON.stringify({ photo: scene.photo, size: [mask.width, mask.height], runs: lengths, edit, hints });
   showHistory();
   for (const [index, button] of [...find(".csi-presets").children].entries())
     button.setAttribute("aria-pressed", scene.presets[index].runs.join() === holes);
@@ -92,6 +92,9 @@ function restore(from, to) {
     zoomOn(zoomed);
   } else setRuns(back.runs);
   edit = back.edit;
+  const hinted = back.hints !== hints;
+  hints = back.hints;
+  if (here && hinted) obey();
   if (here) showHistory();
   else publish();
   putBack(back, here);
@@ -149,6 +152,7 @@ async function show(sent) {
     redo = [];
     moved = false;
     cursor = null;
+    hints = [];
   } else for (const earlier of [...undo, ...redo]) earlier.edit = ++edits; // the square was elsewhere
   scene = sent;
   stroke = null;
@@ -190,7 +194,11 @@ const actions = {
   mask: () => scene && find("[data-pick=mask]").click(),
   undo: () => restore(undo, redo),
   redo: () => restore(redo, undo),
-  clear: () => change(() => brush.clearRect(0, 0, mask.width, mask.height)),
+  clear: () =>
+    change(() => {
+      brush.clearRect(0, 0, mask.width, mask.height);
+      hints = [];
+    }),
   invert: () =>
     change(() => {
       brush.save();

@@ -44,6 +44,7 @@ function surrounded({ kind, points }) {
 }
 
 function begin(pointer, x, y, away = false) {
+  if (tool === "hint") return beginHint(pointer, x, y);
   const kind = tool === "box" || tool === "lasso" ? tool : "brush";
   stroke = { pointer, kind, away, before: state(), points: [[x, y]] };
   if (kind === "brush") dab(x, y, x, y);
@@ -51,6 +52,7 @@ function begin(pointer, x, y, away = false) {
 }
 
 function extend(x, y) {
+  if (stroke.kind === "hint") return extendHint(x, y);
   if (stroke.kind === "brush") dab(...stroke.points.at(-1), x, y);
   stroke.points.push([x, y]);
   redraw();
@@ -61,6 +63,7 @@ function finish(cancelled) {
   const done = stroke;
   stroke = null;
   if (done.grip) return finishSquare(done, cancelled);
+  if (done.kind === "hint") return finishHint(done, cancelled);
   if (cancelled) setRuns(done.before.runs);
   else if (done.kind !== "brush") area(surrounded(done), done.away);
   if (!cancelled && !commit(done.before) && !done.points.some(([x, y]) => inside(frame(), x, y)))
@@ -69,7 +72,7 @@ function finish(cancelled) {
 }
 
 function drawStroke(line) {
-  if (!stroke || stroke.kind === "brush" || stroke.grip) return;
+  if (!stroke || stroke.kind === "brush" || stroke.kind === "hint" || stroke.grip) return;
   outline(pen, surrounded(stroke));
   pen.fillStyle = stroke.away ? "rgba(255, 255, 255, .3)" : `rgba(${PAINT}, .3)`;
   pen.fill();
