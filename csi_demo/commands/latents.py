@@ -45,7 +45,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     traverse.add_argument("--seed", type=int, default=0)
     traverse.add_argument("--out", type=Path, required=True, help="a PNG")
-    traverse.set_defaults(run=_traverse, method="csi", samples=1, settings=[], no_blend=False, no_refine=False)
+    traverse.set_defaults(run=_traverse, method="csi", samples=1, settings=[], hint=[], no_blend=False, no_refine=False)
 
 
 def _discover(options: argparse.Namespace) -> None:

@@ -53,6 +53,17 @@ WATCH_EVENTS = """(() => {
     return answer;
   };
 })()"""
+# Pastes a picture of these base64 characters, beside a text if there is one, where an element or nothing has the focus.
+PASTE = """([data, text, selector]) => {
+  const clipboardData = new DataTransfer(), bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  clipboardData.items.add(new File([bytes], "image.png", {type: "image/png"}));
+  if (text) clipboardData.setData("text/plain", text);
+  const target = selector ? document.querySelector(selector) : document.body;
+  selector ? target.focus() : document.activeElement.blur();
+  const event = new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true});
+  target.dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
 # A fill disables the button, perhaps only for a moment.
 WATCH_FILL = """() => {
   const button = document.querySelector("#fill");

@@ -13,7 +13,20 @@ from playwright.sync_api import Browser, Page, expect
 from csi_demo.ui import static
 
 from ..server import ROOT, serving
-from .browsing import PATIENCE, PORTRAIT, after, filled, masked, opened, preset, set_number, settle, unfold, upload
+from .browsing import (
+    PASTE,
+    PATIENCE,
+    PORTRAIT,
+    after,
+    filled,
+    masked,
+    opened,
+    preset,
+    set_number,
+    settle,
+    unfold,
+    upload,
+)
 
 READY = {"ready": True, "photo": True, "hole": "some", "said": None, "note": None, "sliders": True, "stale": ""}
 RUNS = {"text": "Filling the hole…", "trouble": "", "progress": 40}
@@ -172,18 +185,6 @@ def test_a_decimal_comma_is_a_point(page: Page) -> None:
     field.fill("")
     field.press_sequentially("0,5")
     assert field.input_value() == "0.5"
-
-
-PASTE = """([data, text, selector]) => {
-  const clipboardData = new DataTransfer(), bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  clipboardData.items.add(new File([bytes], "image.png", {type: "image/png"}));
-  if (text) clipboardData.setData("text/plain", text);
-  const target = selector ? document.querySelector(selector) : document.body;
-  selector ? target.focus() : document.activeElement.blur();
-  const event = new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true});
-  target.dispatchEvent(event);
-  return event.defaultPrevented;
-}"""
 
 
 def test_what_a_paste_becomes(page: Page) -> None:

@@ -97,7 +97,7 @@ def from_measured(measured: Mapping[str, Any] | None, latent_dim: int) -> Latent
     known = [f"z{entry['index']}" for entry in measured["latents"]]
     controls = [
         Control(
-            entry["name"], entry["label"], -entry["range"], entry["range"], None, entry["evidence"], kind="named latent"
+            entry["name"], entry["label"], entry["low"], entry["high"], None, entry["evidence"], kind="named latent"
         )
         for entry in measured["named"]
     ]

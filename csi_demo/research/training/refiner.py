@@ -39,7 +39,7 @@ SIDE = 128  # of the frame's square at twice the frame's size
 MARGIN = (WINDOW - SIDE) // 2  # of the window around it
 CENTRE = (121, 89)  # of that square in whole pictures, row and column
 ROOM = 4  # pixels that the square may be off, either way, where the pictures are larger
-SIZES = (64, 80, 96, 112)  # of the square in steps that add an octave
+SIZES = (64, 80, 96, 112, 144, 176)  # of the square in steps that add an octave; the large ones are soft, and stay so
 OCTAVE_FAITH = 0.7  # how far the truth counts there
 HELD_OUT = 400  # rows at the end of the training pack, for validation; whoever they show is not trained on
 NAMED = 0.4  # share of the holes that are where a visitor's are: a feature, a half
@@ -183,14 +183,15 @@ class RefinerRecipe(Recipe[RefinerSettings, RefinerConfig]):
         return truth, F.pad(mask, (MARGIN,) * 4, value=1.0), coarse, faith
 
     def octave(self, frames: Tensor, draw: torch.Generator, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As `scenes`, with the frame's square shrunk to this size and holes that hold the truth at half of that."""
+        """As `scenes`, with the frame's square at this size and holes that hold the truth at half of that."""
         truth = self.pictures(frames, draw)
         mask = F.pad(self.holes.draw(len(frames), draw), (MARGIN,) * 4, value=1.0)
         side = WINDOW * size // SIDE // self.config.multiple * self.config.multiple
         whole = round(WINDOW * size / SIDE)
         room = (whole - side) // 2
-        shrunk = [F.interpolate(part, size=(whole, whole), mode="area") for part in (truth, mask)]
-        truth, mask = (part[..., room : room + side, room : room + side].contiguous() for part in shrunk)
+        mode = "area" if size < SIDE else "bicubic"
+        sized = [F.interpolate(part, size=(whole, whole), mode=mode).clamp(-1.0, 1.0) for part in (truth, mask)]
+        truth, mask = (part[..., room : room + side, room : room + side].contiguous() for part in sized)
         mask = whole_frame_pixels((mask > 0.99).float())
         coarse = torch.where(mask > 0.5, truth, enlarge(worn(F.avg_pool2d(truth, 2), draw), side))
         return truth, mask, coarse, torch.full((len(frames),), OCTAVE_FAITH, device=frames.device)

@@ -24,7 +24,7 @@ from csi_demo.research.metrics.features import face_network
 from csi_demo.research.studies.controls import offered, steered
 from csi_demo.research.studies.discovery.latents import EVERYWHERE, main_region, monotonic
 from csi_demo.research.studies.discovery.measures import WORDS, Measures
-from csi_demo.research.studies.discovery.named import UNSEEN
+from csi_demo.research.studies.discovery.named import LEAST, REACH, UNSEEN, WORSE, reached
 from csi_demo.research.studies.discovery.naming import (
     UNUSED,
     Found,
@@ -270,13 +270,13 @@ def test_a_named_latent_is_set_and_the_other_named_ones_stay_but_for_what_goes_a
     assert entry["sign"] * both[latent] == pytest.approx(1.5, abs=1e-5)
     assert second["sign"] * both[second["latent"]] == pytest.approx(-1.0, abs=1e-5)
     fills = []
-    for value in (-entry["range"], entry["range"]):
+    for value in (entry["low"], entry["high"]):
         *_, last = method.complete(image, mask, (3,), {entry["name"]: value})
         fills.append(last.images)
     assert torch.equal(method.ends(image, mask, 3, entry["name"]), torch.cat(fills))
     assert (fills[1] - fills[0]).abs().mean() > 0.02
     with pytest.raises(ControlError, match="out of range"):
-        method.complete(image, mask, (3,), {entry["name"]: entry["range"] + 1})
+        method.complete(image, mask, (3,), {entry["name"]: entry["high"] + 1})
 
 
 def test_the_hole_decides_which_controls_are_offered_and_come_first():
@@ -374,3 +374,9 @@ def test_evaluate_controls_on_real_faces(packs: Path, tmp_path: Path, capsys):
         assert 0 <= row["right_way"] <= 1
         assert 0 <= row["unwanted"] <= 1
         assert f"| {row['control']} | {row['hole']} |" in printed
+
+
+def test_a_slider_ends_where_the_critic_tells_its_fills_from_faces():
+    assert reached([0.0, 0.0, 0.0, 0.0, 0.5 * WORSE]) == REACH
+    assert reached([0.0, 0.0, 0.0, 2.0 * WORSE, 9.0]) == 1.2
+    assert reached([0.0, 9.0, 9.0, 9.0, 9.0]) == LEAST

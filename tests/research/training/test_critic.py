@@ -69,7 +69,7 @@ def test_scores_are_standardised_and_the_turn_is_odd(packs: Path):
     from csi_demo.data import read_pack
     from csi_demo.pixels import to_float
 
-    frames = read_pack(packs / "val.parquet", 200)
+    frames = read_pack(packs / "val.parquet", 80)
     scores = Scores(("Smiling", "Male", TURN), frames, CPU)
     found, _ = scores(to_float(frames))
     assert found.mean(0).tolist() == pytest.approx([0.0] * 3, abs=0.02)

@@ -82,7 +82,7 @@ def _latents(method: CSIMethod, faces: Tensor, measures: Measures) -> list[dict[
         {
             "index": free[index],
             "name": title,
-            "evidence": describe(measures, names[index], measured, index, EXTREME, _where(regions[index])),
+            "evidence": describe(measures, names[index], measured, index, (-EXTREME, EXTREME), _where(regions[index])),
             "region": regions[index],
             "monotonic": round(float(ordered[index]), 3),
         }

@@ -105,7 +105,7 @@ def _entry(network: IAN, faces: Tensor, measures: Measures, attribute: str, dire
     return {
         "name": machine_name(label),
         "label": label,
-        "evidence": describe(measures, Found(label, (own,)), measured, 0, REACH, "in the photo"),
+        "evidence": describe(measures, Found(label, (own,)), measured, 0, (-REACH, REACH), "in the photo"),
         "attribute": attribute,
         "range": REACH,
         "vector": [round(float(value), 4) for value in vector[0]],

@@ -106,10 +106,12 @@ def machine_name(label: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
 
 
-def describe(measures: Measures, found: Found, measured: Effects, index: int, end: float, where: str) -> str:
-    """The evidence for what a control was found to be, moved from -end to end; where: what else is to be said."""
+def describe(
+    measures: Measures, found: Found, measured: Effects, index: int, ends: tuple[float, float], where: str
+) -> str:
+    """The evidence for what a control was found to be, moved between two ends; where: what else is to be said."""
     change, error = measured.change[index], measured.error[index]
-    how = f"from {-end:g} to {end:g}; {where}"
+    how = f"from {ends[0]:g} to {ends[1]:g}; {where}"
     return evidence(measures.names, found, change, error, how, measured.strength[index])
 
 
