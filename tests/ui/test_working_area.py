@@ -288,11 +288,27 @@ def test_nothing_of_the_editor_violates_the_guidelines(browser: Browser, url: st
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+SMALL = """tools => [...document.querySelectorAll(`${tools} :is(button, summary, [type=color])`)].filter((one) => {
+  const { width, height } = one.getBoundingClientRect();
+  return one.offsetParent && (width < 44 || height < 44);
+}).map((one) => one.outerHTML)"""
+
+
+@pytest.mark.slow
+def test_tools_of_a_phone_take_two_rows_and_are_as_large_as_a_finger(phone: Page) -> None:
+    for part, tab in (("#painter", "#fill-tab"), ("#editor", "#edit-tab")):
+        phone.get_by_role("tab", name=tab[1:5].capitalize()).click()
+        expect(phone.locator(f"{part} .csi-ready")).to_be_visible(timeout=PATIENCE)
+        assert box(phone, f"{part} .csi-stage")["y"] - box(phone, f"{part} [data-act=open]")["y"] < 120
+        assert phone.evaluate(SMALL, tab) == []
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 @pytest.mark.slow
 def test_the_picture_that_is_edited_is_seen_beside_its_sliders(phone: Page) -> None:
     phone.get_by_role("tab", name="Edit").click()
     expect(phone.locator("#editor .csi-ready")).to_be_visible(timeout=PATIENCE)
-    tops = [box(phone, f"#editor {part}")["y"] for part in ("[data-tool=paint]", ".csi-stage", "[data-act=undo]")]
+    tops = [box(phone, f"#editor {part}")["y"] for part in ("[data-act=undo]", "[data-tool=paint]", ".csi-stage")]
     assert tops == sorted(tops)
     slider = phone.locator("#editor [data-latent]").last
     slider.scroll_into_view_if_needed()
