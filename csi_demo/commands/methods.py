@@ -16,6 +16,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     """Adds the command to the parser."""
     methods = commands.add_parser("methods", help="every method with its controls and options: what --set takes")
     methods.add_argument("--method", nargs="+", help=f"some of {', '.join(available_methods())}; default: all")
+    methods.add_argument("--verbose", action="store_true", help="latents without a name, too, and what was measured")
     methods.add_argument("--json", action="store_true", help="as JSON, on standard output")
     methods.set_defaults(run=_methods)
 
@@ -30,7 +31,7 @@ def _methods(options: argparse.Namespace) -> None:
         for title, some in (("controls", method.controls), ("options", method.options)):
             if some:
                 print(f"  {title}")
-                print("\n".join(_lines(some)))
+                print("\n".join(_lines(some, options.verbose)))
 
 
 def described(method: Method) -> dict[str, Any]:
@@ -41,11 +42,17 @@ def described(method: Method) -> dict[str, Any]:
     return what
 
 
-def _lines(controls: Sequence[Control]) -> list[str]:
-    width = max(len(control.name) for control in controls)
+def _lines(controls: Sequence[Control], verbose: bool) -> list[str]:
+    """A line for each, words first; figures, and latents without a name, where they are asked for."""
+    shown = [control for control in controls if verbose or control.kind != "latent"]
+    width = max((len(control.name) for control in shown), default=0)
     lines = []
-    for control in controls:
+    for control in shown:
         start = "as the picture has it" if control.default is None else f"{control.default:g}"
         spread = f"{control.minimum:g} … {control.maximum:g}"
-        lines.append(f"    {control.name:{width}}  {spread:12}  {start:21}  {control.label}: {control.help}")
+        said = [control.label] if control.label.replace(" ", "_") != control.name else []
+        said += [control.help] if verbose or not control.kind else []
+        lines.append(f"    {control.name:{width}}  {spread:12}  {start:21}  {': '.join(said)}".rstrip())
+    if hidden := len(controls) - len(shown):
+        lines.append(f"    and {hidden} latents without a name, which --verbose lists")
     return lines

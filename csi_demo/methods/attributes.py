@@ -6,11 +6,10 @@ face network puts a first, unsteered fill, which follows what is visible.
 
 from __future__ import annotations
 
-import threading
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,10 @@ from .. import masks, weights
 from ..models.attributes import AttributeNet
 from .base import Control, Method
 from .csi.places import REGIONS
+from .recent import Recent
 
 KIND = "attribute"
 SURPRISES = 3  # sliders that are moved to surprise someone
-KEPT = 16  # photos with their holes whose y is kept
 GOOD_PART, MOSTLY = 0.3, 0.6  # of an area that is hidden, of a hole that lies in it
 WHOLE = 0.45  # of the frame: what shows in more is a matter of the whole face
 UNSEEN = -1.0  # rank of what does not show in a hole
@@ -96,7 +95,11 @@ class AttributeMethod(Method):
 
     def seen(self, image: Tensor, mask: Tensor) -> Tensor:
         """y (1, A) that the face network sees in a first fill."""
-        return self.sliders.seen_once(image, mask, self.first_fill)
+        return self._seen(image, mask)
+
+    @cached_property
+    def _seen(self) -> Recent[Tensor]:
+        return Recent(lambda image, mask: self.sliders.seen(self.first_fill(image, mask)))
 
     @abstractmethod
     def first_fill(self, image: Tensor, mask: Tensor) -> Tensor:
@@ -141,8 +144,6 @@ class AttributeSliders:
             self.sliders[control.name] = Slider(control, self.names.index(attribute), sign, area)
         odds = measured["odds"] if measured else {}
         self.odds = torch.tensor([float(odds.get(name, 0.0)) for name in self.names])
-        self._kept: dict[bytes, Tensor] = {}
-        self._lock = threading.Lock()
         self.columns = [face_network().config.names.index(name) for name in self.names]
 
     @property
@@ -154,19 +155,6 @@ class AttributeSliders:
         with torch.inference_mode():
             logits = face_network().to(pictures.device)(pictures)[:, self.columns].cpu()
         return 2.0 * torch.sigmoid(logits + self.odds) - 1.0
-
-    def seen_once(self, image: Tensor, mask: Tensor, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """What `seen` says of the fill of a masked picture, kept for the last ones."""
-        key = image.numpy().tobytes() + mask.numpy().tobytes()
-        with self._lock:
-            found = self._kept.get(key)
-        if found is None:
-            found = self.seen(fill(image, mask))
-            with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > KEPT:
-                    self._kept.pop(next(iter(self._kept)))
-        return found
 
     def held(self, controls: Mapping[str, float]) -> tuple[Tensor, Tensor]:
         """y and which of it is known, (1, A) each, of what a visitor has set."""

@@ -30,3 +30,13 @@ def test_as_text_for_one_method(capsys):
     assert "0.1" in said
     assert main(["methods", "--method", "wings"]) == 2
     assert "unknown method" in capsys.readouterr().err
+
+
+def test_figures_and_latents_without_a_name_are_told_on_demand(capsys):
+    named, latent = load_method("csi").controls[0], next(c for c in load_method("csi").controls if c.kind == "latent")
+    for words, told in (([], False), (["--verbose"], True)):
+        assert main(["methods", "--method", "csi", *words]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert any(line.split()[:1] == [named.name] for line in lines)
+        assert any(line.split()[:1] == [latent.name] for line in lines) is told
+        assert (named.help in "\n".join(lines)) is told

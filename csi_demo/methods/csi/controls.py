@@ -102,7 +102,7 @@ def from_measured(measured: Mapping[str, Any] | None, latent_dim: int) -> Latent
         for entry in measured["named"]
     ]
     controls += [
-        Control(name, f"{entry['name']} ({name})", -LIMIT, LIMIT, None, entry["evidence"], kind="latent")
+        Control(name, name, -LIMIT, LIMIT, None, entry["evidence"], kind="latent")
         for name, entry in zip(known, measured["latents"], strict=True)
     ]
     unknown = [name for name in (f"z{index}" for index in range(latent_dim)) if name not in known]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from ...models.csi import CSI
 from ...sampling.base import frozen_noise
 from ...sampling.compiled import code
 from ..base import Control, Method, Step, Task, keep_observed
+from ..recent import KEPT, Recent
 from . import beyond
 from .controls import aims, from_measured, load_measured
 from .paper import PaperCSI, Prediction
@@ -26,10 +26,7 @@ DEFAULT_GUIDANCE = 40.0  # more is crisper, but takes its grain from the decoder
 DEFAULT_SPREAD = 0.8  # of the posterior's noise
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.3  # of the posterior's noise, to be surprised
-KEPT = 16  # photos with their holes, and pixel noises, that are kept ready
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
-
-Found = TypeVar("Found")
 
 
 def _noise(model: CSI, seed: int, height: int, width: int, truncation: float) -> Tensor:
@@ -237,27 +234,6 @@ class CSIMethod(Method):
         context = self.observe(image, mask)
         maps = self.paper.decode(self.draw(image, mask, (seed,), 1.0), context)
         return float(self.paper.predict(context, maps).bits_per_dim())
-
-
-class Recent(Generic[Found]):
-    """What a photo and its hole (and numbers beside them) lead to, worked out once and kept for the last few."""
-
-    def __init__(self, work: Callable[..., Found], kept: int = KEPT):
-        self.work, self.kept = work, kept
-        self._kept: dict[bytes, Found] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, image: Tensor, mask: Tensor, *numbers: float) -> Found:
-        key = image.numpy().tobytes() + mask.numpy().tobytes() + repr(numbers).encode()
-        with self._lock:
-            found = self._kept.pop(key, None)
-        if found is None:
-            found = self.work(image, mask, *numbers)
-        with self._lock:
-            self._kept[key] = found
-            while len(self._kept) > self.kept:
-                self._kept.pop(next(iter(self._kept)))
-        return found
 
 
 def heat_map(image: Tensor, mask: Tensor, entropy: Tensor) -> Tensor:

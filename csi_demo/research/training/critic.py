@@ -233,13 +233,15 @@ def region_masks(device: torch.device) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack(pictures))[:, None].to(device), torch.from_numpy(kinds).to(device)
 
 
+CENTRES = np.arange(64) + 0.5
+
+
 def near_region(region: str, rng: np.random.Generator) -> np.ndarray:
     """A mask (64, 64) that hides about a region: a box, or as often one with round corners."""
     x0, y0, x1, y1 = np.clip(np.array(REGIONS[region]) + rng.integers(-JITTER, JITTER + 1, 4), 0, 64).tolist()
     mask = masks.box(x0, y0, x1, y1)
     if rng.random() < 0.5:
-        rows, columns = np.mgrid[0:64, 0:64] + 0.5
-        across, down = (2 * columns - x0 - x1) / (x1 - x0), (2 * rows - y0 - y1) / (y1 - y0)
+        across, down = (2 * CENTRES - x0 - x1) / (x1 - x0), (2 * CENTRES[:, None] - y0 - y1) / (y1 - y0)
         mask |= across**4 + down**4 > 1.0
     return mask
 

@@ -27,6 +27,7 @@ from ...pixels import to_float
 from . import losses
 from .batches import MaskPool, any_of, draw_frames, generator
 from .loop import Recipe, Settings
+from .starting import take_over
 
 LN2 = math.log(2.0)
 WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), "pixelcnn": ("",)}
@@ -144,14 +145,10 @@ class CriticisedCSI(CSI):
 def start_from(model: nn.Module, folder: Path) -> None:
     """Takes over the tensors of a folder of weights that have the name and the shape of the model's: of "csi", and of
     the critics beside it, where it has any. Raises WeightsError for a folder that is damaged or has none."""
-    carried = weights.load_state("csi", folder)
-    for critic in CRITIC_NAMES:
-        if weights.available(f"{CRITICS}/{critic}", folder):
-            found = weights.load_state(f"{CRITICS}/{critic}", folder)
-            carried |= {f"{critic}.{name}": tensor for name, tensor in found.items()}
-    own = model.state_dict()
-    fitting = {name: carried[name] for name in own if name in carried and carried[name].shape == own[name].shape}
-    model.load_state_dict(own | fitting)
+    take_over(model, weights.load_state("csi", folder), str(folder))
+    for name in CRITIC_NAMES:
+        if hasattr(model, name) and weights.available(critic := f"{CRITICS}/{name}", folder):
+            take_over(getattr(model, name), weights.load_state(critic, folder), critic)
 
 
 class CSIStep(nn.Module):

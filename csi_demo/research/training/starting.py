@@ -24,7 +24,11 @@ def start_from(model: nn.Module, source: str) -> tuple[str, ...]:
     source: a model of the configured weights, the path of a model's folder beside whose siblings a manifest lies, or a
     safetensors file. Raises WeightsError for weights that are missing, damaged, or fit nowhere.
     """
-    state = _state(source)
+    return take_over(model, _state(source), source)
+
+
+def take_over(model: nn.Module, state: dict[str, Tensor], source: str) -> tuple[str, ...]:
+    """`start_from` of tensors that are loaded; source: what an error calls them."""
     own: dict[str, Tensor] = model.state_dict()
     for name, tensor in list(state.items()):
         enlarged = f"{name.removesuffix('.weight')}.1.weight"

@@ -167,7 +167,7 @@ def test_effect_maps_are_kept_in_bytes_and_say_where():
     measured = {"latents": [{"index": 0, "name": "smile", "evidence": "seen"} | pack_map(cells)], "named": []}
     declared = from_measured(measured, 2)
     assert [control.name for control in declared.controls] == ["z0", "z1"], "those that were not measured come last"
-    assert declared.controls[0].label == "smile (z0)"
+    assert declared.controls[0].label == "z0"
     assert declared.controls[0].help == "seen"
     mouth, eyes = (declared.relevance(~masks.family(name))["z0"] for name in ("20,48,44,56", "eyes"))
     assert mouth == pytest.approx(0.8, abs=0.01)
