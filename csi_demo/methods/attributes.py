@@ -16,16 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import masks, weights
+from .. import weights
 from ..models.attributes import AttributeNet
 from .base import Control, Method
-from .csi.places import REGIONS
+from .csi.places import PLACES, local, shows
 from .recent import Recent
 
 KIND = "attribute"
 SURPRISES = 3  # sliders that are moved to surprise someone
-GOOD_PART, MOSTLY = 0.3, 0.6  # of an area that is hidden, of a hole that lies in it
-WHOLE = 0.45  # of the frame: what shows in more is a matter of the whole face
 UNSEEN = -1.0  # rank of what does not show in a hole
 
 # Attribute -> the slider's label, the region that shows it, and which way the label means.
@@ -108,18 +106,12 @@ class AttributeMethod(Method):
 
 @dataclass(frozen=True)
 class Slider:
-    """attribute: its index in y; sign: 1 or -1, the way that the label means; area: (64, 64), true where it shows."""
+    """attribute: its index in y; sign: 1 or -1, the way that the label means; place: (64, 64), true where it shows."""
 
     control: Control
     attribute: int
     sign: int
-    area: np.ndarray
-
-    def shows(self, hole: np.ndarray) -> bool:
-        """Whether it is to be seen in a hole (64, 64), true = hole. It is where a good part of its area is hidden, or,
-        unless it is a matter of the whole face, where the hole lies in its area."""
-        inside = self.area[hole].mean() > MOSTLY and self.area.mean() < WHOLE
-        return bool((self.area & hole).sum() > GOOD_PART * self.area.sum() or inside)
+    place: np.ndarray
 
 
 class AttributeSliders:
@@ -140,8 +132,7 @@ class AttributeSliders:
             label, region, sign = SLIDERS[attribute]
             evidence = found.get(attribute, {}).get("evidence", "From surely not to surely.")
             control = Control(label.replace(" ", "_").replace("-", "_"), label, -1.0, 1.0, None, evidence, kind=KIND)
-            area = ~masks.box(*REGIONS[region])
-            self.sliders[control.name] = Slider(control, self.names.index(attribute), sign, area)
+            self.sliders[control.name] = Slider(control, self.names.index(attribute), sign, PLACES[region])
         odds = measured["odds"] if measured else {}
         self.odds = torch.tensor([float(odds.get(name, 0.0)) for name in self.names])
         self.columns = [face_network().config.names.index(name) for name in self.names]
@@ -175,8 +166,8 @@ class AttributeSliders:
         count = len(self.sliders)
         ranks = {}
         for order, (name, slider) in enumerate(self.sliders.items()):
-            local = slider.area.mean() < WHOLE
-            ranks[name] = (count if local else 0.0) + count - order if slider.shows(hole) else UNSEEN
+            first = count if local(slider.place) else 0
+            ranks[name] = first + count - order if shows(slider.place, hole) else UNSEEN
         return ranks
 
 
