@@ -31,7 +31,9 @@ from .surroundings import shipped
 DRAWS = (Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Tensor.exponential_)
 MANIFEST, METRICS = "manifest.json", "metrics.json"
 # What trainings were against; not published.
-TRAINING_ONLY = tuple(f"critics/{name}" for name in ("critic", "masked_critic", "feature_critic"))
+TRAINING_ONLY = tuple(
+    f"critics/{name}" for name in ("critic", "masked_critic", "feature_critic", "refiner_critic", "refiner_face_critic")
+)
 Module = TypeVar("Module", bound=nn.Module)
 
 make_forks_safe()
