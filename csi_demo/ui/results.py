@@ -59,7 +59,7 @@ def choose_sample(key: object, enlargement: object, where: object, refine: objec
     return show_result(key, enlargement, where, refine) | {"share": sharing.share_view(result)}
 
 
-def side_by_side(refine: object, event: gr.EventData) -> Generator[Update]:
+def in_large(refine: object, event: gr.EventData) -> Generator[Update]:
     """The fills of these results of a visit in large: {"results": [KEY, ...]}, the latest first."""
     keys = event._data.get("results") if isinstance(event._data, dict) else None
     found = map(kept_result, keys[:MOST_BESIDE] if isinstance(keys, list) else [])

@@ -141,9 +141,9 @@ def test_a_side_too_long_for_a_format_makes_it_a_png(method: PlainMethod) -> Non
 def test_fills_of_a_visit_side_by_side(method: PlainMethod) -> None:
     what = painting(a_photo())
     keys = [run_fill(seed=seed, samples=samples, what=what)[-1]["result"] for seed, samples in ((3, 2), (7, 1))]
-    waits, shown = results.side_by_side(True, gr.EventData(None, {"results": [*keys[::-1], "of someone else", 7]}))
+    waits, shown = results.in_large(True, gr.EventData(None, {"results": [*keys[::-1], "of someone else", 7]}))
     assert "Drawing" in waits["beside"]
     assert [f"seed {seed}" in shown["beside"] for seed in (7, 3, 4, 5)] == [True, True, True, False]
     assert shown["beside"].count("<figure") == 3
     for wrong in (None, {"results": 3}, {"results": ["of someone else"]}):
-        assert "no longer here" in list(results.side_by_side(True, gr.EventData(None, wrong)))[-1]["beside"]
+        assert "no longer here" in list(results.in_large(True, gr.EventData(None, wrong)))[-1]["beside"]

@@ -85,7 +85,7 @@ class ShownPanel:
         settings = {"seed": fill.seed, "samples": fill.samples, "method": fill.method}
         back = used | self.outputs | settings | {"run": fill.run}
         beside = {"beside": self.beside}
-        listen(self.visit.apply, results.side_by_side, panels.hood.refine, beside, **QUICK, **COMPUTE)
+        listen(self.visit.apply, results.in_large, panels.hood.refine, beside, **QUICK, **COMPUTE)
         listen(self.visit.select, go_back, [panels.fill.run, *display], back, **QUICK)
 
 
