@@ -14,7 +14,7 @@ from ..base import keep_observed
 from ..fitting import each, lifted, smooth
 
 CRISPER = 0.5  # what a picture gains of its own detail: the product with the stream takes some away
-HINT_STEPS, HINT_STEP = 4, 0.8  # down the gradient; the first one's length, in the posterior's standard deviations
+HINT_STEPS, HINT_STEP = 3, 1.0  # down the gradient; the first one's length, in the posterior's standard deviations
 FARTHEST = 2.0  # likewise, of any latent that a hint moves
 TINTED, TINT_SOFTNESS = 0.8, 1.2  # share of a hint's colour that latents do not reach and paint adds; frame pixels
 
