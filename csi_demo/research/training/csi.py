@@ -234,7 +234,7 @@ class CSIStep(nn.Module):
             terms["loss"] = terms["loss"] + terms["regulariser"]
         if config.latent_dim:
             terms["posterior_sigma"] = posterior.sigma.mean()
-            terms["mean_spread"] = posterior.mean.std(0).mean()
+            terms["mean_spread"] = posterior.mean.std(0, correction=min(1, len(posterior.mean) - 1)).mean()
             terms["mmd"] = losses.mmd(z.detach(), prior)
         return terms
 
