@@ -32,7 +32,7 @@ DRAWS = (Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Ten
 MANIFEST, METRICS = "manifest.json", "metrics.json"
 # What trainings were against; not published.
 TRAINING_ONLY = tuple(
-    f"critics/{name}" for name in ("critic", "masked_critic", "feature_critic", "refiner_critic", "refiner_face_critic")
+    f"critics/{name}" for name in ("critic", "masked_critic", "refiner_critic", "refiner_face_critic")
 )
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -113,6 +113,9 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise UsageError(f"--workers {options.workers} is out of range: 0 to 256")
     if options.settings and options.record:
         raise UsageError("--record is for the defaults: it goes without --set")
+    for method in options.method:
+        if options.record and method in available_methods() and not weights.available(method):
+            raise UsageError(f"{method} has no weights, beside which --record would write: use --json")
     runs = [(mask, method) for mask in options.mask for method in options.method]
     rows = []
     for mask, method in runs:

@@ -173,7 +173,7 @@ def served(folder: Path, body: str) -> Iterator[str]:
 @pytest.fixture
 def blog(tmp_path: Path, url: str) -> Iterator[str]:
     """A page with three frames: an example, one with its slider alone, and the editor; they are as high as they say."""
-    moved = Example("face-1.png", "", "mouth", 3, 1, "csi", {"lipstick": 1.5}).link()
+    moved = Example("face-1.png", "", "mouth", 3, 1, "csi", {"lipstick": 1.2}).link()
     plain = Example("face-1.png", "", "eyes", 3, 1).link()
     frames = "".join(
         f'<p>Text</p><iframe id="embed-{index}" src="{url}?{query}" width="700" height="500" '

@@ -7,8 +7,7 @@ The U-Net beside the trunk (`models/context_unet.py`) learns on two roads, as Pl
 - latents drawn from q(z | x * m, m), half of them drawn again with a named latent set: there is no true picture, so the
   critic says what looks right, and the face network that the latent is obeyed and the others are kept.
 
-Every picture is judged pasted into its photo, by two critics that are told the mask: one of pixels, and one of the face
-network's features.
+Every picture is judged pasted into its photo, and the critic is told the mask.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...models.critic import FeatureCritic, MaskedCritic, judge, masked_gradient_penalty
+from ...models.critic import MaskedCritic, judge, masked_gradient_penalty
 from ...models.csi import CSI, CSIConfig
 from ...pixels import to_float
 from . import losses
@@ -42,9 +41,8 @@ WEIGHTS: Mapping[str, float] = {
     "kept": 1.0,
     "change": 0.2,
 }
-CRITIC_WEIGHTS: Mapping[str, float] = {"matched": 1.0, "fooled": 1.0, "fooled_features": 1.0}  # in full after the ramp
+CRITIC_WEIGHTS: Mapping[str, float] = {"matched": 1.0, "fooled": 1.0}  # in full after the ramp
 PENALISED = 1.0 / 12.0  # share of the steps with a gradient penalty, weighted up accordingly
-PENALTY = 0.1  # weight of the gradient penalty
 SCORED = 2048  # faces that the face network's scores are standardised on
 
 
@@ -79,14 +77,14 @@ def ramp_after(pictures: int, warmup: int) -> float:
 
 
 class ContextStep(nn.Module):
-    """The losses of all players on one batch, each reaching its own parameters only; one step moves all."""
+    """The losses of both players on one batch, each reaching its own parameters only; one step moves both."""
 
-    def __init__(self, model: CSI, critic: MaskedCritic, feature_critic: FeatureCritic, faces: Tensor):
+    def __init__(self, model: CSI, critic: MaskedCritic, faces: Tensor):
         """faces: uint8 (N, 3, 64, 64), that scores are standardised on."""
         super().__init__()
-        self.model, self.critic, self.feature_critic = model, critic, feature_critic
+        self.model, self.critic = model, critic
         model.requires_grad_(False)
-        for player in (model.context, critic, feature_critic):
+        for player in (model.context, critic):
             player.requires_grad_(True)
         device = next(model.parameters()).device
         self.scores = Scores(model.config.named, faces[:SCORED], device).requires_grad_(False)
@@ -94,7 +92,6 @@ class ContextStep(nn.Module):
     def train(self, mode: bool = True) -> ContextStep:
         super().train(mode)
         self.model.eval()  # batch statistics stay as they are
-        self.feature_critic.train(mode)
         return self
 
     def forward(
@@ -166,21 +163,13 @@ class ContextStep(nn.Module):
         terms["matched"] = losses.relative_distance(
             [level[:half] for level in matching], [level[:half].detach() for level in wanted]
         )
-        real_levels = self.feature_critic(reached, mask)
-        fake_levels = self.feature_critic([level.detach() for level in found], masks)
-        pairs = zip(real_levels, fake_levels, strict=True)
-        told = [verdict_loss(true, True) + verdict_loss(filled, False, masks) for true, filled in pairs]
-        terms["feature_critic"] = torch.stack(told).mean()
-        verdicts = judge(self.feature_critic, found, masks)
-        terms["fooled_features"] = torch.stack([verdict_loss(level, True, masks) for level in verdicts]).mean()
 
         loss = sum(weight * terms[name] for name, weight in WEIGHTS.items())
-        loss = loss + terms["critic"] + terms["feature_critic"]
+        loss = loss + terms["critic"]
         loss = loss + ramp * sum(weight * terms[name] for name, weight in CRITIC_WEIGHTS.items())
         if penalised:
-            loss = loss + PENALTY * masked_gradient_penalty(self.critic, x, mask) / PENALISED
-        logits = {"real": real, "fake": fake, "real_features": real_levels[-1], "fake_features": fake_levels[-1]}
-        return {"loss": loss} | terms | {name: values.mean() for name, values in logits.items()}
+            loss = loss + masked_gradient_penalty(self.critic, x, mask) / PENALISED
+        return {"loss": loss} | terms | {"real": real.mean(), "fake": fake.mean()}
 
 
 def mean_where(values: Tensor, where: Tensor) -> Tensor:

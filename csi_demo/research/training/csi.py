@@ -31,7 +31,7 @@ from .starting import take_over
 
 LN2 = math.log(2.0)
 WEIGHT_FILES = {"encoder": ("encoder.",), "decoder": ("decoder.", "rgb_head."), "pixelcnn": ("",)}
-CRITIC_NAMES = "critic", "masked_critic", "feature_critic"
+CRITIC_NAMES = "critic", "masked_critic"
 CRITICS = "critics"  # folder beside the models: what training was against, needed to go on with it only
 WHOLE_SIGMA = 0.15  # noise on the latents of whole faces: how finely a latent is told from another
 
@@ -234,7 +234,7 @@ class CSIStep(nn.Module):
             terms["loss"] = terms["loss"] + terms["regulariser"]
         if config.latent_dim:
             terms["posterior_sigma"] = posterior.sigma.mean()
-            terms["mean_spread"] = posterior.mean.std(0, correction=min(1, len(posterior.mean) - 1)).mean()
+            terms["mean_spread"] = posterior.mean.std(0, correction=min(1, len(z) - 1)).mean()
             terms["mmd"] = losses.mmd(z.detach(), prior)
         return terms
 

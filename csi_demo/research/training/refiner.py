@@ -47,7 +47,7 @@ JITTER = 8  # pixels that their edges are off, at most
 GREY, OTHER_LIGHT = 0.08, 0.2  # shares of pictures that are made grey, and lit by another light
 LIGHT = 0.1  # standard deviation of that light's channels, of their logarithm
 # What the critics start from, the first that the weights have.
-PATCH_SOURCES, FACE_SOURCES = ("refiner_critic", "masked_critic"), ("refiner_face_critic", "feature_critic")
+PATCH_SOURCES, FACE_SOURCES = ("refiner_critic", "masked_critic"), ("refiner_face_critic",)
 PATCH = 8  # pixels a side that one of the critic's logits stands for
 
 

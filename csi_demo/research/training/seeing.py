@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ... import weights
-from ...models.critic import FeatureCritic, MaskedCritic
+from ...models.critic import MaskedCritic
 from ...models.csi import CSI, CSIConfig
 from . import context, posterior
 from .critic import NAMED, validate_fills
@@ -48,7 +48,6 @@ class SeeingCSI(CriticisedCSI):
     def __init__(self, config: CSIConfig, critic_width: int):
         super().__init__(config, critic_width)
         self.masked_critic = MaskedCritic()
-        self.feature_critic = FeatureCritic()
 
 
 class SeeingRecipe(CSIRecipe):
@@ -87,13 +86,13 @@ class SeeingRecipe(CSIRecipe):
         if stage == POSTERIOR:
             return [{"params": list(model.flow.parameters()), "scale": 1.0, "betas": (0.9, 0.99)}]
         assert isinstance(model, SeeingCSI)
-        players = ((model.context, 1.0), (model.masked_critic, CRITIC_RATE), (model.feature_critic, CRITIC_RATE))
+        players = ((model.context, 1.0), (model.masked_critic, CRITIC_RATE))
         return [{"params": list(own.parameters()), "scale": scale, "betas": (0.5, 0.99)} for own, scale in players]
 
     def step(self, model: CSI, stage: int, dataset_size: int) -> nn.Module:
         if stage == CONTEXT:
             assert isinstance(model, SeeingCSI)
-            return context.ContextStep(model, model.masked_critic, model.feature_critic, self.frames)
+            return context.ContextStep(model, model.masked_critic, self.frames)
         if stage == POSTERIOR:
             return posterior.PosteriorStep(model)
         return super().step(model, PAPER[stage], dataset_size)

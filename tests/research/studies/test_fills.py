@@ -129,3 +129,8 @@ def test_samples_and_descent_on_real_faces(packs: Path, tmp_path: Path):
     assert 0 < figures["floor"] < figures["frechet"] < 500
     assert Image.open(sheet).size == (8 * 66 * 2, 8 * 66 * 2)
     assert main(["evaluate-samples", "--data", val, "--limit", "460", "--method", "vae-oneshot"]) == 2
+
+
+def test_a_method_without_weights_has_nowhere_to_record(capsys):
+    assert main(["evaluate", "--method", "telea", "--data", "none.parquet", "--mask", "mouth", "--record"]) == 2
+    assert "telea has no weights" in capsys.readouterr().err
