@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from . import masks, methods
-from .device import plain_torch, share_threads
+from .device import plain_steps, plain_torch, share_threads
 from .errors import MaskError, PhotoError, UsageError
 from .hints import Hint, as_hints, paint
 from .methods import Method, checks
@@ -104,6 +104,7 @@ class Subject:
         """Whether a fill is to be redrawn: whether that is wanted and possible, and the photo has more to show."""
         return finish.refine and self.placement.size > FRAME and can_refine()
 
+    @plain_torch()
     def finished(self, fill: Image.Image, finish: Finish) -> Image.Image:
         """The photo at its own size with a fill of the frame, 64x64, in the hole; other pixels are the photo's own.
 
@@ -168,11 +169,15 @@ class Request:
 
         Raises as `Method.complete`.
         """
+        return plain_steps(self._steps())
+
+    def _steps(self) -> Generator[FrameStep]:
         image, mask = to_tensor(self.subject.frame), mask_to_tensor(self.subject.frame_mask)
         share_threads()
         for step in self.method.complete(image, mask, self.seeds, self.controls, self.options, self._paint):
             views = {name: to_pictures(images) for name, images in step.views.items()}
             yield FrameStep(to_pictures(step.images), step.progress, step.info, views)
+            share_threads()  # between two steps the caller's count holds
 
     def last_step(self) -> FrameStep:
         """The step that completes the fill."""

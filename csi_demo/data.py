@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from .errors import DataError
 from .files import whole_file
-from .photo.reading import SUFFIXES
+from .photo.reading import SUFFIXES, read_file
 from .surroundings import own_folder, user
 
 FRAME = (64, 64)  # width and height
@@ -188,14 +188,19 @@ def read_split(folder: str | Path, split: str, size: tuple[int, int] = FRAME) ->
     return packs[0] if len(packs) == 1 else torch.cat(packs)
 
 
-def read_encoded(source: str | Path, limit: int | None = None) -> list[bytes]:
-    """Pictures as the files that they are: of a pack, or those that lie in a folder, by name. Raises DataError."""
+def read_encoded(source: str | Path, limit: int | None = None) -> dict[str, bytes]:
+    """Pictures as the files that they are, by what errors call them: a pack's by row, a folder's by path. Raises
+    DataError."""
     if not Path(source).is_dir():
-        return [cell["bytes"].as_py() for cell in _column(_existing(source))[:limit]]
+        try:
+            cells = [cell.as_py()["bytes"] or b"" for cell in _column(_existing(source))[:limit]]
+        except (TypeError, LookupError) as error:
+            raise DataError(f"{source}: a row of the column `image` has no bytes: {error}") from None
+        return {f"{source}, row {row}": cell for row, cell in enumerate(cells)}
     files = sorted(file for file in Path(source).iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
         raise DataError(f"no photos in {source}: their names end in {', '.join(SUFFIXES)}")
-    return [file.read_bytes() for file in files[:limit]]
+    return {str(file): read_file(file) for file in files[:limit]}
 
 
 def picture_size(folder: str | Path, split: str) -> tuple[int, int]:

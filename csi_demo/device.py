@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -109,7 +109,7 @@ def in_plain_torch(kind: ClassT) -> ClassT:
     return kind
 
 
-def plain_steps(steps: Iterator[StepT]) -> Iterator[StepT]:
+def plain_steps(steps: Iterator[StepT]) -> Generator[StepT]:
     """The same steps, each made in `plain_torch`; between them the caller's modes hold."""
     try:
         while True:

@@ -75,11 +75,11 @@ def _pairs(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A pair for every photo with a face, in random order: its two pictures, left first, and what the key says."""
     rng, pairs = np.random.default_rng(options.seed), []
     kinds = [(method, mask) for mask in options.mask for method in options.method]
-    for index, file in enumerate(read_encoded(options.photos, options.limit)):
-        photo = open_photo(file)
+    for index, (name, file) in enumerate(read_encoded(options.photos, options.limit).items()):
+        photo = open_photo(file, name)
         faces = find_faces(photo)
         if not faces:
-            print(f"csi_demo: photo {index + 1}: no face found, left out", file=sys.stderr)
+            print(f"csi_demo: {name}: no face found, left out", file=sys.stderr)
             continue
         method, mask = kinds[index % len(kinds)]
         request = Request(Subject.of(photo, mask, placement=faces[0]), load_method(method), (options.seed + index,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import hashlib
 import logging
 import math
@@ -28,7 +29,7 @@ VARIABLE = "NUMBA_CACHE_DIR"
 LANES = 16  # channels are padded to a multiple of this
 PATIENCE = 2.0  # seconds that the first fill waits for machine code to be read from the disk
 COMPILING = "once: half a minute, several on a busy machine (`csi-demo warm` does it beforehand)"
-EXIT_PATIENCE = 10.0  # seconds that a process which ends waits for it, at most
+EXIT_PATIENCE = 10.0  # seconds that a process which ends waits for it, before it stops the compiler
 SOURCES = ("arithmetic.py", "kernel.py", "gated_kernel.py")
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -106,7 +107,7 @@ class MachineCode:
         self.name, self.source, self._run = name, source, run
         self._ready, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._waited = False
+        self._waited = self._ending = False
         self.compiling = False  # from nothing, which takes long
         _every.append(self)
 
@@ -123,7 +124,10 @@ class MachineCode:
             _log.info("numba is not installed: pixels are drawn with torch, more slowly")
             return False
         except Exception:  # a compiler has many ways to fail, and torch does without it
-            _log.warning("%s cannot be compiled: pixels are drawn with torch, more slowly", self.name, exc_info=True)
+            if not self._ending:
+                _log.warning(
+                    "%s cannot be compiled: pixels are drawn with torch, more slowly", self.name, exc_info=True
+                )
             return False
         finally:
             self.compiling = False
@@ -146,9 +150,19 @@ class MachineCode:
         return self._ready.is_set()
 
     def finish(self) -> None:
-        """Waits until nothing is being made: a thread of torch's or LLVM's that the interpreter ends aborts it."""
-        if self._thread is not None:
+        """Waits until nothing is being made, or after a while, or Ctrl-C, ends that between two steps of the compiler:
+        an interpreter that goes while a thread is within LLVM ends by SIGSEGV."""
+        if self._thread is None:
+            return
+        with suppress(KeyboardInterrupt):
             self._thread.join(EXIT_PATIENCE)
+        self._ending = True
+        while self._thread.is_alive():
+            sys.unraisablehook = lambda _: None  # where it meets a callback that lets nothing through, again
+            with suppress(KeyboardInterrupt):
+                number, ends = ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(SystemExit)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ends)
+                self._thread.join(1.0)
 
     def after_fork(self) -> None:
         """In the child: no kernel where it was still being compiled, since nobody goes on."""

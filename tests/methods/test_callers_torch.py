@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from csi_demo import find_faces
+from csi_demo import device, find_faces
+from csi_demo.complete import Request, Subject
 from csi_demo.editing import editor
 from csi_demo.methods import available_methods, load_method
 from csi_demo.photo import finding, refining
@@ -78,6 +79,24 @@ def test_between_two_steps_the_callers_modes_hold() -> None:
             assert standing() == before
         steps.close()
         assert standing() == before
+
+
+def test_a_request_leaves_the_callers_threads_on_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The case: with every core taken, the caller's PyTorch had one thread for ever after."""
+    monkeypatch.setattr(device, "_most", 2)
+    monkeypatch.setattr(device, "_running", lambda: 99)
+    monkeypatch.setattr(device, "_running_before", 99)
+    outer = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        subject = Subject.of_frame(Image.new("RGB", (64, 64)), MASK[0, 0].numpy() > 0)
+        request = Request(subject, load_method("dcgan"), options={"steps": 6})
+        for _ in zip(range(2), request.steps(), strict=False):
+            assert torch.get_num_threads() == 2
+        request.finished(request.last_step().pictures[0])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(outer)
 
 
 def test_faces_refining_and_editing_are_the_same_in_any_mode(astronaut: Image.Image) -> None:

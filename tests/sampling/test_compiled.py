@@ -351,3 +351,48 @@ def test_a_kernel_that_cannot_be_compiled_is_no_error(monkeypatch, caplog):
     monkeypatch.setattr(compiled, "sample_compiled", fail)
     assert not compiled.code.make()
     assert "more slowly" in caplog.text
+
+
+ENDING = """
+import os, signal, sys, threading, time
+from csi_demo.sampling import machine_code
+
+def compiles(dtype):
+    while True:
+        started.set()
+        try:
+            sum(range(1000))
+        except SystemExit:
+            if not swallowed.is_set():
+                swallowed.set()
+                continue
+            if "broken" in sys.argv:
+                raise RuntimeError("no compiled object yet")
+            raise
+
+started, swallowed = threading.Event(), threading.Event()
+if "swallows" not in sys.argv:
+    swallowed.set()
+machine_code.EXIT_PATIENCE = 60.0 if "interrupted" in sys.argv else 0.2
+machine_code.MachineCode("a kernel", "kernel", compiles).prepare()
+started.wait()
+if "interrupted" in sys.argv:
+    ctrl_c = lambda: time.sleep(1.0) or os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=ctrl_c, daemon=True).start()
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "swallows", "broken", "interrupted"])
+def test_a_process_that_ends_while_code_is_compiled_ends_with_its_status(how: str, tmp_path: Path) -> None:
+    """The case: `methods --json` with nothing compiled yet ended by SIGSEGV, or hung."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDING, how],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert ended.returncode == 3
+    assert "Traceback" not in ended.stderr
+    assert "ignored" not in ended.stderr

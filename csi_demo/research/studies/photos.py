@@ -68,8 +68,8 @@ def evaluate_photos(study: Study) -> list[dict[str, Any]]:
     rng, draw = np.random.default_rng(study.seed), masks.sampler(study.mask)
     named = study.mask in masks.BOXES
     jobs = [
-        (study, file, study.mask if named else draw(rng), study.seed + SAMPLES * index)
-        for index, file in enumerate(files)
+        (study, name, file, study.mask if named else draw(rng), study.seed + SAMPLES * index)
+        for index, (name, file) in enumerate(files.items())
     ]
     filled = [photo for photo in shared(_fill, jobs, study.workers) if photo is not None]
     if not filled:
@@ -97,7 +97,7 @@ def evaluate_kept(
     if not can_refine():
         raise CompletionError("the weights have no refiner: the photos cannot be filled with it and without")
     networks = {"face network": face_network(), "judge": judge_network()}
-    photos = [open_photo(file) for file in read_encoded(data, limit)]
+    photos = [open_photo(file, name) for name, file in read_encoded(data, limit).items()]
     found = [(index, photo, faces[0]) for index, photo in enumerate(photos) if (faces := find_faces(photo))]
     if not found:
         raise CompletionError(f"no face was found in any of {len(photos)} photos")
@@ -126,9 +126,9 @@ def evaluate_kept(
     return rows
 
 
-def _fill(study: Study, file: bytes, mask: np.ndarray | str, seed: int) -> Filled | None:
+def _fill(study: Study, name: str, file: bytes, mask: np.ndarray | str, seed: int) -> Filled | None:
     """A photo filled; None where no face is found in it. mask: of the frame, or a family's name."""
-    method, photo = load_method(study.method), open_photo(file)
+    method, photo = load_method(study.method), open_photo(file, name)
     began = time.perf_counter()
     faces = find_faces(photo)
     if not faces:

@@ -48,7 +48,7 @@ def test_whole_photos_are_measured_as_drawn_and_refined(pack: Path, tmp_path: Pa
 def test_a_folder_of_photos_does_as_a_pack(astronaut: Image.Image, tmp_path: Path) -> None:
     astronaut.save(tmp_path / "a.png")
     (tmp_path / "notes.txt").write_text("no photo")
-    assert read_encoded(tmp_path) == [(tmp_path / "a.png").read_bytes()]
+    assert read_encoded(tmp_path) == {str(tmp_path / "a.png"): (tmp_path / "a.png").read_bytes()}
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no photos in"):
         read_encoded(tmp_path / "empty")
@@ -77,5 +77,13 @@ def test_what_cannot_be_measured_is_said(pack: Path, tmp_path: Path, capsys: pyt
     for words in (["--mask", "mouth"], ["--controls", "smile"]):
         assert main(["evaluate", "--photos", str(file), *words]) == 2
         assert "no face was found in any of 1 photos" in capsys.readouterr().err
+    for row, broken in ((b"no picture", "is not a picture"), (None, "is empty"), (b"\xff\xd8\xff", "row 1")):
+        pq.write_table(pa.table({"image": [*picture["image"].to_pylist()[1:], {"bytes": row, "path": ""}]}), file)
+        for words in (["--mask", "mouth"], ["--controls", "smile"]):
+            assert main(["evaluate", "--photos", str(file), *words]) == 2
+            error = capsys.readouterr().err
+            assert f"{file}, row 1" in error
+            assert broken in error
+            assert "Traceback" not in error
     assert main(["evaluate", "--photos", str(pack), "--controls", "smirk"]) == 2
     assert "smirk: not among smile" in capsys.readouterr().err
