@@ -25,5 +25,7 @@ def turning_axis(frames: Tensor) -> Tensor:
     odd = torch.cat([odd_features(part) for part in frames.split(100)])
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)  # of the randomised decomposition
-        _, _, axes = torch.pca_lowrank(odd, 2, center=False, niter=6)
-    return axes[:, 0] / (odd @ axes[:, 0]).std()
+        _, _, axes = torch.pca_lowrank(odd, min(2, len(odd)), center=False, niter=6)
+    along = odd @ axes[:, 0]
+    spread = float(along.std() if len(along) > 1 else along.abs()[0])
+    return axes[:, 0] / (spread or 1.0)  # 0: of one face that is its own mirror image

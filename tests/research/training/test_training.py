@@ -21,6 +21,7 @@ from csi_demo.models.csi import CSIConfig
 from csi_demo.photo.placement import Placement
 from csi_demo.pixels import to_float
 from csi_demo.registry import build_network
+from csi_demo.research.metrics.turn import turning_axis
 from csi_demo.research.training import aligner
 from csi_demo.research.training.csi import CSIRecipe, CSISettings, make_batch
 from csi_demo.research.training.loop import CHECKPOINT, rate, train
@@ -310,6 +311,15 @@ def test_one_picture_is_enough(tmp_path: Path, model: str) -> None:
     else:
         network.rebase(frames)
         assert torch.isfinite(network.encode(frames)).all()
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_one_picture_turns_somehow(symmetric: bool) -> None:
+    """The case: CSI on one picture broke down with a traceback."""
+    frames = to_float(torch.randint(256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(0)).byte())
+    if symmetric:
+        frames = (frames + frames.flip(3)) / 2
+    assert torch.isfinite(turning_axis(frames)).all()
 
 
 def test_a_training_that_is_stopped_leaves_its_last_row_and_what_can_be_watched(made_up: Path, tmp_path: Path):
