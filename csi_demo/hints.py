@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -100,15 +101,16 @@ def paint(hints: Sequence[Hint], placement: Placement, mask: np.ndarray) -> Tens
     import torch
 
     layers = np.zeros((FRAME, FRAME, 4), np.float32)
-    steps = (np.arange(FRAME * FINER) + 0.5) / FINER
     for hint in hints:
         x, y = placement.to_frame(np.array([hint.x, hint.y], dtype=float))
         radius = max(0.5 * hint.size * FRAME / placement.size, 0.5)
-        inside = (steps[None] - x) ** 2 + (steps[:, None] - y) ** 2 <= radius**2
-        share = inside.reshape(FRAME, FINER, FRAME, FINER).mean((1, 3))[..., None]
-        colour = np.array(hint.colour, np.float32) / 127.5 - 1.0
-        layers[..., :3] += share * (colour - layers[..., :3])
-        layers[..., 3:] = np.maximum(layers[..., 3:], share)
+        spans = [np.clip((math.floor(at - radius), math.ceil(at + radius)), 0, FRAME) for at in (y, x)]
+        rows, columns = (np.arange(low * FINER, high * FINER) for low, high in spans)
+        inside = ((columns + 0.5) / FINER - x) ** 2 + ((rows[:, None] + 0.5) / FINER - y) ** 2 <= radius**2
+        share = inside.reshape(len(rows) // FINER, FINER, len(columns) // FINER, FINER).mean((1, 3))[..., None]
+        part = layers[slice(*spans[0]), slice(*spans[1])]
+        part[..., :3] += share * (np.array(hint.colour, np.float32) / 127.5 - 1.0 - part[..., :3])
+        part[..., 3:] = np.maximum(part[..., 3:], share)
     layers[mask] = 0.0
     if not layers[..., 3].any():
         raise UsageError("no hint lies in the hole: paint inside it")

@@ -114,3 +114,10 @@ def test_photos_take_hints_and_other_methods_say_no():
     assert not np.array_equal(np.asarray(plain), np.asarray(hinted))
     with pytest.raises(UsageError, match="vae takes no colour hints"):
         complete_photo(photo, "mouth", "vae", hints=["32,54,8,#aa1e32"])
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(1, 3, 64, 64), torch.full((1, 4, 64, 64), float("nan")), "red", [1, 2]])
+def test_what_is_no_paint_for_a_frame_says_so(wrong: object):
+    image, hole = torch.zeros(1, 3, 64, 64), mask_to_tensor(masks.family("mouth"))
+    with pytest.raises(UsageError, match=r"hints .*need numbers"):
+        load_method("csi").complete(image, hole, hints=wrong)

@@ -204,9 +204,9 @@ class Method(ABC):
             return None
         if not self.takes_hints:
             raise UsageError(f"{self.name} takes no colour hints: csi does")
-        shape = (1, 4, *image.shape[2:])
-        if tuple(hints.shape) != shape or not bool(hints.isfinite().all()):
-            raise UsageError(f"hints {tuple(hints.shape)}: need numbers {shape}, colours in [-1, 1] and a share")
+        shape, given = (1, 4, *image.shape[2:]), tuple(getattr(hints, "shape", ()))
+        if given != shape or not hasattr(hints, "aminmax") or not float(hints.abs().max()) <= BEYOND:
+            raise UsageError(f"hints {given or type(hints).__name__}: need numbers {shape} from -1 to 1")
         return hints.detach().float().clone()
 
     def check_options(self, options: Mapping[str, Number] | None) -> dict[str, float]:

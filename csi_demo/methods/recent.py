@@ -14,21 +14,21 @@ Found = TypeVar("Found")
 
 
 class Recent(Generic[Found]):
-    """What a photo and its hole (and numbers beside them) lead to, worked out once and kept for the last few."""
+    """What a photo and its hole lead to, worked out once and kept for the last few."""
 
-    def __init__(self, work: Callable[..., Found], kept: int = KEPT):
-        self.work, self.kept = work, kept
+    def __init__(self, work: Callable[[Tensor, Tensor], Found]):
+        self.work = work
         self._kept: dict[bytes, Found] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, image: Tensor, mask: Tensor, *numbers: float) -> Found:
-        key = image.numpy().tobytes() + mask.numpy().tobytes() + repr(numbers).encode()
+    def __call__(self, image: Tensor, mask: Tensor) -> Found:
+        key = image.numpy().tobytes() + mask.numpy().tobytes()
         with self._lock:
             found = self._kept.pop(key, None)
         if found is None:
-            found = self.work(image, mask, *numbers)
+            found = self.work(image, mask)
         with self._lock:
             self._kept[key] = found
-            while len(self._kept) > self.kept:
+            while len(self._kept) > KEPT:
                 self._kept.pop(next(iter(self._kept)))
         return found
