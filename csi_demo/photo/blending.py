@@ -16,6 +16,7 @@ NEIGHBOURS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=np.float32) / 4.0
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 COARSEST = 6  # side of the smallest picture that the membrane is solved on
 NOISE_TILE = 512
+CONTINUED = 8  # pixels of a fill beyond the hole
 SMOOTH = 0.3  # share of the surroundings, the smoothest, that grain is measured on
 
 
@@ -25,10 +26,10 @@ def margin(step: float) -> int:
 
 
 def extend(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """A frame's fill alone, continued beyond the hole: float32 (64, 64, 3), observed pixels replaced by fill nearby."""
+    """A frame's fill alone, continued a little beyond the hole, as far as enlarging looks: float32 (h, w, 3)."""
     weight = hole.astype(np.float32)
     filled = frame.astype(np.float32) * weight[..., None]
-    for _ in range(hole.shape[0]):
+    for _ in range(CONTINUED):
         near = cv2.blur(weight, (3, 3), borderType=cv2.BORDER_CONSTANT)
         spread = cv2.blur(filled, (3, 3), borderType=cv2.BORDER_CONSTANT)
         fresh = (near > 1e-6) & (weight == 0)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
-from typing import TYPE_CHECKING
 
 from ..complete import Finish, Request, Subject
 from ..pixels import mask_to_tensor, to_tensor
 from .data_url import view_url
-
-if TYPE_CHECKING:
-    from .render import Sample
+from .fills import Sample
 
 LARGE_SIDE = 320  # pixels of a fill in large
 COLUMNS = (  # figure, heading, whether more of it is closer

@@ -20,7 +20,7 @@ from ..photo.containers import without_metadata
 from ..photo.reading import open_picture
 from ..pixels import png
 from . import comparing
-from .render import Result
+from .fills import Result
 
 LIKE_PHOTO = "Like the photo"
 KINDS = (LIKE_PHOTO, "PNG", "JPEG", "WebP")

@@ -15,9 +15,9 @@ from . import comparing, engine, painter, render, sharing
 from .background import in_background
 from .engine import MAX_SEED
 from .examples import Example
+from .fills import Display, Result, Sample
 from .inputs import Order, PageInputs
 from .photo import KEPT
-from .render import Display, Result, Sample
 from .results import chosen_display, kept_result
 from .subject import Painted, read_painting, whole
 from .wiring import Update

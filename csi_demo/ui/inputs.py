@@ -11,7 +11,7 @@ from ..methods import Method
 from . import engine
 from .engine import MAX_SAMPLES, MAX_SEED
 from .examples import Example, hole_name, place_name
-from .render import Display
+from .fills import Display
 from .results import chosen_display
 from .subject import Painted, Start, kept_start, read_painting, whole
 

@@ -15,8 +15,8 @@ from ..errors import PageError
 from ..photo import sheets
 from ..pixels import png
 from . import downloads, render, sharing
+from .fills import Display, Result
 from .photo import KEPT
-from .render import Display, Result
 from .wiring import Update
 
 CRISP, SMOOTH = "Crisp", "Smooth"

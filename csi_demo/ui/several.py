@@ -23,9 +23,9 @@ from ..pixels import png
 from . import comparing, downloads, engine, filling, painter, photo
 from .background import in_background
 from .engine import MAX_SEED
+from .fills import Result
 from .inputs import PageInputs
 from .photo import KEPT
-from .render import Result
 from .subject import kept_start, whole
 from .wiring import Update
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from .render import Result, number
+from .fills import Result, number
 
 
 def link_of(result: Result) -> str:

@@ -25,7 +25,7 @@ from csi_demo.methods.base import Task, keep_observed, toggle
 from csi_demo.photo import sheets
 from csi_demo.photo.sheets import FRAME_MILLISECONDS, GIF_SIDE, LAST_MILLISECONDS, MAX_FRAMES, STRIP_SIDE, Reel, Tile
 from csi_demo.registry import REGISTRY, Entry, find
-from csi_demo.ui import engine, filling, render, results
+from csi_demo.ui import engine, filling, fills, results
 from csi_demo.ui.engine import MAX_CONTROLS, MAX_OPTION_SLIDERS, MAX_OPTIONS, SLOT_IDS
 from csi_demo.ui.inputs import PageInputs
 from csi_demo.ui.panels import fill, steer
@@ -397,4 +397,4 @@ def test_bad_numbers_stop_a_comparison_before_it_begins(two: dict[str, PlainMeth
 
 
 def test_figures_are_short() -> None:
-    assert [render.number(value) for value in (312.456, 3.5, 0.01234)] == ["312.46", "3.50", "0.012"]
+    assert [fills.number(value) for value in (312.456, 3.5, 0.01234)] == ["312.46", "3.50", "0.012"]
