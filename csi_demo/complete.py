@@ -133,6 +133,17 @@ class Subject:
         """Control values drawn around where they stand for this subject; see `Method.surprise`."""
         return method.surprise(to_tensor(self.frame), mask_to_tensor(self.frame_mask), seed)
 
+    @plain_torch()
+    def presets(self, method: Method) -> dict[str, tuple[dict[str, float], Image.Image]]:
+        """Label -> values of controls, and the frame as they would have it; see `Method.presets`."""
+        image, mask = to_tensor(self.frame), mask_to_tensor(self.frame_mask)
+        found = method.presets(mask)
+        if not found:
+            return {}
+        drawn, seen = to_pictures(method.previews(image, mask, list(found.values()))), self.frame_mask[:, :, None]
+        toned = (np.where(seen, np.asarray(self.frame), self._tone.give(np.asarray(picture))) for picture in drawn)
+        return {label: (found[label], Image.fromarray(picture)) for label, picture in zip(found, toned, strict=True)}
+
     def relevance(self, method: Method) -> dict[str, float]:
         """What the controls of a method are ordered by for this hole; see `Method.relevance`."""
         return method.relevance(mask_to_tensor(self.frame_mask))

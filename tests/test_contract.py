@@ -55,6 +55,12 @@ def test_a_method_keeps_the_seam(name: str) -> None:
     assert {*method.relevance(MASK)} <= names
     assert {*method.start_values(IMAGE, MASK)} <= names
     assert {*method.surprise(IMAGE, MASK, 1)} <= names
+    presets = method.presets(MASK)
+    for values in presets.values():
+        assert values
+        assert method.split(values)[0].keys() == values.keys() <= names
+    if presets:
+        assert method.previews(IMAGE, MASK, list(presets.values())).shape == (len(presets), *IMAGE.shape[1:])
     settings = {control.name: control.maximum for control in offered[:1]} | {"nothing": 1.0}
     assert method.split(settings)[0].keys() | method.split(settings)[1].keys() == settings.keys()
 

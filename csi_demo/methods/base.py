@@ -175,6 +175,15 @@ class Method(ABC):
         """Control values to be surprised by, drawn with a seed around where they stand: name -> value."""
         return {}
 
+    def presets(self, mask: Tensor) -> dict[str, dict[str, float]]:
+        """Several controls at once: label -> values of controls, of those that a hole shows; mask: (1, 1, H, W)."""
+        return {}
+
+    def previews(self, image: Tensor, mask: Tensor, settings: Sequence[Mapping[str, float]]) -> Tensor:
+        """What the hole would show with each of several settings of the controls, drawn quickly and not for good: (n,
+        3, H, W). Raises CompletionError where there is no quick way."""
+        raise CompletionError(f"{self.name} draws no previews")
+
     def relevance(self, mask: Tensor) -> dict[str, float]:
         """How strongly each control acts in a hole, by name; mask: (1, 1, H, W). It is below 0 where it is not to be
         offered. Only of controls for which that was measured."""

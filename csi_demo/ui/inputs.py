@@ -51,13 +51,13 @@ class PageInputs:
         """
         start = self.own_start(painted, method)
         if start:
-            return start.moved(self.slots)
+            return start.moved(self.slots, painted.held)
         before = kept_start(self.start)
         carried = before.carried(painted, method, self.slots) if before else {}
-        if not (carried or painted.suggested):
+        if not (carried or painted.suggested or painted.held):
             return {}
         start = Start.of(painted, method, carried)
-        return start.moved([start.shown[slot.name] if slot else None for slot in start.slots])
+        return start.moved([start.shown[slot.name] if slot else None for slot in start.slots], painted.held)
 
     def own_start(self, painted: Painted, method: Method) -> Start | None:
         """Where the slots stood, if they were drawn for this photo, hole and method."""

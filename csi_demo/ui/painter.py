@@ -6,8 +6,9 @@ From the browser (`props.value` of the component), at most MAX_LENGTH characters
                                       a file was chosen and sent, and what it was called; event "upload", whose own data
                                       it may be, too
     {"photo": KEY, "size": [WIDTH, HEIGHT], "runs": [...], "edit": NUMBER,
-     "hints": [{"points": [[x, y] ...], "size": WIDTH, "colour": "#RRGGBB"} ...]}
-                                      the hole as it is painted now, and colours that are painted into it; event "input"
+     "hints": [{"points": [[x, y] ...], "size": WIDTH, "colour": "#RRGGBB"} ...], "held": [CONTROL ...]}
+                                      the hole as it is painted now, colours that are painted into it, and the controls
+                                      that are held where they stand; event "input"
 
 and to the browser, one of
 

@@ -258,6 +258,18 @@ def slider_note(
     )
 
 
+def preset_row(pictures: Mapping[str, Image.Image]) -> str:
+    """A button for every label, with a picture of what it makes of this face."""
+    buttons = "".join(
+        f'<button type="button" data-preset="{escape(label)}"><img src="{png_url(picture)}" alt="" width="64" '
+        f'height="64"><span>{escape(label)}</span></button>'
+        for label, picture in pictures.items()
+    )
+    return (
+        f'<div class="csi-looks" role="group" aria-label="Several sliders at once">{buttons}</div>' if buttons else ""
+    )
+
+
 def trouble(message: str, of: str = "") -> str:
     """A message that something has to be changed; of: see `plain_line`."""
     return f'<div class="csi-trouble" role="alert" data-of="{escape(of)}">{escape(message)}</div>'

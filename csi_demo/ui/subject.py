@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ class Painted:
     cut: bool  # the visitor painted outside the frame, too
     edit: int = 0  # the browser's number of this state of the painting
     hints: tuple[Hint, ...] = ()  # in pixels of the view; none that misses the hole
+    held: frozenset[str] = frozenset()  # controls that stay where they stand
 
     @property
     def suggested(self) -> Mapping[str, float] | None:
@@ -65,10 +66,12 @@ class Start:
         shown = values | {name: on_grid(known[name], value) for name, value in wanted.items() if name in known}
         return cls(painted.key(method.name), values, slots, shown)
 
-    def moved(self, slots: Sequence[object]) -> dict[str, float]:
-        """What the visitor moved, by name; slots: values, in the order of `engine.slots`. Raises ControlError."""
+    def moved(self, slots: Sequence[object], held: Collection[str] = ()) -> dict[str, float]:
+        """What the visitor moved, and what is held where it stands, by name; slots: values, in the order of
+        `engine.slots`. Raises ControlError."""
         pairs = [(slot, value) for slot, value in zip(self.slots, slots, strict=False) if slot]
-        return moved([slot for slot, _ in pairs], self.values, [value for _, value in pairs])
+        start = {name: value for name, value in self.values.items() if name not in held}
+        return moved([slot for slot, _ in pairs], start, [value for _, value in pairs])
 
     def carried(self, painted: Painted, method: Method, slots: Sequence[object]) -> dict[str, float]:
         """What of that goes on to another hole of the same photo: what is no value of its slider does not."""
@@ -114,7 +117,19 @@ def read_painting(painting: object) -> Painted:
         paint(hints, subject.placement, subject.frame_mask)
     except UsageError:
         hints = ()  # they were painted into another hole
-    return Painted(shown, subject, cut, edit if type(edit) is int and 0 <= edit < 2**53 else 0, hints)
+    return Painted(
+        shown, subject, cut, edit if type(edit) is int and 0 <= edit < 2**53 else 0, hints, read_held(painting)
+    )
+
+
+def read_held(painting: object) -> frozenset[str]:
+    """The names of the controls that are held where they stand, as the painter sends them; raises as `painter.read`."""
+    names = painter.read(painting).get("held")
+    return (
+        frozenset(name for name in names[: engine.MAX_CONTROLS] if isinstance(name, str))
+        if isinstance(names, list)
+        else frozenset()
+    )
 
 
 def on_grid(control: Control, value: float | None) -> float:
@@ -125,10 +140,10 @@ def on_grid(control: Control, value: float | None) -> float:
 
 
 def moved(controls: Sequence[Control], start: Mapping[str, float], values: Sequence[object]) -> dict[str, float]:
-    """The controls that stand elsewhere than at the start, by name. Raises ControlError for a value out of range."""
+    """The controls that stand elsewhere than at the start, or have none, by name. Raises ControlError out of range."""
     changed = {}
     for control, value in zip(controls, values, strict=False):
         number = control.check(float(value) if control.switch and isinstance(value, bool) else value)  # type: ignore[arg-type]
-        if abs(number - start[control.name]) > control.step / 2:
+        if control.name not in start or abs(number - start[control.name]) > control.step / 2:
             changed[control.name] = number
     return changed

@@ -75,6 +75,22 @@ def test_what_is_seen_is_drawn_as_it_is(method: CSIMethod, image: Tensor, name: 
     assert apart[0] < 0.7 * apart[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "offered", "left_out"),
+    [("mouth", {"Big smile", "Beard", "Made up"}, "Glasses"), ("eyes", {"Glasses"}, "Beard")],
+)
+def test_presets_are_of_what_the_hole_shows(
+    method: CSIMethod, image: Tensor, name: str, offered: set[str], left_out: str
+) -> None:
+    mask = hole(name)
+    presets = method.presets(mask)
+    assert offered <= presets.keys()
+    assert left_out not in presets
+    drawn = method.previews(image, mask, [{}, *presets.values()])
+    apart = ((drawn[1:] - drawn[:1]).abs() * (1.0 - mask)).sum((1, 2, 3)) / (3.0 * (1.0 - mask).sum())
+    assert (apart > 0.01).all(), dict(zip(presets, apart.tolist(), strict=True))
+
+
 def test_the_fill_follows_the_decoders_picture(method: CSIMethod, image: Tensor) -> None:
     mask = hole("mouth")
     z = method.latents(image, mask, (0,), {})

@@ -84,7 +84,7 @@ def test_surprise_and_resets_are_of_the_hole_that_is_painted(by_hole: PlainMetho
     assert [slot.name for slot in drawn.slots if slot][:2] == ["glasses", "smile"]
     assert steer.catch_up("plain", mouth, caught["start"], *at(0.5, 2.0)) == {}
     assert steer.surprise(start, mouth) == {}
-    assert steer.reset_sliders(caught["start"])["slider-1"]["value"] == 0.7
+    assert steer.reset_sliders(caught["start"], mouth)["slider-1"]["value"] == 0.7
 
 
 # Chooses a hole and presses a button in the same moment.

@@ -234,7 +234,7 @@ def test_switches_and_whole_numbers_are_drawn_and_count_when_moved(two: dict[str
     values[MAX_CONTROLS], values[MAX_CONTROLS + MAX_OPTION_SLIDERS] = 10, True
     run_fill("searching", what, start, tuple(values))
     assert two["searching"].calls[1] == ({}, {})
-    reset = steer.reset_sliders(start)
+    reset = steer.reset_sliders(start, what)
     assert [slot["value"] for name, slot in reset.items() if name != "stand"] == [10, True]
 
 

@@ -200,14 +200,49 @@ def test_what_the_hole_does_not_show_is_said(method: PlainMethod, monkeypatch: p
 def test_reset_returns_to_the_start(method: PlainMethod) -> None:
     what = painting(a_photo())
     start = steer.draw_sliders("plain", what)["start"]
-    slots = steer.reset_sliders(start)
+    slots = steer.reset_sliders(start, what)
     assert json.loads(slots.pop("stand")) == {"smile": 0.7, "glasses": 0.5, "spread": 1.0}
     assert {name: slot["value"] for name, slot in slots.items()} == {"slider-0": 0.7, "slider-1": 0.5, "option-0": 1.0}
-    there = steer.put_sliders(start, gr.EventData(None, {"sliders": {"smile": 2.0, "glasses": "x", "unknown": 1.0}}))
+    undone = {"sliders": {"smile": 2.0, "glasses": "x", "unknown": 1.0}}
+    there = steer.put_sliders(start, what, gr.EventData(None, undone))
     assert there.keys() == {"stand", "slider-0"}
     assert there["slider-0"]["value"] == 2.0
     for wrong in (None, {}, {"sliders": [1]}):
-        assert not steer.put_sliders(start, gr.EventData(None, wrong))
+        assert not steer.put_sliders(start, what, gr.EventData(None, wrong))
+
+
+def test_a_preset_sets_several_sliders_and_leaves_what_is_held(
+    method: PlainMethod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PlainMethod, "presets", lambda self, mask: {"Both": {"smile": 2.0, "glasses": 1.0}})
+    monkeypatch.setattr(
+        PlainMethod, "previews", lambda self, image, mask, settings: image.expand(len(settings), 3, 64, 64)
+    )
+    shown = a_photo()
+    what, held = painting(shown), painting(shown, held=["smile", "unknown", 3])
+    drawn = steer.draw_sliders("plain", what)
+    assert drawn["presets"]["visible"]
+    assert drawn["presets"]["value"].count("<img") == 1
+    start, chosen = drawn["start"], gr.EventData(None, {"preset": "Both"})
+    assert json.loads(steer.choose_preset(start, what, chosen)["stand"]) == {
+        "smile": 2.0,
+        "glasses": 1.0,
+        "spread": 1.0,
+    }
+    assert json.loads(steer.choose_preset(start, held, chosen)["stand"]) == {"glasses": 1.0, "spread": 1.0}
+    assert json.loads(steer.reset_sliders(start, held)["stand"]) == {"glasses": 0.5, "spread": 1.0}
+    assert steer.choose_preset(None, what, chosen) == {}
+    for wrong in (None, {}, {"preset": "None"}, {"preset": None}):
+        assert steer.choose_preset(start, what, gr.EventData(None, wrong)) == {}
+
+
+def test_what_is_held_counts_where_it_stands(method: PlainMethod) -> None:
+    shown = a_photo()
+    start = steer.draw_sliders("plain", painting(shown))["start"]
+    sliders = (0.7, 0.5, *[0.0] * (MAX_CONTROLS - 2), 1.0, *[0.0] * (MAX_OPTIONS - 1))
+    for held, controls in ((["smile"], {"smile": 0.7}), (["z9"], {}), ("smile", {}), ([None], {}), (7, {})):
+        run_fill(start, sliders, what=painting(shown, held=held))
+        assert method.calls[-1] == (controls, {})
 
 
 def test_fill_passes_what_was_moved_and_ends_with_the_figures(method: PlainMethod) -> None:

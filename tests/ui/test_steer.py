@@ -69,6 +69,35 @@ def test_surprise_and_both_resets(page: Page) -> None:
     assert filled(page) == first
 
 
+def test_presets_and_a_slider_that_is_held(page: Page) -> None:
+    """A preset sets several sliders at once, and undo takes it back; what is held stays, until another photo comes."""
+    settle(page)
+    start, first, lock = numbers(page), filled(page), page.locator("#slider-0 .csi-lock")
+    smile = page.locator("[data-preset='Big smile']")
+    smile.click()
+    settle(page)
+    set_so = numbers(page)
+    assert sum(before != after for before, after in zip(start, set_so, strict=True)) >= 2
+    assert filled(page) != first
+    page.keyboard.press("Control+z")
+    settle(page)
+    assert numbers(page) == start
+    page.keyboard.press("Control+y")
+    settle(page)
+    assert numbers(page) == set_so
+    lock.click()
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    page.click("#reset")
+    settle(page)
+    assert numbers(page) == [set_so[0], *start[1:]]
+    page.click("#surprise")
+    settle(page)
+    assert numbers(page)[0] == set_so[0]
+    page.locator(".csi-examples button").nth(3).click()
+    settle(page)
+    expect(lock).to_have_attribute("aria-pressed", "false")
+
+
 def sheet(page: Page) -> Image.Image:
     expect(page.locator("#sheet img")).to_be_visible(timeout=PATIENCE)
     source = page.locator("#sheet a").get_attribute("href") or ""

@@ -23,6 +23,15 @@ FAR = 2.6  # as far as training moved a named latent
 HERE = 0.6  # of a latent's mean effect that a hole must show of it
 FIRST, HIDDEN = 1000.0, -1.0  # ranks of named latents, and of what is not offered
 PLAIN = "In standard deviations of its prior."
+# What several controls show together: how far each goes, as a share of its way to its end, below 0 to the low one.
+PRESETS: Mapping[str, Mapping[str, float]] = {
+    "Big smile": {"smile": 1.0, "open_mouth": 0.4},
+    "Glasses": {"glasses": 1.0},
+    "Beard": {"beard": 1.0, "moustache": 0.7},
+    "Younger": {"young": 1.0, "bags_under_eyes": -0.8},
+    "Surprised": {"open_mouth": 1.0, "smile": -0.3, "narrow_eyes": -1.0},
+    "Made up": {"make_up": 1.0, "lipstick": 1.0},
+}
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +89,17 @@ class LatentControls:
             ranks[name] = FIRST - order if shows(known.place, hole) else HIDDEN
             ranks[f"z{known.latent}"] = HIDDEN  # the same by another name
         return ranks
+
+    def presets(self, hole: np.ndarray) -> dict[str, dict[str, float]]:
+        """Label -> values of controls, of those of `PRESETS` that a hole (64, 64), true = hole, shows anything of."""
+        ranges = {
+            one.name: one for one in self.controls if one.name in self.named and shows(self.named[one.name].place, hole)
+        }
+        found = {}
+        for label, shares in PRESETS.items():
+            ends = [(ranges[name], share) for name, share in shares.items() if name in ranges]
+            found[label] = {one.name: share * (one.maximum if share > 0.0 else -one.minimum) for one, share in ends}
+        return {label: values for label, values in found.items() if values}
 
 
 def load_measured() -> dict[str, Any] | None:

@@ -115,6 +115,17 @@ class CSIMethod(Method):
     def relevance(self, mask: Tensor) -> dict[str, float]:
         return self._declared.relevance(mask[0, 0].numpy() < 0.5)
 
+    def presets(self, mask: Tensor) -> dict[str, dict[str, float]]:
+        return self._declared.presets(mask[0, 0].numpy() < 0.5)
+
+    @torch.inference_mode()
+    def previews(self, image: Tensor, mask: Tensor, settings: Sequence[Mapping[str, float]]) -> Tensor:
+        """The decoder's own pictures, which the pixels of a fill by seed 0 are drawn around."""
+        context = self.observe(image, mask)
+        maps = [self.paper.decode(self.latents(image, mask, (0,), controls), context) for controls in settings]
+        guide = beyond.guidance(self.model, image, mask, torch.cat(maps), DEFAULT_GUIDANCE)  # type: ignore[arg-type]
+        return guide.towards
+
     @torch.inference_mode()
     def draw(self, image: Tensor, mask: Tensor, seeds: Sequence[int], spread: float) -> Tensor:
         """Latents (n, z) drawn from the posterior, row k with the noise of seeds[k] alone."""

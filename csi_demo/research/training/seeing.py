@@ -1,8 +1,8 @@
 """Training the CSI that is shipped, in four stages; `csi-paper` trains the paper's two.
 
-1 Encoder, trunk and forward stream, against a critic, with named latents (`critic.py`); 2 the flow learns the posterior
-(`posterior.py`); 3 the decoder learns to see the photo (`context.py`); 4 both streams learn holes, as the paper's
-stage 2 (`csi.py`). A stage of 0 pictures is left out: with ``start`` training goes on from a folder of weights.
+1 Encoder, trunk and forward stream, against a critic, with named latents (`critic.py`); 2 encoder and flow learn the
+posterior (`posterior.py`); 3 the decoder learns to see the photo (`context.py`); 4 both streams learn holes, as the
+paper's stage 2 (`csi.py`). A stage of 0 pictures is left out: with ``start`` training goes on from a folder of weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ... import weights
 from ...models.critic import MaskedCritic
-from ...models.csi import CSI, CSIConfig
+from ...models.csi import CSI, CSIConfig, Encoder
 from . import context, posterior
 from .critic import NAMED, validate_fills
 from .csi import CRITIC_NAMES, CRITICS, WEIGHT_FILES, CriticisedCSI, CSIRecipe, CSISettings, start_from
@@ -27,6 +27,7 @@ FILES = {"context": ("context.",), "flow": ("flow.",)} | WEIGHT_FILES
 POSTERIOR, CONTEXT = 2, 3
 PAPER = {1: 1, 4: 2}  # stages that are the paper's, and which
 FLOW_LAYERS = 10
+ENCODER_RATE = 0.3  # learning rate of the encoder in stage 2, relative to the flow's
 CRITIC_RATE = 0.4  # learning rate of the critic in stage 3, relative to the decoder's
 
 
@@ -43,11 +44,18 @@ class SeeingSettings(CSISettings):
 
 
 class SeeingCSI(CriticisedCSI):
-    """CSI and the critics that it is trained against."""
+    """CSI, the critics that it is trained against, and the encoder that stage 2 starts from, whose latents of whole
+    faces it learns."""
 
     def __init__(self, config: CSIConfig, critic_width: int):
         super().__init__(config, critic_width)
         self.masked_critic = MaskedCritic()
+        self.whole_encoder = Encoder(config)
+
+    def freeze_encoder(self) -> None:
+        """Makes the encoder as it is the one that says what latents of whole faces are."""
+        self.whole_encoder.load_state_dict(self.encoder.state_dict())
+        self.whole_encoder.requires_grad_(False)
 
 
 class SeeingRecipe(CSIRecipe):
@@ -74,27 +82,32 @@ class SeeingRecipe(CSIRecipe):
         model = SeeingCSI(self.config, self.settings.critic_width)
         if self.settings.start:
             start_from(model, Path(self.settings.start))
+        model.freeze_encoder()
         return model
 
     def begin(self, model: CSI, stage: int) -> None:
         if stage in PAPER:
             super().begin(model, PAPER[stage])
+        elif stage == POSTERIOR:
+            seeing(model).freeze_encoder()
 
     def groups(self, model: CSI, stage: int) -> list[dict[str, Any]]:
         if stage in PAPER:
             return super().groups(model, PAPER[stage])
         if stage == POSTERIOR:
-            return [{"params": list(model.flow.parameters()), "scale": 1.0, "betas": (0.9, 0.99)}]
-        assert isinstance(model, SeeingCSI)
-        players = ((model.context, 1.0), (model.masked_critic, CRITIC_RATE))
-        return [{"params": list(own.parameters()), "scale": scale, "betas": (0.5, 0.99)} for own, scale in players]
+            momentum, scales = 0.9, {model.flow: 1.0, model.encoder: ENCODER_RATE}
+        else:
+            momentum, scales = 0.5, {model.context: 1.0, seeing(model).masked_critic: CRITIC_RATE}
+        return [
+            {"params": list(own.parameters()), "scale": scale, "betas": (momentum, 0.99)}
+            for own, scale in scales.items()
+        ]
 
     def step(self, model: CSI, stage: int, dataset_size: int) -> nn.Module:
         if stage == CONTEXT:
-            assert isinstance(model, SeeingCSI)
-            return context.ContextStep(model, model.masked_critic, self.frames)
+            return context.ContextStep(model, seeing(model).masked_critic, self.frames)
         if stage == POSTERIOR:
-            return posterior.PosteriorStep(model)
+            return posterior.PosteriorStep(model, seeing(model).whole_encoder)
         return super().step(model, PAPER[stage], dataset_size)
 
     def batch(self, model: CSI, stage: int, frames: Tensor, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -109,11 +122,20 @@ class SeeingRecipe(CSIRecipe):
     def validate(self, model: CSI, stage: int, frames: Tensor, dataset_size: int, device) -> dict[str, float]:
         if stage in PAPER:
             return super().validate(model, PAPER[stage], frames, dataset_size, device)
-        return validate_fills(model, frames, device) if stage == CONTEXT else posterior.validate(model, frames)
+        if stage == CONTEXT:
+            return validate_fills(model, frames, device)
+        return posterior.validate(model, seeing(model).whole_encoder, frames)
 
     def export(self, model: CSI, metrics: Mapping[str, Any], folder: Path) -> None:
         state, critics = dict(model.state_dict()), folder.with_name(CRITICS)
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("whole_encoder.")}
         for name in CRITIC_NAMES:  # needed to go on training only
             own = {key.removeprefix(f"{name}."): state.pop(key) for key in list(state) if key.startswith(f"{name}.")}
             weights.save_model(critics / name, {}, own, metrics, {name: ("",)})
         weights.save_model(folder, self.config.to_dict(), state, metrics, FILES)
+
+
+def seeing(model: nn.Module) -> SeeingCSI:
+    """The model, which is one that this recipe built."""
+    assert isinstance(model, SeeingCSI), type(model)
+    return model

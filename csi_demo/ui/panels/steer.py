@@ -12,9 +12,10 @@ import gradio as gr
 
 from ...errors import PageError
 from ...methods import Control
+from ...pixels import mask_to_tensor
 from .. import engine, filling, painter, render, static
 from ..engine import FIRST_CONTROLS, MAX_CONTROLS, MAX_SEED, SLOT_IDS
-from ..subject import Start, kept_start, on_grid, read_painting, whole
+from ..subject import Start, kept_start, on_grid, read_held, read_painting, whole
 from ..wiring import Update, any_of, listen
 from . import COMPUTE, QUICK, Panels
 
@@ -41,6 +42,9 @@ class SteerPanel:
             )
             with gr.Row(elem_id="main"):
                 self.slots = {name: _slot(name) for name in SLOT_IDS[:FIRST_CONTROLS]}
+            self.presets = gr.HTML(
+                None, js_on_load=static.text("presets.js"), apply_default_css=False, visible=False, elem_id="presets"
+            )
             with gr.Row(elem_id="moves"):
                 self.surprise = gr.Button("Surprise me", size="sm", visible=False, elem_id="surprise")
                 self.reset = gr.Button("Reset all", size="sm", elem_id="reset")
@@ -71,6 +75,7 @@ class SteerPanel:
     def outputs(self) -> dict[str, Any]:
         """What follows photo, hole and method."""
         said = {"start": self.start, "note": self.note, "surprise": self.surprise, "more": self.more}
+        said |= {"presets": self.presets}
         return said | {"traversal": self.shows} | self.pair | self.moved
 
     @property
@@ -84,8 +89,12 @@ class SteerPanel:
         moves = any_of(slot.input for slot in self.slots.values())
         moves(filling.outdate, [fill.run, fill.method], None, queue=False, **QUICK)
         fill.wire_refill(moves, panels, trigger_mode="always_last")
-        for event, handler in ((self.reset.click, reset_sliders), (painting.apply, put_sliders)):
-            putting = listen(event, handler, self.start, self.moved, queue=False, **QUICK)
+        for event, handler in (
+            (self.reset.click, reset_sliders),
+            (self.presets.select, choose_preset),
+            (painting.apply, put_sliders),
+        ):
+            putting = listen(event, handler, [self.start, painting], self.moved, queue=False, **QUICK)
             fill.wire_refill(putting.then, panels)
         caught_up = self.wire_sliders(self.surprise.click, panels, catch_up)
         drawing = listen(caught_up.then, surprise, [self.start, painting], self.moved, **QUICK, **COMPUTE)
@@ -136,6 +145,7 @@ def draw_sliders(name: str | None, painting: object, key: object = None, *slots:
     chosen = [choice for _, choice in choices[:2]] if len(choices) > 1 else [None, None]
     names = {name: slot.name for name, slot in zip(SLOT_IDS, start.slots, strict=True) if slot}
     starts = {name: start.values[control] for name, control in names.items()}
+    pictures = {label: picture for label, (_, picture) in painted.subject.presets(method).items()}
     update: Update = {
         "start": start.kept(),
         "stand": json.dumps(start.shown),
@@ -143,6 +153,7 @@ def draw_sliders(name: str | None, painting: object, key: object = None, *slots:
             *said, starts, names, bool(method.controls), painter.mark(painting), method.takes_hints
         ),
         "surprise": gr.update(visible=any(start.slots[:MAX_CONTROLS])),
+        "presets": gr.update(value=render.preset_row(pictures), visible=bool(pictures)),
         "sheet": "",  # which was of the photo or hole before, as was what the variants made of it
         "inside": "",
         "more": gr.update(visible=len(method.controls) > FIRST_CONTROLS),
@@ -172,13 +183,22 @@ def _drawn(control: Control, value: float) -> Any:
     return gr.update(value=value, minimum=control.minimum, maximum=control.maximum, step=control.step, **shown)
 
 
-def reset_sliders(key: object) -> Update:
-    """Every slider and checkbox back at its start."""
+def reset_sliders(key: object, painting: object) -> Update:
+    """Every slider and checkbox back at its start, but for those that are held."""
     start = kept_start(key)
-    return _moved(start, start.values) if start else {}
+    return _moved(start, start.values, painting) if start else {}
 
 
-def put_sliders(key: object, event: gr.EventData) -> Update:
+def choose_preset(key: object, painting: object, event: gr.EventData) -> Update:
+    """The sliders where a preset has them, the others at their start, but for those that are held."""
+    label, start = event._data.get("preset") if isinstance(event._data, dict) else None, kept_start(key)
+    if start is None:
+        return {}
+    presets = engine.load(start.subject[0]).presets(mask_to_tensor(read_painting(painting).subject.frame_mask))
+    return _moved(start, start.values | presets[label], painting) if label in presets else {}
+
+
+def put_sliders(key: object, painting: object, event: gr.EventData) -> Update:
     """The sliders where they stood before, as the page's history has them: {"sliders": {control: value}}."""
     start, said = kept_start(key), event._data if isinstance(event._data, dict) else {}
     values = said.get("sliders") if start else None
@@ -197,12 +217,18 @@ def surprise(key: object, painting: object) -> Update:
         method = engine.load(start.subject[0])
     except PageError:
         return {}
-    return _moved(start, painted.subject.surprise(method, secrets.randbelow(MAX_SEED)))
+    return _moved(start, painted.subject.surprise(method, secrets.randbelow(MAX_SEED)), painting)
 
 
-def _moved(start: Start, values: Mapping[str, float]) -> Update:
-    """The slots with these controls at these values; the others stay where they are."""
-    put = {slot.name: on_grid(slot, values[slot.name]) for slot in start.slots if slot and slot.name in values}
+def _moved(start: Start, values: Mapping[str, float], painting: object = None) -> Update:
+    """The slots with these controls at these values; the others stay where they are, as do those that the painting says
+    are held."""
+    held = read_held(painting) if painting else ()
+    put = {
+        slot.name: on_grid(slot, values[slot.name])
+        for slot in start.slots
+        if slot and slot.name in values and slot.name not in held
+    }
     return {"stand": json.dumps(put)} | {
         name: _drawn(slot, put[slot.name])
         for name, slot in zip(SLOT_IDS, start.slots, strict=True)

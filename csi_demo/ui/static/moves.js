@@ -61,8 +61,9 @@ page.addEventListener("change", (event) => {
   if (slotOf(event) && event.isTrusted) moving = "";
 }, true);
 page.addEventListener("click", (event) => {
-  if (scene && event.target.closest("#surprise, #reset, .reset-button")) record(state());
+  if (scene && event.target.closest("#surprise, #reset, .reset-button, [data-preset]")) record(state());
 }, true);
+page.addEventListener("csi-held", () => publish(false));
 page.addEventListener("csi-drawn", () => {
   byHand = {};
   setTimeout(put, 100); // the sliders themselves come with it

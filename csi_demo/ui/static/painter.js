@@ -55,7 +55,8 @@ function publish(tell = true) {
   if (!scene) return;
   const lengths = runs(), holes = lengths.join();
   holeNow = holeOf(lengths);
-  props.value = JSON.stringify({ photo: scene.photo, size: [mask.width, mask.height], runs: lengths, edit, hints });
+  const size = [mask.width, mask.height], held = [...(page.csiHeld ?? [])];
+  props.value = JSON.stringify({ photo: scene.photo, size, runs: lengths, edit, hints, held });
   showHistory();
   for (const [index, button] of [...find(".csi-presets").children].entries())
     button.setAttribute("aria-pressed", scene.presets[index].runs.join() === holes);

@@ -51,7 +51,7 @@ def test_four_stages_one_after_the_other_and_on_from_their_weights(made_up: Path
     assert train(later, made_up, tmp_path / "on", device="cpu")["training"]["pictures_per_stage"]["3"] == 8
 
 
-@pytest.mark.parametrize(("stage", "own"), [(2, {"flow"}), (3, {"context", "masked_critic"})])
+@pytest.mark.parametrize(("stage", "own"), [(2, {"flow", "encoder"}), (3, {"context", "masked_critic"})])
 def test_a_stage_moves_only_what_it_trains(recipe: tuple[SeeingRecipe, SeeingCSI], stage: int, own: set[str]):
     training, model = recipe
     step = training.step(model, stage, 8).train()
@@ -89,9 +89,23 @@ def test_latents_that_are_given_cost_nothing(recipe: tuple[SeeingRecipe, SeeingC
     batch["given"].fill_(1.0)
     again = batch | {"frames": batch["frames"].flip(0)}
     with torch.no_grad():
-        first, second = (float(step(**values)["loss"]) for values in (batch, again))
+        first, second = (float(step(**values)["nats"]) for values in (batch, again))
     assert first == pytest.approx(float(0.5 * batch["eps"][1].square().mean()), rel=1e-4)
     assert second == pytest.approx(first, rel=1e-4)
+
+
+def test_latents_of_whole_faces_stay_what_they_are_as_the_encoder_learns(recipe: tuple[SeeingRecipe, SeeingCSI]):
+    training, model = recipe
+    step = training.step(model, 2, 8).train()
+    batch = training.batch(model, 2, training.frames, 8, np.random.default_rng(0))
+    assert len(batch["frames"]) * posterior.HOLES == len(batch["mask"]) == 8
+    assert step(**batch)["kept"].item() < 1e-12  # it starts where its copy stands
+    with torch.no_grad():
+        model.encoder.heads.bias.add_(0.5)
+    kept = step(**batch)["kept"]
+    assert kept.item() == pytest.approx(0.25, rel=1e-4)
+    (slope,) = torch.autograd.grad(kept, [model.encoder.heads.bias])
+    assert (slope[: model.config.latent_dim] > 0).all()  # back to where it was
 
 
 def test_rare_kinds_get_their_share():
