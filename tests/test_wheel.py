@@ -12,6 +12,30 @@ import pytest
 
 from .server import ROOT
 
+WITHOUT_EXTRAS = """
+import re, sys, tomllib
+from pathlib import Path
+root = Path(sys.argv[1])
+extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+own = {re.match("[a-z-]+", line)[0] for line in (root / "requirements.txt").read_text().splitlines()}
+names = {re.match("[a-z-]+", line)[0] for extra in extras.values() for line in extra} - own - {"packaging", "tqdm"}
+imported = {"scikit-image": "skimage", "pytest-xdist": "xdist", "import-linter": "importlinter"}
+for name in names:
+    sys.modules[imported.get(name, name.replace("-", "_"))] = None
+from csi_demo.__main__ import main
+from csi_demo.ui.blocks import build
+build()
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="reads pyproject.toml with tomllib")
+def test_the_page_and_a_fill_need_no_extra(tmp_path: Path) -> None:
+    """What comes with Gradio and the Hub's client anyway, packaging and tqdm, may be there."""
+    words = ["complete", str(ROOT / "examples" / "astronaut.png"), "--mask", "mouth", "--out", str(tmp_path)]
+    subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS, str(ROOT), *words], cwd=ROOT, check=True)
+    assert (tmp_path / "sample-0.png").is_file()
+
 
 @pytest.mark.slow
 def test_a_wheel_has_weights_and_examples_and_fills_away_from_the_checkout(tmp_path: Path) -> None:

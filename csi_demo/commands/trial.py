@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from ..complete import Request, Subject
-from ..data import read_encoded
 from ..errors import UsageError
 from ..methods import available_methods, load_method
 from ..photo.finding import find_faces
@@ -73,6 +72,8 @@ def _trial(options: argparse.Namespace) -> None:
 
 def _pairs(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A pair for every photo with a face, in random order: its two pictures, left first, and what the key says."""
+    from ..data import read_encoded
+
     rng, pairs = np.random.default_rng(options.seed), []
     kinds = [(method, mask) for mask in options.mask for method in options.method]
     for index, (name, file) in enumerate(read_encoded(options.photos, options.limit).items()):
