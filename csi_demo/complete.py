@@ -258,7 +258,7 @@ def as_placement(place: Placement | Sequence[float] | str) -> Placement:
 
 
 def place_frame(photo: Image.Image, face: int | None = None, notes: list[str] | None = None) -> Placement:
-    """Where the frame lies in an RGB photo: around the face of this number, 1 being the largest and surest.
+    """Where the frame lies in an RGB photo: around the face of this number, 1 being the most prominent.
 
     Without a number a photo of 64x64 is the frame itself, and a photo in which no face is found gets its largest square
     in the middle, with a note, which goes to standard error unless notes takes it. Raises PhotoError for a number

@@ -31,7 +31,8 @@ def copy_folder(source: Path, target: Path) -> None:
 class Server:
     """``python app.py`` with a folder of its own, which can reach no other machine."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, words: tuple[str, ...] = ("app.py",)):
+        self.words = words
         self.files, self.log, self._tried = folder / "cache", folder / "log", folder / "tried"
         self.files.mkdir()
         self.port = free_port()
@@ -45,7 +46,7 @@ class Server:
         environment |= {"CSI_TEST_CONNECTIONS": str(self._tried), "PYTHONPATH": GUARD}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, *self.words], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -67,9 +68,9 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """A server that has been stopped, politely, at the end."""
-    running = Server(folder)
+def serving(folder: Path, *words: str) -> Iterator[Server]:
+    """A server that has been stopped, politely, at the end. words: what Python runs in the place of ``app.py``."""
+    running = Server(folder, words or ("app.py",))
     try:
         yield running
     finally:

@@ -142,7 +142,7 @@ def _find(
                 left_out.setdefault(f"faces below {options.smallest} pixels", []).append(name)
             seen.add(digest)
             person = labels.people.get(key) or (path.parent.as_posix() if options.people else name)
-            for place in large:  # a photo's labels are those of its largest face
+            for place in large:  # a photo's labels are those of its main face
                 own = labels.values.get(key) if place is found[0] else None
                 faces.append(Face(name, person, png(place.frame(photo)), _whole(photo, place), own))
         progress.step()

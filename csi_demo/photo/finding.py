@@ -31,6 +31,7 @@ PASSES, LAST_PASSES = 3, 4  # of proposals, and of faces that were found
 STARTS = (0.9, 1.0, 1.15, 1.3)  # of the latter, in sizes that were found
 SURE, SURE_ALONE = 4.0, 6.0  # logit above which a crop holds a face, with and without the cascade's word for it
 LIMITS = torch.tensor([0.4, 0.4, 0.6, 0.8])  # of one correction: shifts in sides, log scale, radians
+ASIDE = 0.3  # what a face counts less at the photo's border than in its middle
 CROPS = 64  # at a time
 SCAN_WINDOWS = 600  # at most, when the cascade finds nothing
 
@@ -39,7 +40,7 @@ _cascade_lock = Lock()
 
 @plain_torch()
 def find_faces(photo: PhotoLike) -> list[Placement]:
-    """The frames of the faces in a photo of any size, the largest and surest first; empty where there are none.
+    """The frames of the faces in a photo of any size, the one a visitor likely means first; empty where there are none.
 
     photo: see `to_photo`. Faces tilted by up to some 45 degrees are found, down to about a thirtieth of the photo's
     longest side, or a sixteenth beside a large one. Raises WeightsError when the aligner's weights are missing or
@@ -57,13 +58,22 @@ def find_faces(photo: PhotoLike) -> list[Placement]:
     if not found:
         found = _apart(_refined(small, _scan(small)), SURE_ALONE)
     found = [_settled(small, *pair) for pair in found]
-    found.sort(key=lambda pair: -pair[0].size / (1.0 + math.exp(-pair[1])))
+    found.sort(key=lambda pair: -_prominence(pair[0], pair[1], small.size))
     placements = [
         Placement(face.x * step, face.y * step, face.size * step, face.angle)
         for face, _ in found
         if face.size * step >= SMALLEST
     ]
     return [face for face, _ in _pass(photo, placements)] if step > 1 else placements  # where the photo is sharpest
+
+
+def _prominence(face: Placement, logit: float, photo: tuple[int, int]) -> float:
+    """How likely a visitor means this face: it is large, surely one, whole in the photo and near its middle."""
+    inside, off = 1.0, 0.0
+    for centre, edge in zip((face.x, face.y), photo, strict=True):
+        inside *= max(min(centre + face.size / 2, edge) - max(centre - face.size / 2, 0.0), 0.0) / face.size
+        off = max(off, abs(2.0 * centre / edge - 1.0))
+    return face.size * inside * (1.0 - ASIDE * off) / (1.0 + math.exp(-logit))
 
 
 def _resized(photo: Image.Image, side: int) -> tuple[Image.Image, float]:

@@ -142,10 +142,15 @@ def number(value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
+def in_seconds(seconds: float, digits: int = 2) -> str:
+    """A time as it is shown."""
+    return f"{seconds:.{digits}f} s" if seconds >= 0.01 else "under 0.01 s"
+
+
 def captions(result: Result, sample: Sample) -> list[str]:
     """What is to be said below a sample: seconds, what went wrong. Figures of different methods measure different
     things, so they do not stand side by side."""
     lines = []
     if sample.seconds is not None and (result.compared or len(result.samples) == 1):
-        lines.append(f"{sample.seconds:.2f} s")
+        lines.append(in_seconds(sample.seconds))
     return [*lines, sample.flaw] if sample.flaw else lines

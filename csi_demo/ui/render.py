@@ -14,7 +14,7 @@ from ..complete import Finish
 from ..photo.sheets import enlarge, masked_picture
 from . import comparing
 from .data_url import png_url, view_url
-from .fills import FIRST, Display, Result, Sample, captions, number
+from .fills import FIRST, Display, Result, Sample, captions, in_seconds, number
 
 SIDE = 384  # six screen pixels a frame pixel
 RESULT_SIDE = 1024  # of a finished photo as it is shown
@@ -278,7 +278,7 @@ def trouble(message: str, of: str = "") -> str:
 def finished_line(samples: Sequence[Sample], note: str = "", of: str = "") -> str:
     """The closing line of a fill; of: see `plain_line`."""
     seconds = samples[0].seconds or 0.0
-    text = f"Filled in {seconds:.{1 if seconds >= 1.0 else 2}f} s."
+    text = f"Filled in {in_seconds(seconds, 1 if seconds >= 1.0 else 2)}."
     if len(samples) > 1:
         text += f" {len(samples)} fills to choose from."
     return plain_line(f"{text} {note}".strip(), of)

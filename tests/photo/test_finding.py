@@ -60,6 +60,16 @@ def test_a_group_has_its_largest_face_first(astronaut: Image.Image):
         place_frame(group, 4)
 
 
+def test_a_face_at_the_border_comes_after_one_in_the_middle(astronaut: Image.Image):
+    group = Image.new("RGB", (900, 600), (120, 130, 140))
+    face = (140, 20, 330, 300)  # of the astronaut alone
+    for corner, size in (((-60, 60), (340, 500)), ((370, 120), (300, 442))):
+        group.paste(astronaut.crop(face).resize(size, Image.Resampling.LANCZOS), corner)
+    cut, whole = sorted(find_faces(group), key=lambda found: found.x)
+    assert cut.size > whole.size
+    assert find_faces(group)[0] == whole
+
+
 def test_a_frame_is_not_pulled_by_an_end_on_another_face():
     face, near, other = (Placement(x, 100.0, 64.0, 5.0) for x in (100.0, 104.0, 150.0))
     mean, logit = _mean([(face, 5.0), (near, 5.0), (other, 9.0)], face) or pytest.fail("no end is of the face")

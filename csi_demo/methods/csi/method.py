@@ -23,7 +23,7 @@ from .paper import PaperCSI, Prediction
 GRID = 1024.0  # drawn latents are multiples of its inverse: rounding errors of a machine are gone by that
 DEFAULT_TRUNCATION = 2.5  # between the smoothness of the paper's 1 and the slips of the untruncated distribution
 DEFAULT_GUIDANCE = 40.0  # more is crisper, but takes its grain from the decoder instead of the photo
-DEFAULT_SPREAD = 0.8  # of the posterior's noise
+DEFAULT_SPREAD = 0.9  # of the posterior's noise
 HOTTEST = 18.0  # bits of a pixel's uncertainty that are white in the heat map; 24 would be no idea at all
 SURPRISE = 1.3  # of the posterior's noise, to be surprised
 LATENT_SEED_OFFSET = 2**62  # latent noise and pixel noise of a seed come from different generators
