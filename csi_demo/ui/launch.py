@@ -37,6 +37,7 @@ def _serve() -> NoReturn:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # it tells nobody
 
     from ..device import check_setting
+    from ..methods import recent
     from .blocks import build, launch_options
     from .engine import warm_up
     from .photo import KEPT
@@ -54,7 +55,8 @@ def _serve() -> NoReturn:
         zerogpu.load_all()
     warm_up()
     mailboxes: Any = demo._queue.pending_messages_per_session
-    regularly(KEPT.sweep, mailboxes.bound, files.sweep)
+    regularly(KEPT.sweep, mailboxes.bound, files.sweep, recent.sweep)
+    memory.start_counting()
     regularly(memory.give_back, interval=10.0)
     status = 0
     process.ask_to_end()

@@ -22,8 +22,10 @@ from .browsing import PORTRAIT, filled, opened, settle, upload
 
 # The real page, where everything is kept for a quarter of a minute.
 SOON = """
+from csi_demo.methods import recent
 from csi_demo.ui.server import files, keep
 keep.KEPT_MINUTES = 0.25
+recent.SECONDS_KEPT = 15
 files.sweep.__defaults__ = (15, None)
 keep.regularly.__kwdefaults__["interval"] = 3.0
 from csi_demo.ui.launch import run
@@ -34,8 +36,8 @@ REST = 8192  # bytes: of memory that was freed, the ends that lie on a page with
 
 
 def marked(file: Path) -> tuple[bytes, ...]:
-    """A portrait whose upper edge repeats some random pixels, with a random comment; and what may be found again: pixels as
-    Pillow has them, with a fourth byte, pixels as arrays have them, and the comment."""
+    """A portrait with random pixels along its edge and a random comment; and what may be found again: the pixels as
+    Pillow has them, with a fourth byte, the pixels as arrays have them, the comment."""
     rng, comment = np.random.default_rng(), secrets.token_hex(24)
     pixels = np.array(Image.open(PORTRAIT).convert("RGB"))
     tile = rng.integers(0, 256, (1, 16, 3), dtype=np.uint8)
